@@ -1,0 +1,389 @@
+"""MixFormer: Mixing Features across Windows and Dimensions (CVPR 2022, arXiv 2204.02557).
+
+Behind the stem, maps travel through the network channels-last, `[N, H, W, C]`. State-dict names are those of the published checkpoints.
+"""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+from paddle.nn.initializer import Constant, TruncatedNormal
+
+
+def drop_path(x, rate, training):
+    """Stochastic depth: drops the whole residual branch of a sample, arXiv 1603.09382.
+
+    `x` is `[N, ...]`; survivors are scaled by `1 / (1 - rate)`.
+    """
+    if rate == 0.0 or not training:
+        return x
+    keep = 1.0 - rate
+    mask = paddle.rand([x.shape[0]] + [1] * (x.ndim - 1)) < keep
+    return x * (mask.astype(x.dtype) / keep)
+
+
+def pad_to_multiple(x, multiple):
+    """Zero-pads `[N, H, W, C]` right and bottom so that `multiple` divides H and W."""
+    bottom, right = -x.shape[1] % multiple, -x.shape[2] % multiple
+    if bottom == 0 and right == 0:
+        return x
+    return F.pad(x, [0, 0, 0, bottom, 0, right, 0, 0])
+
+
+def window_order(height, width, size):
+    """Positions of a map in window order, and the way back, both `[height * width]` int64.
+
+    Gathering tokens by the first puts those of one window next to each other; gathering by the
+    second restores the map. `size` divides `height` and `width`.
+    """
+    rows, columns = height // size, width // size
+    positions = paddle.arange(height * width)
+    to_windows = positions.reshape([rows, size, columns, size]).transpose([0, 2, 1, 3]).flatten()
+    to_map = positions.reshape([rows, columns, size, size]).transpose([0, 2, 1, 3]).flatten()
+    return to_windows, to_map
+
+
+def pointwise(conv, x):
+    """Applies a 1×1 convolution to a channels-last map, `[..., C_in]` to `[..., C_out]`."""
+    return paddle.matmul(x, conv.weight.flatten(1), transpose_y=True) + conv.bias
+
+
+def gate(interaction, x):
+    """Sigmoid gates from 1×1 conv, BN, GELU, 1×1 conv on a channels-last map `[N, H, W, C]`."""
+    reduce, norm, act, expand = interaction
+    return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, x)))))
+
+
+def relative_position_index(size):
+    """Row of the bias table for each (query, key) pair of a window, `[size², size²]` int64."""
+    axis = paddle.arange(size)
+    rows, columns = (t.flatten() for t in paddle.meshgrid(axis, axis))
+    row_offset = rows.unsqueeze(1) - rows.unsqueeze(0) + size - 1
+    column_offset = columns.unsqueeze(1) - columns.unsqueeze(0) + size - 1
+    return row_offset * (2 * size - 1) + column_offset
+
+
+class Mlp(nn.Layer):
+    """Two linear layers with a GELU between, `[..., C]` to `[..., C]`."""
+
+    def __init__(self, dim, hidden_dim):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class MixingAttention(nn.Layer):
+    """Window attention beside a depth-wise convolution, with interactions both ways (section 3.1).
+
+    Args:
+        dim: channels C of the map; the attention branch works on C/2 of them.
+        num_heads: attention heads; must divide C/2.
+        window_size: side of a window, in positions of the map.
+    """
+
+    def __init__(self, dim, num_heads, window_size):
+        super().__init__()
+        half = dim // 2
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.scale = (half // num_heads) ** -0.5
+
+        self.proj_attn = nn.Linear(dim, half)
+        self.proj_attn_norm = nn.LayerNorm(half)
+        self.proj_cnn = nn.Linear(dim, dim)
+        self.proj_cnn_norm = nn.LayerNorm(dim)
+
+        self.dwconv3x3 = nn.Sequential(
+            nn.Conv2D(dim, dim, 3, padding=1, groups=dim, data_format="NHWC"),
+            nn.BatchNorm2D(dim, data_format="NHWC"),
+            nn.GELU(),
+        )
+        self.channel_interaction = nn.Sequential(
+            nn.Conv2D(dim, dim // 8, 1),
+            nn.BatchNorm2D(dim // 8, data_format="NHWC"),
+            nn.GELU(),
+            nn.Conv2D(dim // 8, half, 1),
+        )
+        self.projection = nn.Conv2D(dim, half, 1)
+        self.conv_norm = nn.BatchNorm2D(half, data_format="NHWC")
+
+        self.qkv = nn.Linear(half, half * 3)
+        self.relative_position_bias_table = self.create_parameter(
+            [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
+        )
+        self.register_buffer("relative_position_index", relative_position_index(window_size))
+        self.spatial_interaction = nn.Sequential(
+            nn.Conv2D(half, dim // 16, 1),
+            nn.BatchNorm2D(dim // 16, data_format="NHWC"),
+            nn.GELU(),
+            nn.Conv2D(dim // 16, 1, 1),
+        )
+        self.attn_norm = nn.LayerNorm(half)
+        self.proj = nn.Linear(dim, dim)
+
+    def convolve(self, x):
+        """Depth-wise convolution branch: `[N, H, W, C]` to u, of the same shape."""
+        conv, norm, act = self.dwconv3x3
+        x = self.proj_cnn_norm(self.proj_cnn(x))
+        x = F.conv2d(x, conv.weight, padding=1, groups=x.shape[-1], data_format="NHWC")
+        return act(norm(x + conv.bias))
+
+    def position_bias(self):
+        """Relative position bias, `[heads, window², window²]`."""
+        area = self.window_size**2
+        rows = paddle.gather(
+            self.relative_position_bias_table, self.relative_position_index.flatten()
+        )
+        return rows.transpose([1, 0]).reshape([self.num_heads, area, area])
+
+    def attend(self, tokens):
+        """Self-attention within each window: `[N, L, C/2]` in window order to the same shape."""
+        _, length, channels = tokens.shape
+        area = self.window_size**2
+        qkv = self.qkv(tokens).reshape([-1, area, 3, self.num_heads, channels // self.num_heads])
+        q, k, v = qkv.transpose([2, 0, 3, 1, 4]).unbind(0)
+        logits = paddle.matmul(q * self.scale, k, transpose_y=True) + self.position_bias()
+        out = paddle.matmul(F.softmax(logits), v)
+        out = out.transpose([0, 2, 1, 3]).reshape([-1, area, channels])
+        return out.reshape([-1, length, channels])
+
+    def channel_gate(self, u):
+        """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
+        return gate(self.channel_interaction, u.flatten(1, 2).mean(1, keepdim=True).unsqueeze(1))
+
+    def spatial_gate(self, attention):
+        """Spatial interaction, attention to convolution: `[N, H, W, C/2]` to `[N, H, W, 1]`."""
+        return gate(self.spatial_interaction, attention)
+
+    def forward(self, x, windows):
+        """`[N, H, W, C]` to `[N, H, W, C]`; `windows` is the `window_order` of the padded map."""
+        _, height, width, _ = x.shape
+        x = pad_to_multiple(x, self.window_size)
+        to_windows, to_map = windows
+
+        u = self.convolve(x)
+        tokens = self.proj_attn_norm(self.proj_attn(x)).flatten(1, 2)
+        attention = self.attend(paddle.gather(tokens, to_windows, axis=1))
+        attention = paddle.gather(attention, to_map, axis=1).reshape([-1, *x.shape[1:3], tokens.shape[-1]])
+        # A gate per channel on the values is the same gate on the attention output, which is
+        # linear in them.
+        attention = attention * self.channel_gate(u)
+        convolution = pointwise(self.projection, u) * self.spatial_gate(attention)
+        convolution = self.conv_norm(convolution)
+
+        attention, convolution = attention[:, :height, :width], convolution[:, :height, :width]
+        return self.proj(paddle.concat([self.attn_norm(attention), convolution], axis=-1))
+
+
+class MixingBlock(nn.Layer):
+    """Mixing attention and MLP, each with a pre-norm and a residual (section 3.2)."""
+
+    def __init__(self, dim, num_heads, window_size, mlp_ratio, drop_path_rate):
+        super().__init__()
+        self.drop_path_rate = drop_path_rate
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = MixingAttention(dim, num_heads, window_size)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+
+    def forward(self, x, windows):
+        """`[N, H, W, C]` to `[N, H, W, C]`."""
+        x = x + drop_path(self.attn(self.norm1(x), windows), self.drop_path_rate, self.training)
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training)
+
+
+class PatchEmbed(nn.Layer):
+    """Convolutional stem: `[N, in_chans, H, W]` to `[N, ceil(H/4), ceil(W/4), embed_dim]`."""
+
+    def __init__(self, in_chans, embed_dim):
+        super().__init__()
+        width = embed_dim // 2
+        self.stem = nn.Sequential(
+            nn.Conv2D(in_chans, width, 3, stride=2, padding=1),
+            nn.BatchNorm2D(width),
+            nn.GELU(),
+            nn.Conv2D(width, width, 3, padding=1),
+            nn.BatchNorm2D(width),
+            nn.GELU(),
+            nn.Conv2D(width, width, 3, padding=1),
+            nn.BatchNorm2D(width),
+            nn.GELU(),
+        )
+        self.proj = nn.Conv2D(width, embed_dim, 2, stride=2)
+        self.norm = nn.LayerNorm(embed_dim)
+
+    def forward(self, x):
+        x = F.pad(x, [0, -x.shape[3] % 4, 0, -x.shape[2] % 4])
+        return self.norm(self.proj(self.stem(x)).transpose([0, 2, 3, 1]))
+
+
+class Downsample(nn.Layer):
+    """Batch norm and a 2×2 convolution of stride 2: `[N, H, W, C]` to `[N, H/2, W/2, 2C]`."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.norm = nn.BatchNorm2D(dim, data_format="NHWC")
+        self.reduction = nn.Conv2D(dim, 2 * dim, 2, stride=2, data_format="NHWC")
+
+    def forward(self, x):
+        return self.reduction(pad_to_multiple(self.norm(x), 2))
+
+
+class Stage(nn.Layer):
+    """Mixing blocks at one resolution, and the downsampling behind them unless it is the last."""
+
+    def __init__(self, blocks, window_size, downsample):
+        super().__init__()
+        self.window_size = window_size
+        self.blocks = nn.LayerList(blocks)
+        self.downsample = downsample
+
+    def forward(self, x):
+        """`[N, H, W, C]` to the stage's map `[N, H, W, C]`, before `downsample`."""
+        _, height, width, _ = x.shape
+        size = self.window_size
+        windows = window_order(height + -height % size, width + -width % size, size)
+        for block in self.blocks:
+            x = block(x, windows)
+        return x
+
+
+class MixFormer(nn.Layer):
+    """MixFormer classifier, which is also a backbone of `len(depths)` stages.
+
+    Args:
+        class_num: classes of the head.
+        in_chans: channels of the input image.
+        embed_dim: channels of the first stage; each stage doubles them.
+        depths: Mixing Blocks in each stage.
+        num_heads: attention heads in each stage; must divide half the stage's channels.
+        window_size: side of the attention windows, in positions of a stage's map.
+        mlp_ratio: hidden width of the MLPs over the stage's channels.
+        drop_path_rate: stochastic depth of the last block; grows linearly from 0 at the first.
+
+    Raises:
+        ValueError: a combination that cannot be built; the message says which and why.
+    """
+
+    feature_dim = 1280
+
+    def __init__(
+        self,
+        class_num=1000,
+        in_chans=3,
+        embed_dim=24,
+        depths=(1, 2, 6, 6),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+        mlp_ratio=4.0,
+        drop_path_rate=0.0,
+    ):
+        super().__init__()
+        check_arguments(
+            class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate
+        )
+        self.in_chans = in_chans
+        self.class_num = class_num
+        self.stage_dims = [embed_dim * 2**i for i in range(len(depths))]
+        self.patch_embed = PatchEmbed(in_chans, embed_dim)
+        rates = iter(linear_rates(drop_path_rate, sum(depths)))
+        self.layers = nn.LayerList(
+            Stage(
+                [
+                    MixingBlock(dim, heads, window_size, mlp_ratio, next(rates))
+                    for _ in range(depth)
+                ],
+                window_size,
+                Downsample(dim) if dim != self.stage_dims[-1] else None,
+            )
+            for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
+        )
+        self.norm = nn.LayerNorm(self.stage_dims[-1])
+        self.last_proj = nn.Linear(self.stage_dims[-1], self.feature_dim)
+        self.head = nn.Linear(self.feature_dim, class_num)
+        self.apply(init_linear)
+
+    def stage_maps(self, x):
+        """Each stage's map `[N, H, W, C]`, channels-last, finest first."""
+        if x.shape[1] != self.in_chans:
+            raise ValueError(
+                f"MixFormer was built for {self.in_chans} input channels, "
+                f"got an input of shape {list(x.shape)}; pass images as [N, C, H, W] "
+                f"or build with in_chans={x.shape[1]}"
+            )
+        maps = []
+        x = self.patch_embed(x)
+        for stage in self.layers:
+            x = stage(x)
+            maps.append(x)
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return maps
+
+    def forward_stages(self, x):
+        """Stage maps for dense prediction, `[N, C, H, W]` each, at strides 4, 8, 16, 32."""
+        return [stage_map.transpose([0, 3, 1, 2]) for stage_map in self.stage_maps(x)]
+
+    def forward_features(self, x):
+        """`[N, in_chans, H, W]` to the pooled features that enter the head, `[N, 1280]`."""
+        last = self.stage_maps(x)[-1]
+        return F.gelu(self.last_proj(self.norm(last))).flatten(1, 2).mean(1)
+
+    def forward_head(self, features):
+        """Pooled features `[N, 1280]` to logits `[N, class_num]`."""
+        return self.head(features)
+
+    def forward(self, x):
+        """`[N, in_chans, H, W]` to logits `[N, class_num]`."""
+        return self.forward_head(self.forward_features(x))
+
+
+def linear_rates(last, count):
+    """`count` rates from 0 to `last` in equal steps."""
+    return [last * i / max(count - 1, 1) for i in range(count)]
+
+
+def init_linear(layer):
+    """Truncated normal of std 0.02 and zero bias for linear layers; others keep Paddle's."""
+    if isinstance(layer, nn.Linear):
+        TruncatedNormal(std=0.02)(layer.weight)
+        Constant(0.0)(layer.bias)
+
+
+def check_arguments(
+    class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate
+):
+    """Raises a ValueError that names the first argument of `MixFormer` that cannot be built."""
+    for name, value in (
+        ("class_num", class_num),
+        ("in_chans", in_chans),
+        ("window_size", window_size),
+        *((f"depths[{i}]", depth) for i, depth in enumerate(depths)),
+        *((f"num_heads[{i}]", heads) for i, heads in enumerate(num_heads)),
+    ):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if not isinstance(embed_dim, int) or embed_dim < 16 or embed_dim % 2:
+        raise ValueError(
+            "embed_dim must be an even integer of at least 16, since the branches work on 1/2 "
+            f"and 1/16 of it, got {embed_dim!r}"
+        )
+    if not depths or len(depths) != len(num_heads):
+        raise ValueError(
+            "depths and num_heads must name the same stages, at least one, "
+            f"got {len(depths)} and {len(num_heads)}"
+        )
+    for stage, heads in enumerate(num_heads):
+        half = embed_dim * 2**stage // 2
+        if half % heads:
+            raise ValueError(
+                f"num_heads[{stage}]={heads} does not divide {half}, the attention width of "
+                f"stage {stage} (half of its {2 * half} channels)"
+            )
+    if not mlp_ratio * embed_dim >= 1:
+        raise ValueError(f"mlp_ratio must give at least one hidden channel, got {mlp_ratio!r}")
+    if not 0.0 <= drop_path_rate < 1.0:
+        raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate!r}")

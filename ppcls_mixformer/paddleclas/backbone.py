@@ -1,0 +1,61 @@
+"""MixFormer as a PaddleClas backbone: the network as a `TheseusLayer`, and `Arch.name` builders."""
+
+from functools import partial
+
+import ppcls.arch
+from paddle import nn
+from ppcls.arch.backbone.base.theseus_layer import TheseusLayer
+
+from ppcls_mixformer import mixformer, zoo
+from ppcls_mixformer.paddleclas.errors import HostError
+from ppcls_mixformer.weights import load_into
+
+# Keys under `Arch` that PaddleClas reads elsewhere and nevertheless hands to the backbone.
+HOST_KEYS = ("infer_output_key", "infer_add_softmax", "infer_model_name", "is_rec")
+
+
+class MixFormer(mixformer.MixFormer, TheseusLayer):
+    """MixFormer with PaddleClas's layer surgery, and strict about what it loads."""
+
+    def set_state_dict(self, state_dict, *args, **kwargs):
+        """Loads `state_dict`; PaddleClas's own way skips what does not fit in silence.
+
+        Raises:
+            ppcls_mixformer.weights.WeightsError: names or shapes differ elsewhere than in the head.
+        """
+        # PaddleClas 2.6 keeps parameters of the loss in the same file.
+        own = {k: v for k, v in state_dict.items() if k.split(".")[0] in self._sub_layers}
+        load_into(self, own or state_dict, "the checkpoint")
+
+    set_dict = set_state_dict
+
+    def stop_after(self, stop_layer_name):
+        """Makes all layers behind `stop_layer_name` identities, as RecModel's BackboneStopLayer.
+
+        `last_proj` gives the pooled features `[N, 1280]`.
+        """
+        names = list(self._sub_layers)
+        if stop_layer_name not in names:
+            raise HostError(
+                f"BackboneStopLayer {stop_layer_name} is not a layer of MixFormer: {', '.join(names)}; "
+                "take last_proj for the pooled features [N, 1280]"
+            )
+        for name in names[names.index(stop_layer_name) + 1 :]:
+            self._sub_layers[name] = nn.Identity()
+        return True
+
+
+def build_backbone(name, use_sync_bn=False, **arch):
+    """Builds variant `name` from the rest of the `Arch` section.
+
+    `use_sync_bn` arrives here only from PaddleClas 2.3, which does not know it.
+    """
+    arguments = {key: value for key, value in arch.items() if key not in HOST_KEYS}
+    model = zoo.build(name, model_class=MixFormer, **arguments)
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model) if use_sync_bn else model
+
+
+def register():
+    """Makes `Arch.name: MixFormer_B0` … `MixFormer_B6` known to PaddleClas."""
+    for name in zoo.VARIANTS:
+        setattr(ppcls.arch, name, partial(build_backbone, name))

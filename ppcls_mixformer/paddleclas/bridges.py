@@ -1,0 +1,127 @@
+"""Differences between PaddleClas releases and today's Paddle, each bridged where it shows.
+
+Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
+"""
+
+import inspect
+import os
+import types
+from pathlib import Path
+
+import paddle
+import ppcls.engine.engine
+import ppcls.loss
+import ppcls.metric
+from ppcls.utils import save_load
+from ppcls.utils.ema import ExponentialMovingAverage
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    for bridge in (
+        one_element_scalars,
+        fluid_set_flags,
+        ema_of_integers,
+        whole_checkpoints,
+        best_metric_on_resume,
+    ):
+        bridge()
+
+
+def one_element_scalars():
+    """PaddleClas 2.3 and 2.4: `loss.numpy()[0]` is an IndexError, scalars are 0-D since Paddle 2.5."""
+    from ppcls.engine.train import utils
+
+    if "numpy()[0]" not in inspect.getsource(utils):
+        return
+    for combined in (ppcls.loss.CombinedLoss, ppcls.metric.CombinedMetrics):
+        _wrap(combined, "__call__", _with_one_element_values)
+
+
+def _with_one_element_values(original):
+    def call(*args, **kwargs):
+        values = original(*args, **kwargs)
+        for key, value in values.items():
+            if isinstance(value, paddle.Tensor) and value.ndim == 0:
+                values[key] = value.reshape([1])
+        return values
+
+    return call
+
+
+def fluid_set_flags():
+    """PaddleClas 2.3: its AMP branch calls `paddle.fluid.set_flags`, gone since Paddle 2.6."""
+    if not hasattr(paddle, "fluid"):
+        paddle.fluid = types.SimpleNamespace(set_flags=paddle.set_flags)
+
+
+def ema_of_integers():
+    """PaddleClas 2.5 and 2.6: EMA turns integer buffers into floats; gathers by them then fail."""
+    if hasattr(ExponentialMovingAverage, "_update"):
+        _wrap(ExponentialMovingAverage, "_update", _floats_only)
+
+
+def _floats_only(original):
+    def update(self, model, update_fn):
+        def update_floats(ema_value, model_value):
+            if model_value.is_floating_point():
+                return update_fn(ema_value, model_value)
+            return model_value
+
+        return original(self, model, update_floats)
+
+    return update
+
+
+def whole_checkpoints():
+    """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
+    _wrap(save_load, "save_model", _all_files_or_none)
+
+
+def _all_files_or_none(original):
+    def save_model(*args, **kwargs):
+        written = []
+
+        def save_aside(obj, path, *save_args, **save_kwargs):
+            written.append(path)
+            return save(obj, path + ".part", *save_args, **save_kwargs)
+
+        save, paddle.save = paddle.save, save_aside
+        try:
+            result = original(*args, **kwargs)
+        except BaseException:
+            for path in written:
+                Path(path + ".part").unlink(missing_ok=True)
+            raise
+        finally:
+            paddle.save = save
+        for path in written:
+            os.replace(path + ".part", path)
+        return result
+
+    return save_model
+
+
+def best_metric_on_resume():
+    """All releases: a resumed run forgets the best metric, and a worse epoch replaces `best_model`."""
+    _wrap(ppcls.engine.engine, "init_model", _with_best_metric)
+
+
+def _with_best_metric(original):
+    def init_model(config, *args, **kwargs):
+        states = original(config, *args, **kwargs)
+        best = Path(str(config.get("checkpoints"))).parent / "best_model.pdstates"
+        if states is not None and best.is_file():
+            states["metric"] = max(states["metric"], paddle.load(str(best))["metric"])
+        return states
+
+    return init_model
+
+
+def _wrap(owner, name, wrapper):
+    """Replaces `owner.name` by `wrapper(owner.name)`, once."""
+    original = getattr(owner, name)
+    if not hasattr(original, "bridged"):
+        replacement = wrapper(original)
+        replacement.bridged = original
+        setattr(owner, name, replacement)

@@ -1,0 +1,142 @@
+"""Exports a checkpoint for Paddle inference, in both of its formats, and to ONNX.
+
+`inference.json` is Paddle 3's program; `inference.pdmodel` is the older one, which the
+`paddleclas` command insists on. Both read the same `inference.pdiparams`.
+"""
+
+import filecmp
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import paddle
+
+import ppcls_mixformer
+from ppcls_mixformer.paddleclas.errors import HostError
+from ppcls_mixformer.paddleclas.runner import build_engine, in_one_line
+from ppcls_mixformer.weights import first_line
+
+READERS = {
+    "inference.json": "Paddle 3: paddle.inference, paddle.jit.load, tools/predict.py",
+    "inference.pdmodel": "the `paddleclas` command, Paddle 2 and 3: paddle.inference",
+    "inference.onnx": "ONNX Runtime and others",
+}
+ONNX_OPSET = 17
+ONNX_FLAG = "--onnx"
+
+
+def main():
+    """`tools/export_model.py -c CONFIG -o Global.pretrained_model=PATH [--onnx]`."""
+    argv = [argument for argument in sys.argv[1:] if argument != ONNX_FLAG]
+    in_one_line(lambda: export(argv, onnx=ONNX_FLAG in sys.argv))
+
+
+def export(argv, onnx=False):
+    """Writes what this Paddle can write into Global.save_inference_dir and prints the files.
+
+    An earlier export is replaced only once the new one is complete.
+    """
+    if onnx:
+        require_paddle2onnx()
+    with tempfile.TemporaryDirectory(prefix="export-") as staging:
+        engine = build_engine("export", argv)
+        target = Path(engine.config["Global"]["save_inference_dir"])
+        if not engine.config["Global"]["pretrained_model"] and not engine.config["Arch"].get("pretrained"):
+            print("warning: neither Global.pretrained_model nor Arch.pretrained is set: random weights")
+        engine.config["Global"]["save_inference_dir"] = staging
+        engine.export()
+        missing = write_other_format(Path(staging), argv)
+        if onnx:
+            write_onnx(Path(staging))
+        publish(Path(staging), target)
+    for name, readers in READERS.items():
+        if (target / name).exists():
+            print(f"{target / name}: read by {readers}")
+    if missing:
+        print(missing)
+
+
+def require_paddle2onnx():
+    """Refuses `--onnx` early where paddle2onnx is not installed."""
+    try:
+        import paddle2onnx  # noqa: F401
+    except ImportError as error:
+        raise HostError(f"{ONNX_FLAG} needs paddle2onnx ({error}): pip install '.[onnx]'") from None
+
+
+def write_other_format(staging, argv):
+    """Adds the format that `engine.export` did not write; returns a line saying why if it cannot."""
+    version = paddle.__version__
+    if (staging / "inference.pdmodel").exists():
+        return (
+            f"inference.json was not written: only Paddle 3 writes it, this is {version}. "
+            f"It is read by {READERS['inference.json']}; export with paddlepaddle 3 for it"
+        )
+    with tempfile.TemporaryDirectory(prefix="export-") as other:
+        result = export_older_format(argv, other)
+        if result.returncode:
+            reason = [line.strip() for line in result.stdout.splitlines() if "Error" in line][-1:]
+            return (
+                f"inference.pdmodel was not written: paddlepaddle {version} cannot write this network "
+                f"in the older format ({''.join(reason) or f'status {result.returncode}'}). It is read "
+                f"by {READERS['inference.pdmodel']}; export with paddlepaddle 3.1.1 for it, or use "
+                "tools/predict.py, which reads inference.json"
+            )
+        if not filecmp.cmp(f"{other}/inference.pdiparams", staging / "inference.pdiparams", False):
+            return (
+                f"inference.pdmodel was not written: paddlepaddle {version} gave it other parameters "
+                "than inference.json, and both would be called inference.pdiparams"
+            )
+        os.replace(f"{other}/inference.pdmodel", staging / "inference.pdmodel")
+    return None
+
+
+def export_older_format(argv, folder):
+    """Runs `engine.export` in a process of its own: the format is fixed when Paddle is imported."""
+    root = str(Path(ppcls_mixformer.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", __name__, *argv, "-o", f"Global.save_inference_dir={folder}"],
+        env={**os.environ, "FLAGS_enable_pir_api": "0", "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def write_onnx(staging):
+    """Converts the export in `staging` to `inference.onnx`, batch dynamic."""
+    import paddle2onnx
+
+    program = staging / "inference.json"
+    if not program.exists():
+        program = staging / "inference.pdmodel"
+    try:
+        paddle2onnx.export(
+            str(program),
+            str(staging / "inference.pdiparams"),
+            str(staging / "inference.onnx"),
+            opset_version=ONNX_OPSET,
+        )
+    except Exception as error:  # paddle2onnx's own, of many types
+        raise HostError(f"paddle2onnx cannot convert {program.name}: {first_line(error)}") from None
+
+
+def publish(staging, target):
+    """Moves the finished files into `target` and removes those of an earlier export."""
+    target.mkdir(parents=True, exist_ok=True)
+    names = {file.name for file in staging.iterdir()}
+    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as near:
+        for name in names:
+            (Path(near) / name).write_bytes((staging / name).read_bytes())
+        for name in names:
+            os.replace(Path(near) / name, target / name)
+    for name in (*READERS, "inference.pdiparams", "inference.pdiparams.info"):
+        if name not in names:
+            (target / name).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    in_one_line(lambda: build_engine("export", sys.argv[1:]).export())

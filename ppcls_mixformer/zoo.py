@@ -1,0 +1,107 @@
+"""The seven published variants as one table, and their builders."""
+
+from dataclasses import dataclass
+
+from ppcls_mixformer.mixformer import MixFormer
+from ppcls_mixformer.weights import Pretrained, load_pretrained
+
+WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the paper's table 2.
+
+    `params` (M), `gflops` (multiply-adds at 224×224) and `top1` (%) are the authors' published
+    values; `has_weights` says whether they published a checkpoint.
+    """
+
+    embed_dim: int
+    depths: tuple
+    num_heads: tuple
+    drop_path_rate: float
+    params: float
+    gflops: float
+    top1: float
+    has_weights: bool
+
+    def architecture(self):
+        """Arguments of `MixFormer` that make this variant."""
+        return {
+            "embed_dim": self.embed_dim,
+            "depths": self.depths,
+            "num_heads": self.num_heads,
+            "drop_path_rate": self.drop_path_rate,
+        }
+
+
+VARIANTS = {
+    "MixFormer_B0": Variant(24, (1, 2, 6, 6), (3, 6, 12, 24), 0.0, 5.1, 0.4, 76.5, False),
+    "MixFormer_B1": Variant(32, (1, 2, 6, 6), (2, 4, 8, 16), 0.0, 7.9, 0.7, 78.9, True),
+    "MixFormer_B2": Variant(32, (2, 2, 8, 8), (2, 4, 8, 16), 0.05, 9.9, 0.9, 80.0, True),
+    "MixFormer_B3": Variant(48, (2, 2, 8, 6), (3, 6, 12, 24), 0.1, 16.8, 1.9, 81.7, True),
+    "MixFormer_B4": Variant(64, (2, 2, 8, 8), (4, 8, 16, 32), 0.2, 34.8, 3.6, 83.0, True),
+    "MixFormer_B5": Variant(96, (1, 2, 8, 6), (6, 12, 24, 48), 0.3, 61.7, 6.8, 83.5, False),
+    "MixFormer_B6": Variant(96, (2, 4, 16, 12), (6, 12, 24, 48), 0.5, 119.6, 12.7, 83.8, True),
+}
+
+
+def published_weights(name):
+    """What is published for `name`, a key of `VARIANTS`."""
+    url = WEIGHTS_URL.format(name) if VARIANTS[name].has_weights else None
+    # The authors published no checksums; record one here once a download has been confirmed.
+    return Pretrained(model=name, url=url, sha256=None)
+
+
+def build(name, pretrained=False, model_class=MixFormer, **overrides):
+    """Builds the variant `name`, a key of `VARIANTS`.
+
+    Args:
+        pretrained: True for the published ImageNet-1k weights, or the path of a checkpoint.
+        model_class: `MixFormer` or a subclass of it.
+        overrides: arguments of `MixFormer` that replace the variant's.
+
+    Raises:
+        TypeError: an override that `MixFormer` does not have.
+        ValueError: arguments that cannot be built together.
+        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+    """
+    model = model_class(**{**VARIANTS[name].architecture(), **overrides})
+    if pretrained:
+        load_pretrained(model, published_weights(name), pretrained)
+    return model
+
+
+def MixFormer_B0(pretrained=False, **overrides):
+    """MixFormer-B0, 5.1 M parameters; see `build`."""
+    return build("MixFormer_B0", pretrained, **overrides)
+
+
+def MixFormer_B1(pretrained=False, **overrides):
+    """MixFormer-B1, 7.9 M parameters; see `build`."""
+    return build("MixFormer_B1", pretrained, **overrides)
+
+
+def MixFormer_B2(pretrained=False, **overrides):
+    """MixFormer-B2, 9.9 M parameters; see `build`."""
+    return build("MixFormer_B2", pretrained, **overrides)
+
+
+def MixFormer_B3(pretrained=False, **overrides):
+    """MixFormer-B3, 16.8 M parameters; see `build`."""
+    return build("MixFormer_B3", pretrained, **overrides)
+
+
+def MixFormer_B4(pretrained=False, **overrides):
+    """MixFormer-B4, 34.8 M parameters; see `build`."""
+    return build("MixFormer_B4", pretrained, **overrides)
+
+
+def MixFormer_B5(pretrained=False, **overrides):
+    """MixFormer-B5, 61.7 M parameters; see `build`."""
+    return build("MixFormer_B5", pretrained, **overrides)
+
+
+def MixFormer_B6(pretrained=False, **overrides):
+    """MixFormer-B6, 119.6 M parameters; see `build`."""
+    return build("MixFormer_B6", pretrained, **overrides)

@@ -1,0 +1,11 @@
+"""Evaluates a model: `python tools/eval.py -c CONFIG [-o key=value …]`, PaddleClas's flags."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ppcls_mixformer.paddleclas.runner import evaluate
+
+if __name__ == "__main__":
+    evaluate()
