@@ -1,6 +1,7 @@
 """MixFormer: Mixing Features across Windows and Dimensions (CVPR 2022, arXiv 2204.02557).
 
-Behind the stem, maps travel through the network channels-last, `[N, H, W, C]`. State-dict names are those of the published checkpoints.
+Behind the stem, maps travel through the network channels-last, `[N, H, W, C]`. State-dict names
+are those of the published checkpoints.
 """
 
 import paddle
@@ -134,9 +135,7 @@ class MixingAttention(nn.Layer):
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
         area = self.window_size**2
-        rows = paddle.gather(
-            self.relative_position_bias_table, self.relative_position_index.flatten()
-        )
+        rows = paddle.gather(self.relative_position_bias_table, self.relative_position_index.flatten())
         return rows.transpose([1, 0]).reshape([self.num_heads, area, area])
 
     def attend(self, tokens):
@@ -292,10 +291,7 @@ class MixFormer(nn.Layer):
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         self.layers = nn.LayerList(
             Stage(
-                [
-                    MixingBlock(dim, heads, window_size, mlp_ratio, next(rates))
-                    for _ in range(depth)
-                ],
+                [MixingBlock(dim, heads, window_size, mlp_ratio, next(rates)) for _ in range(depth)],
                 window_size,
                 Downsample(dim) if dim != self.stage_dims[-1] else None,
             )

@@ -39,9 +39,7 @@ def load_pretrained(model, published, pretrained):
         WeightsError: see there.
     """
     if not isinstance(pretrained, (bool, str, os.PathLike)):
-        raise WeightsError(
-            f"pretrained must be True, False or the path of a checkpoint, got {pretrained!r}"
-        )
+        raise WeightsError(f"pretrained must be True, False or the path of a checkpoint, got {pretrained!r}")
     path = fetch_published(published) if pretrained is True else Path(pretrained)
     load_into(model, read_checkpoint(path), path)
 

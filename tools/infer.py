@@ -1,4 +1,4 @@
-"""Classifies pictures with a checkpoint: `python tools/infer.py -c CONFIG [-o key=value …]`, PaddleClas's flags."""
+"""Classifies pictures with a checkpoint: `python tools/infer.py -c CONFIG [-o key=value …]`."""
 
 import sys
 from pathlib import Path

@@ -101,9 +101,7 @@ def check(config, mode):
 
 def check_device(device):
     """Refuses `gpu` on a machine or a Paddle without one."""
-    if device == "gpu" and not (
-        paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
-    ):
+    if device == "gpu" and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
         raise HostError(
             "Global.device is gpu, but this machine or this Paddle has none: "
             "add -o Global.device=cpu, or install paddlepaddle-gpu"

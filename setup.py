@@ -1,0 +1,30 @@
+"""Packaging; every pin of the project is here, with its reason."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="ppcls_mixformer",
+    version="0.1.0",
+    description="MixFormer backbones (CVPR 2022, B0 to B6) for PaddleClas",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["ppcls_mixformer", "ppcls_mixformer.*"]),
+    # paddleclas 2.6.0 pins numpy 1.24.4, which has wheels for Python 3.9 to 3.11.
+    python_requires=">=3.9,<3.12",
+    install_requires=[
+        "paddleclas==2.6.0",  # the predict command that tools/predict.py wraps
+        "numpy==1.24.4",  # as paddleclas 2.6.0 pins it
+        "pillow<12",  # Pillow 13 refuses the posterize of 0 bits that TimmAutoAugment asks for
+        "pyyaml",
+        "scikit-learn",  # carries the digits of the quick start
+        "tqdm",
+    ],
+    extras_require={
+        "cpu": ["paddlepaddle==3.1.1"],  # newest that writes the .pdmodel paddleclas insists on
+        "gpu": ["paddlepaddle-gpu==2.6.2"],  # newest GPU wheel on PyPI
+        "test": ["pytest>=8", "ruff==0.14.5"],
+    },
+)

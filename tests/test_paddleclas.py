@@ -1,0 +1,219 @@
+"""PaddleClas as the host, for real: its trainer on real images, each tool in a process of its own."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
+
+
+def run(*command, check=True, **environment):
+    """Runs a command in the project's root; returns its output, stdout and stderr together."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    assert not check or result.returncode == 0, result.stdout[-3000:]
+    return result.stdout
+
+
+def tool(name, *overrides, check=True, config=CONFIG):
+    options = [part for override in overrides for part in ("-o", override)]
+    return run(sys.executable, f"tools/{name}.py", "-c", config, *options, check=check)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A few of the digits, 96 for training and 40 for testing."""
+    folder = tmp_path_factory.mktemp("digits")
+    run(sys.executable, "tools/prepare_digits.py", "--output", folder)
+    for name, count in (("train_list.txt", 96), ("test_list.txt", 40)):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join(lines[:count]))
+    return folder
+
+
+def overrides(digits, output, epochs=2):
+    return [
+        *(f"DataLoader.{s}.dataset.image_root={digits}" for s in ("Train", "Eval")),
+        f"DataLoader.Train.dataset.cls_label_path={digits}/train_list.txt",
+        f"DataLoader.Eval.dataset.cls_label_path={digits}/test_list.txt",
+        f"Infer.PostProcess.class_id_map_file={digits}/label_list.txt",
+        f"Global.output_dir={output}",
+        f"Global.epochs={epochs}",
+        "Global.save_interval=1",
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """Output folder and log of a short training run."""
+    output = tmp_path_factory.mktemp("trained")
+    return output, tool("train", *overrides(digits, output))
+
+
+def checkpoint(output, prefix):
+    return output / "MixFormer_B0" / prefix if (output / "MixFormer_B0").is_dir() else output / prefix
+
+
+def learning_rates(log):
+    return dict(re.findall(r"(\[Train\]\[Epoch \d+/\d+\]\[Iter: \d+/\d+\])lr\S* (\S+),", log))
+
+
+def test_trains_and_evaluates(digits, trained):
+    output, log = trained
+    assert learning_rates(log)
+    best = re.findall(r"best metric: ([\d.]+)", log)[-1]
+    evaluated = tool(
+        "eval", *overrides(digits, output), f"Global.pretrained_model={checkpoint(output, 'best_model')}"
+    )
+    top1 = re.findall(r"\[Avg\].*top1: ([\d.]+)", evaluated)[-1]
+    assert float(top1) == pytest.approx(float(best), abs=1e-4)
+    assert not list(output.rglob("*.part"))
+
+
+def test_resumes_with_the_same_learning_rate(digits, trained):
+    output, log = trained
+    resumed = tool("train", *overrides(digits, output), f"Global.checkpoints={checkpoint(output, 'epoch_1')}")
+    rates = learning_rates(resumed)
+    assert rates and all("Epoch 2/" in key for key in rates)
+    assert rates.items() <= learning_rates(log).items()
+
+
+@pytest.fixture(scope="module")
+def exported(digits, trained, tmp_path_factory):
+    """Folder of an export of the short run's last checkpoint."""
+    folder = tmp_path_factory.mktemp("exported")
+    output, _ = trained
+    text = tool(
+        "export_model",
+        *overrides(digits, output),
+        f"Global.pretrained_model={checkpoint(output, 'latest')}",
+        f"Global.save_inference_dir={folder}",
+    )
+    return folder, text
+
+
+LOAD = """
+import sys, zlib, numpy as np, paddle
+x = np.random.RandomState(0).standard_normal((8, 3, 32, 32)).astype("float32")
+model = paddle.jit.load(sys.argv[1] + "/inference")
+for batch in (1, 8):
+    print(repr(model(paddle.to_tensor(x[:batch])).numpy().tolist()))
+"""
+
+
+def test_export_gives_the_trained_models_scores_in_a_fresh_process(trained, exported):
+    import paddle
+
+    from ppcls_mixformer import MixFormer_B0
+
+    folder, text = exported
+    assert "inference.json" in text and "inference.pdmodel" in text  # written, or said why not
+    model = MixFormer_B0(class_num=10, pretrained=checkpoint(trained[0], "latest"))
+    model.eval()
+    x = np.random.RandomState(0).standard_normal((8, 3, 32, 32)).astype("float32")
+    scores = paddle.nn.functional.softmax(model(paddle.to_tensor(x))).numpy()
+    lines = [line for line in run(sys.executable, "-c", LOAD, folder).splitlines() if line.startswith("[[")]
+    for line, batch in zip(lines, (1, 8)):
+        np.testing.assert_allclose(np.array(ast.literal_eval(line)), scores[:batch], atol=1e-4)
+    assert len(lines) == 2
+
+
+def predicted_scores(log):
+    ids, scores = re.findall(r"class_ids'?: (\[[^]]*\]).*?scores'?: (\[[^]]*\])", log)[-1]
+    return ast.literal_eval(ids), np.array(ast.literal_eval(scores))
+
+
+def test_predict_gives_the_scores_of_infer(digits, trained, exported):
+    picture = digits / (digits / "test_list.txt").read_text().split()[0]
+    inferred = tool(
+        "infer",
+        *overrides(digits, trained[0]),
+        f"Global.pretrained_model={checkpoint(trained[0], 'latest')}",
+        f"Infer.infer_imgs={picture}",
+    )
+    flags = [
+        *("--inference_model_dir", exported[0], "--infer_imgs", picture, "--topk", "3"),
+        *("--class_id_map_file", digits / "label_list.txt"),
+        *("--resize_short", "32", "--crop_size", "32", "--use_gpu", "False"),
+    ]
+    wrapper = run(sys.executable, "tools/predict.py", *flags)
+    expected_ids, expected = predicted_scores(inferred)
+    outputs = [wrapper]
+    if (exported[0] / "inference.pdmodel").exists():
+        stock = Path(sys.executable).with_name("paddleclas")
+        plain = ("--enable_mkldnn", "False", "-o", "Global.ir_optim=False")  # no oneDNN passes
+        outputs.append(run(stock, *flags, *plain, FLAGS_enable_pir_api="0"))
+    for output in outputs:
+        ids, scores = predicted_scores(output)
+        assert ids == expected_ids
+        np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        (["Global.device=gpu"], "Global.device=cpu"),
+        (["DataLoader.Train.dataset.image_root=nowhere"], "there is no folder nowhere"),
+        (["Arch.class_num=5"], "needs Arch.class_num of at least"),
+        (["Arch.name=MixFormer_B9"], "did you mean MixFormer_B"),
+        (["Arch.drop_path=0.1"], "did you mean drop_path_rate?"),
+        (["Global.checkpoints=nowhere"], "checkpoint not found"),
+    ],
+)
+def test_what_cannot_work_is_one_line(digits, tmp_path, settings, text):
+    if settings == ["Global.device=gpu"]:
+        import paddle
+
+        if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
+            pytest.skip("this machine has a GPU")
+    log = tool("train", *overrides(digits, tmp_path), *settings, check=False)
+    errors = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and text in errors[0] and "Traceback" not in log
+
+
+def test_unknown_override_names_the_nearest_key(tmp_path):
+    log = tool("train", "Global.epoch=1", "DataLoader.Train.dataset.image_root=nowhere", check=False)
+    assert "has no such key, it is added; the nearest key there is Global.epochs" in log
+
+
+def test_missing_paddleclas_names_both_remedies(tmp_path):
+    command = [sys.executable, "tools/train.py", "-c", CONFIG]
+    log = run(*command, check=False, HOME=str(tmp_path), PADDLECLAS_HOME="")
+    assert "python -m ppcls_mixformer fetch" in log and "PADDLECLAS_HOME" in log
+    log = run(*command, check=False, PADDLECLAS_HOME=str(tmp_path))
+    assert "is not a PaddleClas clone" in log and "Traceback" not in log
+
+
+def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path):
+    script = f"""
+import paddle
+from ppcls_mixformer.paddleclas import register
+register()
+from ppcls.utils import save_load
+net = paddle.nn.Linear(2, 2)
+class Broken:
+    def state_dict(self): raise RuntimeError("disk full")
+    def __iter__(self): return iter([self])
+try:
+    save_load.save_model(net, Broken(), {{"metric": 0.5}}, {str(tmp_path)!r}, prefix="latest")
+except RuntimeError:
+    print("raised")
+"""
+    (tmp_path / "latest.pdparams").write_bytes(b"old")
+    assert "raised" in run(sys.executable, "-c", script)
+    assert (tmp_path / "latest.pdparams").read_bytes() == b"old"
+    assert not list(tmp_path.rglob("*.part"))
