@@ -88,7 +88,7 @@ def test_state_dict_is_that_of_the_published_checkpoints(name):
 def test_every_variant_builds_with_the_published_size(name):
     model = getattr(ppcls_mixformer, name)()
     count = sum(p.size for p in model.parameters() if not p.stop_gradient) / 1e6
-    assert count == pytest.approx(VARIANTS[name].params, abs=0.06)
+    assert count == pytest.approx(VARIANTS[name].params, abs=0.1)
 
 
 def test_any_size_on_one_instance_and_no_parameter_without_gradient():
