@@ -165,8 +165,11 @@ class MixingAttention(nn.Layer):
 
         u = self.convolve(x)
         tokens = self.proj_attn_norm(self.proj_attn(x)).flatten(1, 2)
-        attention = self.attend(paddle.gather(tokens, to_windows, axis=1))
-        attention = paddle.gather(attention, to_map, axis=1).reshape([-1, *x.shape[1:3], tokens.shape[-1]])
+        # Not gather: its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
+        attention = self.attend(paddle.index_select(tokens, to_windows, axis=1))
+        attention = paddle.index_select(attention, to_map, axis=1).reshape(
+            [-1, *x.shape[1:3], tokens.shape[-1]]
+        )
         # A gate per channel on the values is the same gate on the attention output, which is
         # linear in them.
         attention = attention * self.channel_gate(u)

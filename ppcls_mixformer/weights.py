@@ -101,21 +101,26 @@ def _stream(url, file, label):
 
 def read_checkpoint(path):
     """State dict in the `.pdparams` file at `path` (the suffix may be left out)."""
+    state = read_file(path)
+    if not isinstance(state, dict) or not state:
+        raise WeightsError(f"{path} holds no state dict, but a {type(state).__name__}")
+    return state
+
+
+def read_file(path):
+    """What Paddle saved in the file at `path`; `.pdparams` may be left out."""
     path = Path(path).expanduser()
     if not path.is_file():
         path = path.with_name(path.name + ".pdparams")
     if not path.is_file():
         raise WeightsError(f"checkpoint not found: {path}")
     try:
-        state = paddle.load(str(path))
+        return paddle.load(str(path))
     except Exception as error:  # whatever pickle and Paddle make of a damaged file
         raise WeightsError(
             f"{path} is damaged or not a Paddle checkpoint "
             f"({type(error).__name__}: {first_line(error)}); delete it and fetch or train it again"
         ) from None
-    if not isinstance(state, dict) or not state:
-        raise WeightsError(f"{path} holds no state dict, but a {type(state).__name__}")
-    return state
 
 
 def first_line(error):

@@ -13,7 +13,7 @@ from ppcls.utils import config as ppcls_config
 from ppcls_mixformer import mixformer, zoo
 from ppcls_mixformer.paddleclas.backbone import HOST_KEYS
 from ppcls_mixformer.paddleclas.errors import HostError
-from ppcls_mixformer.weights import read_checkpoint
+from ppcls_mixformer.weights import read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
 
@@ -145,15 +145,15 @@ def check_weights(config, mode):
         value = section.get(key)
         if value and not str(value).startswith("http"):
             section[key] = str(value)[: -len(".pdparams")] if str(value).endswith(".pdparams") else value
-            _read(section[key] + ".pdparams", f"Global.{key}")
+            _read(read_checkpoint, section[key] + ".pdparams", f"Global.{key}")
     if mode == "train" and section.get("checkpoints"):
         for suffix in (".pdopt", ".pdstates"):
-            _read(section["checkpoints"] + suffix, "Global.checkpoints")
+            _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")
 
 
-def _read(path, key):
+def _read(reader, path, key):
     try:
-        read_checkpoint(path)
+        reader(path)
     except ValueError as error:
         raise HostError(f"{key}: {error}") from None
 
