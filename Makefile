@@ -17,7 +17,7 @@ $(VENV)/ready: setup.py
 
 quickstart: $(VENV)/ready
 	$(VENV)/bin/python tools/prepare_digits.py
-	test -f $(OUT)/MixFormer_B0/best_model.pdparams || $(VENV)/bin/python tools/train.py -c $(CONFIG)
+	test -f $(OUT)/MixFormer_B0/epoch_8.pdparams || $(VENV)/bin/python tools/train.py -c $(CONFIG)
 	$(VENV)/bin/python tools/eval.py -c $(CONFIG) -o Global.pretrained_model=$(OUT)/MixFormer_B0/best_model
 	$(VENV)/bin/python tools/export_model.py -c $(CONFIG) -o Global.pretrained_model=$(OUT)/MixFormer_B0/best_model
 	$(VENV)/bin/python tools/predict.py --inference_model_dir $(OUT)/inference --infer_imgs dataset/digits/test \
