@@ -24,10 +24,13 @@ def drop_path(x, rate, training):
 
 def pad_to_multiple(x, multiple):
     """Zero-pads `[N, H, W, C]` right and bottom so that `multiple` divides H and W."""
-    bottom, right = -x.shape[1] % multiple, -x.shape[2] % multiple
+    _, height, width, channels = x.shape
+    bottom, right = -height % multiple, -width % multiple
     if bottom == 0 and right == 0:
         return x
-    return F.pad(x, [0, 0, 0, bottom, 0, right, 0, 0])
+    rows = x.reshape([-1, 1, height, width * channels])
+    rows = F.pad(rows, [0, right * channels, 0, bottom])
+    return rows.reshape([-1, height + bottom, width + right, channels])
 
 
 def window_order(height, width, size):
@@ -48,10 +51,21 @@ def pointwise(conv, x):
     return paddle.matmul(x, conv.weight.flatten(1), transpose_y=True) + conv.bias
 
 
-def gate(interaction, x):
-    """Sigmoid gates from 1×1 conv, BN, GELU, 1×1 conv on a channels-last map `[N, H, W, C]`."""
-    reduce, norm, act, expand = interaction
-    return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, x)))))
+class ChannelsLastBatchNorm(nn.BatchNorm2D):
+    """Batch norm of a channels-last map `[N, H, W, C]`.
+
+    In evaluation it is written as the affine map that it is: an exported graph then has no
+    operator in NHWC layout, which readers take for NCHW.
+    """
+
+    def __init__(self, channels):
+        super().__init__(channels, data_format="NHWC")
+
+    def forward(self, x):
+        if self.training:
+            return super().forward(x)
+        scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
+        return x * scale + (self.bias - self._mean * scale)
 
 
 def relative_position_index(size):
@@ -98,18 +112,18 @@ class MixingAttention(nn.Layer):
         self.proj_cnn_norm = nn.LayerNorm(dim)
 
         self.dwconv3x3 = nn.Sequential(
-            nn.Conv2D(dim, dim, 3, padding=1, groups=dim, data_format="NHWC"),
-            nn.BatchNorm2D(dim, data_format="NHWC"),
+            nn.Conv2D(dim, dim, 3, padding=1, groups=dim),
+            nn.BatchNorm2D(dim),
             nn.GELU(),
         )
         self.channel_interaction = nn.Sequential(
             nn.Conv2D(dim, dim // 8, 1),
-            nn.BatchNorm2D(dim // 8, data_format="NHWC"),
+            nn.BatchNorm2D(dim // 8),
             nn.GELU(),
             nn.Conv2D(dim // 8, half, 1),
         )
         self.projection = nn.Conv2D(dim, half, 1)
-        self.conv_norm = nn.BatchNorm2D(half, data_format="NHWC")
+        self.conv_norm = ChannelsLastBatchNorm(half)
 
         self.qkv = nn.Linear(half, half * 3)
         self.relative_position_bias_table = self.create_parameter(
@@ -118,7 +132,7 @@ class MixingAttention(nn.Layer):
         self.register_buffer("relative_position_index", relative_position_index(window_size))
         self.spatial_interaction = nn.Sequential(
             nn.Conv2D(half, dim // 16, 1),
-            nn.BatchNorm2D(dim // 16, data_format="NHWC"),
+            ChannelsLastBatchNorm(dim // 16),
             nn.GELU(),
             nn.Conv2D(dim // 16, 1, 1),
         )
@@ -126,11 +140,9 @@ class MixingAttention(nn.Layer):
         self.proj = nn.Linear(dim, dim)
 
     def convolve(self, x):
-        """Depth-wise convolution branch: `[N, H, W, C]` to u, of the same shape."""
-        conv, norm, act = self.dwconv3x3
+        """Depth-wise convolution branch: `[N, H, W, C]` to u, `[N, C, H, W]`."""
         x = self.proj_cnn_norm(self.proj_cnn(x))
-        x = F.conv2d(x, conv.weight, padding=1, groups=x.shape[-1], data_format="NHWC")
-        return act(norm(x + conv.bias))
+        return self.dwconv3x3(x.transpose([0, 3, 1, 2]))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
@@ -150,12 +162,20 @@ class MixingAttention(nn.Layer):
         return out.reshape([-1, length, channels])
 
     def channel_gate(self, u):
-        """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
-        return gate(self.channel_interaction, u.flatten(1, 2).mean(1, keepdim=True).unsqueeze(1))
+        """Channel interaction, convolution to attention: u to gates `[N, 1, 1, C/2]`."""
+        gates = F.sigmoid(self.channel_interaction(F.adaptive_avg_pool2d(u, 1)))
+        return gates.transpose([0, 2, 3, 1])
 
     def spatial_gate(self, attention):
         """Spatial interaction, attention to convolution: `[N, H, W, C/2]` to `[N, H, W, 1]`."""
-        return gate(self.spatial_interaction, attention)
+        reduce, norm, act, expand = self.spatial_interaction
+        return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, attention)))))
+
+    def project(self, u):
+        """`projection` of u, `[N, C, H, W]`, to a channels-last map `[N, H, W, C/2]`."""
+        weight, bias = self.projection.weight.flatten(1), self.projection.bias
+        tokens = paddle.matmul(u.flatten(2), weight, transpose_x=True, transpose_y=True) + bias
+        return tokens.reshape([-1, *u.shape[2:], tokens.shape[-1]])
 
     def forward(self, x, windows):
         """`[N, H, W, C]` to `[N, H, W, C]`; `windows` is the `window_order` of the padded map."""
@@ -173,7 +193,7 @@ class MixingAttention(nn.Layer):
         # A gate per channel on the values is the same gate on the attention output, which is
         # linear in them.
         attention = attention * self.channel_gate(u)
-        convolution = pointwise(self.projection, u) * self.spatial_gate(attention)
+        convolution = self.project(u) * self.spatial_gate(attention)
         convolution = self.conv_norm(convolution)
 
         attention, convolution = attention[:, :height, :width], convolution[:, :height, :width]
@@ -227,11 +247,12 @@ class Downsample(nn.Layer):
 
     def __init__(self, dim):
         super().__init__()
-        self.norm = nn.BatchNorm2D(dim, data_format="NHWC")
-        self.reduction = nn.Conv2D(dim, 2 * dim, 2, stride=2, data_format="NHWC")
+        self.norm = ChannelsLastBatchNorm(dim)
+        self.reduction = nn.Conv2D(dim, 2 * dim, 2, stride=2)
 
     def forward(self, x):
-        return self.reduction(pad_to_multiple(self.norm(x), 2))
+        x = pad_to_multiple(self.norm(x), 2)
+        return self.reduction(x.transpose([0, 3, 1, 2])).transpose([0, 2, 3, 1])
 
 
 class Stage(nn.Layer):

@@ -155,8 +155,7 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported):
     outputs = [wrapper]
     if (exported[0] / "inference.pdmodel").exists():
         stock = Path(sys.executable).with_name("paddleclas")
-        plain = ("--enable_mkldnn", "False", "-o", "Global.ir_optim=False")  # no oneDNN passes
-        outputs.append(run(stock, *flags, *plain, FLAGS_enable_pir_api="0"))
+        outputs.append(run(stock, *flags, FLAGS_enable_pir_api="0"))
     for output in outputs:
         ids, scores = predicted_scores(output)
         assert ids == expected_ids

@@ -21,9 +21,6 @@ def main():
 def predict():
     """Checks the paths among the flags, then runs the `paddleclas` command on them."""
     check_paths(sys.argv[1:])
-    if not any(argument.startswith("--enable_mkldnn") for argument in sys.argv):
-        # oneDNN's fuse passes of paddlepaddle 3.1.1 corrupt memory on this network.
-        sys.argv += ["--enable_mkldnn", "False"]
     from paddleclas import paddleclas as command
     from paddleclas.deploy.utils import predictor
 
@@ -79,6 +76,4 @@ def inference_config(folder, prefix):
     config = paddle.inference.Config(programs[0], os.path.join(folder, f"{prefix}.pdiparams"))
     if programs[0].endswith(".json"):
         config.enable_new_executor()
-    if hasattr(config, "disable_mkldnn"):  # Paddle 3 has oneDNN on unless told otherwise
-        config.disable_mkldnn()
     return config
