@@ -1,71 +1,13 @@
 """PaddleClas as the host, for real: its trainer on real images, each tool in a process of its own."""
 
 import ast
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parent.parent
-CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
-
-
-def run(*command, check=True, **environment):
-    """Runs a command in the project's root; returns its output, stdout and stderr together."""
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-    assert not check or result.returncode == 0, result.stdout[-3000:]
-    return result.stdout
-
-
-def tool(name, *overrides, check=True, config=CONFIG):
-    options = [part for override in overrides for part in ("-o", override)]
-    return run(sys.executable, f"tools/{name}.py", "-c", config, *options, check=check)
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """A few of the digits, 96 for training and 40 for testing."""
-    folder = tmp_path_factory.mktemp("digits")
-    run(sys.executable, "tools/prepare_digits.py", "--output", folder)
-    for name, count in (("train_list.txt", 96), ("test_list.txt", 40)):
-        lines = (folder / name).read_text().splitlines(keepends=True)
-        (folder / name).write_text("".join(lines[:count]))
-    return folder
-
-
-def overrides(digits, output, epochs=2):
-    return [
-        *(f"DataLoader.{s}.dataset.image_root={digits}" for s in ("Train", "Eval")),
-        f"DataLoader.Train.dataset.cls_label_path={digits}/train_list.txt",
-        f"DataLoader.Eval.dataset.cls_label_path={digits}/test_list.txt",
-        f"Infer.PostProcess.class_id_map_file={digits}/label_list.txt",
-        f"Global.output_dir={output}",
-        f"Global.epochs={epochs}",
-        "Global.save_interval=1",
-    ]
-
-
-@pytest.fixture(scope="module")
-def trained(digits, tmp_path_factory):
-    """Output folder and log of a short training run."""
-    output = tmp_path_factory.mktemp("trained")
-    return output, tool("train", *overrides(digits, output))
-
-
-def checkpoint(output, prefix):
-    return output / "MixFormer_B0" / prefix if (output / "MixFormer_B0").is_dir() else output / prefix
+from commands import CONFIG, checkpoint, error_line, overrides, run, tool
 
 
 def learning_rates(log):
@@ -180,8 +122,7 @@ def test_what_cannot_work_is_one_line(digits, tmp_path, settings, text):
         if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
             pytest.skip("this machine has a GPU")
     log = tool("train", *overrides(digits, tmp_path), *settings, check=False)
-    errors = [line for line in log.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and text in errors[0] and "Traceback" not in log
+    assert text in error_line(log)
 
 
 def test_unknown_override_names_the_nearest_key(tmp_path):

@@ -30,18 +30,17 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
     set_dict = set_state_dict
 
     def stop_after(self, stop_layer_name):
-        """Makes all layers behind `stop_layer_name` identities, as RecModel's BackboneStopLayer.
+        """RecModel's BackboneStopLayer: `last_proj`, behind which are the pooled features `[N, 1280]`.
 
-        `last_proj` gives the pooled features `[N, 1280]`.
+        Raises:
+            HostError: any other layer; GELU and pooling are no layers that could be left out.
         """
-        names = list(self._sub_layers)
-        if stop_layer_name not in names:
+        if stop_layer_name != "last_proj":
             raise HostError(
-                f"BackboneStopLayer {stop_layer_name} is not a layer of MixFormer: {', '.join(names)}; "
-                "take last_proj for the pooled features [N, 1280]"
+                f"BackboneStopLayer {stop_layer_name}: MixFormer can only stop after last_proj, "
+                "which gives the pooled features [N, 1280] for Neck or Head"
             )
-        for name in names[names.index(stop_layer_name) + 1 :]:
-            self._sub_layers[name] = nn.Identity()
+        self.head = nn.Identity()
         return True
 
 

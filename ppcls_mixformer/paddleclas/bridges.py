@@ -4,6 +4,7 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 """
 
 import inspect
+import logging
 import os
 import types
 from pathlib import Path
@@ -12,15 +13,20 @@ import paddle
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
-from ppcls.utils import save_load
+from ppcls.utils import misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
+
+logger = logging.getLogger(__name__)
 
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
     for bridge in (
         one_element_scalars,
+        one_element_meters,
         fluid_set_flags,
+        one_log_line,
+        device_id_on_cpu,
         ema_of_integers,
         whole_checkpoints,
         best_metric_on_resume,
@@ -49,10 +55,53 @@ def _with_one_element_values(original):
     return call
 
 
+def one_element_meters():
+    """PaddleClas 2.4: the same `.numpy()[0]`, of the average that a metric keeps."""
+    if "numpy()[0]" in inspect.getsource(misc):
+        _wrap(misc.AverageMeter, "update", _with_one_element_value)
+
+
+def _with_one_element_value(original):
+    def update(self, val, *args, **kwargs):
+        is_scalar = isinstance(val, paddle.Tensor) and val.ndim == 0
+        return original(self, val.reshape([1]) if is_scalar else val, *args, **kwargs)
+
+    return update
+
+
 def fluid_set_flags():
     """PaddleClas 2.3: its AMP branch calls `paddle.fluid.set_flags`, gone since Paddle 2.6."""
     if not hasattr(paddle, "fluid"):
-        paddle.fluid = types.SimpleNamespace(set_flags=paddle.set_flags)
+        paddle.fluid = types.SimpleNamespace(set_flags=_set_known_flags)
+
+
+def _set_known_flags(flags):
+    """Sets flags one by one; one that only a GPU build has is a ValueError on a CPU build."""
+    for name, value in flags.items():
+        try:
+            paddle.set_flags({name: value})
+        except ValueError:
+            logger.info("%s is not a flag of this Paddle, left out", name)
+
+
+def one_log_line():
+    """PaddleClas 2.3: logs each line twice, its logger is Python's root, which Paddle uses too."""
+    if inspect.signature(ppcls.engine.engine.init_logger).parameters["name"].default == "root":
+        _wrap(ppcls.engine.engine, "init_logger", _with_its_own_logger)
+
+
+def _with_its_own_logger(original):
+    def init_logger(name="ppcls", **kwargs):
+        logging.getLogger("ppcls").propagate = False
+        return original(name="ppcls", **kwargs)
+
+    return init_logger
+
+
+def device_id_on_cpu():
+    """PaddleClas 2.4 and later: evaluation on several CPU ranks asks for a `device_id` they lack."""
+    if not hasattr(paddle.distributed.ParallelEnv, "_device_id"):
+        paddle.distributed.ParallelEnv._device_id = 0
 
 
 def ema_of_integers():

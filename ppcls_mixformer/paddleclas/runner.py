@@ -1,5 +1,6 @@
 """The bodies of `tools/train.py`, `eval.py` and `infer.py`, and what all tools share."""
 
+import logging
 import sys
 
 from ppcls_mixformer.paddleclas import register
@@ -21,22 +22,32 @@ def build_engine(mode, argv, overrides=()):
     from ppcls.engine.engine import Engine
     from ppcls.utils.config import parse_args
 
-    from ppcls_mixformer.paddleclas import config
+    from ppcls_mixformer.paddleclas import config, preflight
 
     sys.argv[1:] = argv
     args = parse_args()
     settings = config.load(args.config, [*args.override, *overrides])
-    config.check(settings, mode)
+    preflight.check(settings, mode)
     settings.profiler_options = args.profiler_options
     return Engine(settings, mode=mode)
 
 
 def in_one_line(main):
     """Runs `main`; errors that a user can mend end the process in one line, without a traceback."""
+    warn_in_one_line()
     try:
         return main()
     except (HostError, WeightsError) as error:
         sys.exit(f"error: {error}")
+
+
+def warn_in_one_line():
+    """Prints the package's warnings as `warning: …`, whatever loggers the hosts set up."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    package = logging.getLogger("ppcls_mixformer")
+    package.handlers, package.propagate = [handler], False
+    package.setLevel(logging.WARNING)
 
 
 def train():

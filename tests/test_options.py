@@ -1,0 +1,133 @@
+"""PaddleClas's own options on these backbones, each in a real training run of two steps."""
+
+import re
+import sys
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+from commands import CONFIG, ROOT, checkpoint, error_line, losses, overrides, run, tool
+
+from ppcls_mixformer import MixFormer_B0
+
+
+def train(digits, output, *settings, **options):
+    return tool("train", *overrides(digits, output, epochs=1), *settings, **options)
+
+
+def has_ema():
+    """EMA came with PaddleClas 2.5."""
+    script = (
+        "from ppcls_mixformer.paddleclas import register; register();"
+        "from ppcls.utils.ema import ExponentialMovingAverage as E; print('EMA', hasattr(E, '_update'))"
+    )
+    return "EMA True" in run(sys.executable, "-c", script)
+
+
+@pytest.fixture(scope="module")
+def plain(digits, tmp_path_factory):
+    """Losses of the steps of a run without options."""
+    return losses(train(digits, tmp_path_factory.mktemp("plain")))
+
+
+def test_amp(digits, tmp_path, plain):
+    log = train(digits, tmp_path, "AMP.scale_loss=128", "AMP.use_dynamic_loss_scaling=True", "AMP.level=O1")
+    assert "warning: -o" not in log and re.search("INFO: AMP", log)
+    np.testing.assert_allclose(losses(log), plain, rtol=0.02)
+
+
+def test_amp_switched_off_is_off(digits, tmp_path, plain):
+    log = train(digits, tmp_path, "AMP.use_amp=False", "AMP.scale_loss=128")
+    assert losses(log) == plain and not re.search("INFO: AMP", log)
+
+
+def test_ema(digits, tmp_path, plain):
+    log = train(digits, tmp_path, "EMA.decay=0.5")
+    np.testing.assert_allclose(losses(log), plain, atol=2e-5)
+    if not has_ema():
+        assert "section EMA: this PaddleClas does not read it" in log
+        return
+    assert "best metric ema" in log
+    averages = [p for p in tmp_path.rglob("*ema*.pdparams")]
+    state = paddle.load(str(averages[0]))
+    index = "layers.0.blocks.0.attn.relative_position_index"
+    assert state[index].dtype == paddle.int64 and np.array_equal(
+        state[index].numpy(), MixFormer_B0().state_dict()[index].numpy()
+    )
+
+
+def test_sync_batch_norm_on_a_cpu_is_left_out_with_a_warning(digits, tmp_path, plain):
+    log = train(digits, tmp_path, "Arch.use_sync_bn=True")
+    assert losses(log) == plain and "synchronized batch norm needs device gpu" in log
+
+
+def test_sync_batch_norm_replaces_every_batch_norm():
+    from paddle import nn
+
+    model = MixFormer_B0()
+    names = list(model.state_dict())
+    synced = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    kinds = [type(layer) for layer in synced.sublayers() if hasattr(layer, "_variance")]
+    assert len(kinds) == sum(name.endswith("_variance") for name in names)
+    assert set(kinds) == {nn.SyncBatchNorm} and list(synced.state_dict()) == names
+
+
+def test_to_static(digits, tmp_path, plain):
+    log = train(digits, tmp_path, "Global.to_static=True", "Global.eval_during_train=False")
+    np.testing.assert_allclose(losses(log), plain, atol=1e-4)
+
+
+def test_visualdl(digits, tmp_path):
+    train(digits, tmp_path, "Global.use_visualdl=True")
+    assert [p for p in tmp_path.rglob("vdlrecords*.log") if p.stat().st_size]
+
+
+def test_two_processes(digits, tmp_path):
+    launcher = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
+    log = train(digits, tmp_path / "out", launcher=[*launcher, "--log_dir", tmp_path / "log"])
+    workers = [path.read_text() for path in sorted((tmp_path / "log").glob("workerlog.*"))]
+    assert len(workers) == 2 and "best metric" in workers[0] + log
+    assert checkpoint(tmp_path / "out", "best_model").with_suffix(".pdparams").exists()
+    # Two ranks share 96 pictures in batches of 48: one step each where one process makes two.
+    assert len(losses(workers[0])) == 1
+
+
+def retrieval(digits, folder, stop_layer):
+    """Path of a RecModel config: MixFormer, a linear neck, ArcFace, recall on query and gallery."""
+    config = yaml.safe_load((ROOT / CONFIG).read_text())
+    config["Global"].update(eval_mode="retrieval", epochs=1, output_dir=str(folder), save_interval=1)
+    config["Global"].update(print_batch_step=1, save_inference_dir=str(folder / "inference"))
+    config["Arch"] = {
+        "name": "RecModel",
+        "infer_output_key": "features",
+        "infer_add_softmax": False,
+        "Backbone": {"name": "MixFormer_B0", "pretrained": False},
+        "BackboneStopLayer": {"name": stop_layer},
+        "Neck": {"name": "FC", "embedding_size": 1280, "class_num": 64},
+        "Head": {"name": "ArcMargin", "embedding_size": 64, "class_num": 10, "margin": 0.15, "scale": 30},
+    }
+    split = config["DataLoader"]["Train"]["dataset"]
+    split.update(image_root=str(digits), cls_label_path=f"{digits}/train_list.txt")
+    split = config["DataLoader"]["Eval"]
+    split["dataset"].update(image_root=str(digits), cls_label_path=f"{digits}/test_list.txt")
+    config["DataLoader"]["Eval"] = {"Query": split, "Gallery": split}
+    config["Metric"] = {"Eval": [{"Recallk": {"topk": [1, 5]}}]}
+    path = folder / "retrieval.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_retrieval(digits, tmp_path):
+    path = retrieval(digits, tmp_path, "last_proj")
+    log = tool("train", config=path)
+    assert len(losses(log)) == 2 and "recall1" in log
+    best = next(tmp_path.rglob("best_model.pdparams"))
+    tool("export_model", f"Global.pretrained_model={best}", config=path)
+    features = paddle.jit.load(f"{tmp_path}/inference/inference")(paddle.zeros([2, 3, 32, 32]))
+    assert features.shape == [2, 64]
+
+
+def test_retrieval_that_stops_elsewhere_is_refused(digits, tmp_path):
+    log = tool("train", config=retrieval(digits, tmp_path, "norm"), check=False)
+    assert "can only stop after last_proj" in error_line(log)
