@@ -1,8 +1,6 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make test`: the tests.
 PYTHON ?= python3
 VENV ?= .venv
-CONFIG = configs/quick_start/MixFormer_B0_digits.yaml
-OUT = output/digits
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
@@ -16,12 +14,7 @@ $(VENV)/ready: setup.py
 	touch $@
 
 quickstart: $(VENV)/ready
-	$(VENV)/bin/python tools/prepare_digits.py
-	test -f $(OUT)/MixFormer_B0/epoch_8.pdparams || $(VENV)/bin/python tools/train.py -c $(CONFIG)
-	$(VENV)/bin/python tools/eval.py -c $(CONFIG) -o Global.pretrained_model=$(OUT)/MixFormer_B0/best_model
-	$(VENV)/bin/python tools/export_model.py -c $(CONFIG) -o Global.pretrained_model=$(OUT)/MixFormer_B0/best_model
-	$(VENV)/bin/python tools/predict.py --inference_model_dir $(OUT)/inference --infer_imgs dataset/digits/test \
-	  --class_id_map_file dataset/digits/label_list.txt --resize_short 32 --crop_size 32 --topk 3 --use_gpu False
+	$(VENV)/bin/python tools/quick_start.py
 
 test: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -1,22 +1,25 @@
 """Checkpoints: where published ones live, how they are fetched, checked and loaded."""
 
 import hashlib
+import http.client
 import logging
 import os
-import tempfile
-import urllib.error
+import queue
+import threading
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
+import numpy as np
 import paddle
-from paddle import nn
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
-CACHE = Path("~/.cache/paddle/hapi/weights")
-TIMEOUT = 10  # seconds without an answer or without a byte
+CACHE = Path("~/.cache/paddle/hapi/weights")  # Paddle's own
+TIMEOUT = 10  # seconds to the answer, and then without a byte
 
 
 class WeightsError(ValueError):
@@ -28,8 +31,8 @@ class Pretrained:
     """Published weights of one model; `url` and `sha256` are None where none are known."""
 
     model: str
-    url: str
-    sha256: str
+    url: Optional[str]
+    sha256: Optional[str]
 
 
 def load_pretrained(model, published, pretrained):
@@ -38,14 +41,21 @@ def load_pretrained(model, published, pretrained):
     Raises:
         WeightsError: see there.
     """
-    if not isinstance(pretrained, (bool, str, os.PathLike)):
+    if pretrained is True:
+        path, sha256 = fetch_published(model, published), published.sha256
+    elif isinstance(pretrained, (str, os.PathLike)):
+        path, sha256 = pretrained, None
+    else:
         raise WeightsError(f"pretrained must be True, False or the path of a checkpoint, got {pretrained!r}")
-    path = fetch_published(published) if pretrained is True else Path(pretrained)
-    load_into(model, read_checkpoint(path), path)
+    load_into(model, read_checkpoint(path, sha256), path)
 
 
-def fetch_published(published):
-    """Path of the published checkpoint in Paddle's cache, downloaded when it is not there."""
+def fetch_published(model, published):
+    """Path of the published checkpoint in Paddle's cache, downloaded when it is not there.
+
+    Raises:
+        WeightsError: never published, cannot be downloaded, or not a checkpoint of `model`.
+    """
     if published.url is None:
         raise WeightsError(
             f"no weights were ever published for {published.model}: train it (configs/ImageNet/"
@@ -54,28 +64,34 @@ def fetch_published(published):
         )
     path = CACHE.expanduser() / published.url.rsplit("/", 1)[-1]
     if not path.exists():
-        download(published.url, path, published.sha256)
+        download(published.url, path, published.sha256, lambda state: check_fit(model, state, published.url))
     return path
 
 
-def download(url, path, sha256=None):
-    """Fetches `url` to `path` with a progress bar; `path` appears only once it is complete.
+def download(url, path, sha256, check):
+    """Fetches the checkpoint at `url` to `path`, which appears only once it is complete and checked.
+
+    Processes that do the same at once do no harm: each has a file of its own until then.
+
+    Args:
+        sha256: what the file must hash to, or None.
+        check: called with the state dict; raises a WeightsError to refuse it.
 
     Raises:
-        WeightsError: unreachable, cut short, or not the file of that SHA-256.
+        WeightsError: unreachable, cut short, unreadable, another SHA-256, refused, or no room for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            digest = _stream(url, file, path.name)
-        if sha256 and digest != sha256:
-            raise OSError(f"its SHA-256 is {digest}, not {sha256}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "xb") as file:
+            _stream(url, file, path.name)
+        check(_load(part, sha256))
         os.replace(part, path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except WeightsError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise WeightsError(
-            f"cannot download {url}: {reason}. Fetch it by other means and put it at {path}, "
+            f"cannot download {url}: {first_line(error)}. Fetch it by other means and put it at {path}, "
             "or pass its path as pretrained"
         ) from None
     finally:
@@ -84,43 +100,93 @@ def download(url, path, sha256=None):
 
 
 def _stream(url, file, label):
-    """Copies the body of `url` into `file`; returns its SHA-256."""
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
+    """Copies the body of `url` into `file` under a progress bar."""
+    with _open(url) as response:
+        total = response.length  # None where the server does not say
         with tqdm(total=total, unit="B", unit_scale=True, desc=label) as bar:
-            while chunk := response.read(1 << 20):
+            while chunk := response.read1(1 << 20):
                 file.write(chunk)
-                digest.update(chunk)
                 bar.update(len(chunk))
-            if total is not None and bar.n != total:
-                raise OSError(f"got {bar.n} of {total} bytes")
-    return digest.hexdigest()
+    if total is not None and bar.n != total:
+        raise OSError(f"the connection ended after {bar.n} of {total} bytes")
 
 
-def read_checkpoint(path):
-    """State dict in the `.pdparams` file at `path` (the suffix may be left out)."""
-    state = read_file(path)
-    if not isinstance(state, dict) or not state:
-        raise WeightsError(f"{path} holds no state dict, but a {type(state).__name__}")
+def _open(url):
+    """The response to `url`, within TIMEOUT seconds in all.
+
+    In a thread, since urllib's timeout starts anew with every address, redirect and byte.
+    """
+    answers = queue.Queue()
+
+    def ask():
+        try:
+            answers.put(urllib.request.urlopen(url, timeout=TIMEOUT))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise OSError(f"no answer within {TIMEOUT} seconds") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def read_checkpoint(path, sha256=None):
+    """State dict in the `.pdparams` file at `path` (the suffix may be left out).
+
+    Raises:
+        WeightsError: no such file, damaged, another SHA-256, or something else than a state dict.
+    """
+    state = read_file(path, sha256)
+    check_state_dict(state, path)
     return state
 
 
-def read_file(path):
-    """What Paddle saved in the file at `path`; `.pdparams` may be left out."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        path = path.with_name(path.name + ".pdparams")
-    if not path.is_file():
-        raise WeightsError(f"checkpoint not found: {path}")
+def read_file(path, sha256=None):
+    """What Paddle saved in the file at `path`; `.pdparams` may be left out.
+
+    Raises:
+        WeightsError: no such file, damaged, or another SHA-256.
+    """
+    path = find_file(path)
+    try:
+        return _load(path, sha256)
+    except ValueError as error:
+        raise WeightsError(
+            f"{path}: {error}; if the file is damaged, delete it and fetch or train it again"
+        ) from None
+
+
+def find_file(path):
+    """The file that `path` means, with or without `.pdparams`, `~` being the home folder.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path = os.path.expanduser(path)
+    for candidate in (path, f"{path}.pdparams"):
+        if os.path.isfile(candidate):
+            return Path(candidate)
+    if os.path.isdir(path):
+        inside = ", ".join(sorted(file.name for file in Path(path).glob("*.pdparams")))
+        raise WeightsError(
+            f"{path} is a folder; name a checkpoint in it ({inside or 'it holds no .pdparams'})"
+        )
+    raise WeightsError(f"checkpoint not found: {path}")
+
+
+def _load(path, sha256):
+    """What Paddle saved in the file at `path`; a ValueError says why it cannot be had."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if sha256 else None
+    if digest != sha256:
+        raise ValueError(f"the file has SHA-256 {digest}, not {sha256}")
     try:
         return paddle.load(str(path))
     except Exception as error:  # whatever pickle and Paddle make of a damaged file
-        raise WeightsError(
-            f"{path} is damaged or not a Paddle checkpoint "
-            f"({type(error).__name__}: {first_line(error)}); delete it and fetch or train it again"
-        ) from None
+        raise ValueError(f"not a whole Paddle checkpoint ({type(error).__name__})") from None
 
 
 def first_line(error):
@@ -128,35 +194,78 @@ def first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def load_into(model, state, source):
-    """Loads every entry of `state` into `model`, strictly; a head of other classes is left out.
+def check_state_dict(state, source):
+    """Raises a WeightsError unless `state` is a dict of tensors; `source` is its name in the message."""
+    if not isinstance(state, dict):
+        raise WeightsError(f"{source} holds no state dict, but a {type(state).__name__}")
+    others = [name for name, value in state.items() if not hasattr(value, "shape")]
+    if others:
+        nested = [name for name in others if isinstance(state[name], dict)]
+        raise WeightsError(
+            f"{source} holds no state dict: no tensors under {', '.join(map(str, others[:3]))}"
+            + (f"; save what is under {nested[0]!r} alone" if nested else "")
+        )
 
-    `source` names the origin of `state` in messages.
 
-    Raises:
-        WeightsError: names or shapes differ elsewhere than in the head.
+def check_fit(model, state, source):
+    """Raises a WeightsError unless `state` is a state dict of `model`; its head may have other classes.
+
+    `source` names the origin of `state` in the message.
     """
-    own = {name: list(value.shape) for name, value in model.state_dict().items()}
-    shapes = {name: list(value.shape) for name, value in state.items() if hasattr(value, "shape")}
-    wrong = [n for n in own if n in shapes and shapes[n] != own[n]]
-    head = [n for n in wrong if n in ("head.weight", "head.bias")]
-    problems = [
-        *(f"{n} is missing" for n in own if n not in shapes),
-        *(f"{n} is unknown" for n in shapes if n not in own),
-        *(f"{n} is {shapes[n]}, not {own[n]}" for n in wrong if n not in head),
-    ]
+    check_state_dict(state, source)
+    own = model.state_dict()
+    problems = _misfits(own, state) or _other_layouts(own, state)
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(
             f"{source} is not a checkpoint of this {type(model).__name__} "
-            f"(embed_dim {model.stage_dims[0]}, {len(own)} entries): "
-            f"{'; '.join(problems[:3])}{more}"
+            f"(embed_dim {model.stage_dims[0]}, {len(own)} entries): {'; '.join(problems[:3])}{more}"
         )
-    nn.Layer.set_state_dict(model, {n: v for n, v in state.items() if n not in head})
-    if head:
-        logger.warning(
-            "%s: loaded all but the head, which has %d classes there and %d here",
-            source,
-            shapes["head.bias"][0] if "head.bias" in shapes else shapes["head.weight"][1],
-            model.class_num,
-        )
+
+
+def _misfits(own, state):
+    """What is missing in `state`, unknown, or of another shape than in `own`, but for the classes."""
+    shapes = {name: list(value.shape) for name, value in own.items()}
+    theirs = {name: list(value.shape) for name, value in state.items()}
+    if "head.bias" in shapes and len(theirs.get("head.bias", [])) == 1:
+        shapes["head.bias"] = theirs["head.bias"]
+        shapes["head.weight"][1] = theirs["head.bias"][0]
+    return [
+        *(f"{name} is missing" for name in shapes if name not in theirs),
+        *(f"{name} is unknown" for name in theirs if name not in shapes),
+        *(
+            f"{name} is {theirs[name]}, not {shape}"
+            for name, shape in shapes.items()
+            if theirs.get(name, shape) != shape
+        ),
+    ]
+
+
+def _other_layouts(own, state):
+    """The integer entries, all of them tables of positions in a window, that differ in value."""
+    return [
+        f"{name} is that of another window layout"
+        for name, value in own.items()
+        if not value.is_floating_point() and not np.array_equal(np.asarray(state[name]), value.numpy())
+    ]
+
+
+def load_into(model, state, source):
+    """Loads every entry of `state` into `model`, strictly; a head of other classes is left out.
+
+    Values are cast to the model's types. `source` names the origin of `state` in messages.
+
+    Raises:
+        WeightsError: not a state dict of this model, elsewhere than in the head.
+    """
+    check_fit(model, state, source)
+    for name, entry in model.state_dict(use_hook=False).items():
+        value = state[name]
+        if list(value.shape) == list(entry.shape):
+            value = value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
+            entry.set_value(value.astype(entry.dtype))
+        elif name == "head.bias":
+            there, here = value.shape[0], entry.shape[0]
+            logger.warning(
+                "%s: loaded all but the head, which has %d classes there and %d here", source, there, here
+            )

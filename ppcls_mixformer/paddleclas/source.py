@@ -5,8 +5,11 @@ The `paddleclas` wheel has no trainer. `PADDLECLAS_HOME` (a clone) is taken firs
 cache.
 """
 
+import contextlib
+import errno
 import hashlib
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -19,7 +22,7 @@ from ppcls_mixformer.paddleclas.errors import HostError
 
 CACHE = Path("~/.cache/ppcls_mixformer")
 TREE = "PaddleClas"
-ORIGIN = "ORIGIN"  # file in a cached tree that says where it is from
+ORIGIN = "ORIGIN"  # file in a cached tree: where it is from, then details
 
 # The one release on PyPI that carries a whole PaddleClas tree (2.3): trainer, data and tools.
 WHEEL = "paddlex==2.1.0"
@@ -27,6 +30,14 @@ WHEEL_SHA256 = "be927f24e1b158b2ec7e88adb5507df5ad3e960ac374d808ef0d1c9d341109e7
 
 GIT_URL = "https://github.com/PaddlePaddle/PaddleClas.git"
 RELEASES = ("release/2.4", "release/2.5", "release/2.6", "develop")
+PATIENCE = 30  # seconds that pip and git wait for a server that sends nothing
+
+# A file that came with each release, newest first: an unpacked archive names its release nowhere.
+MARKS = {
+    "2.6 or develop": "ppcls/utils/save_result.py",
+    "2.5": "ppcls/loss/mgd_loss.py",
+    "2.4": "ppcls/loss/dkdloss.py",
+}
 
 REMEDIES = (
     "run `python -m ppcls_mixformer fetch` (from PyPI, 1.6 MB), "
@@ -52,7 +63,7 @@ def locate():
     """
     home = os.environ.get("PADDLECLAS_HOME")
     if home:
-        root = Path(home).expanduser().resolve()
+        root = Path(os.path.expanduser(home)).resolve()
         if not is_full_tree(root):
             raise HostError(
                 f"PADDLECLAS_HOME={home} is not a PaddleClas clone: it has no "
@@ -70,83 +81,135 @@ def locate():
 
 
 def describe(root):
-    """One line on the tree at `root`: its version where it says so, and its origin."""
-    origin = root / ORIGIN
-    if origin.is_file():
-        return f"{root} ({origin.read_text().strip()})"
-    return str(root)
+    """One line on the tree at `root`: which PaddleClas it is, as far as that shows, and its path."""
+    release = next((r for r, mark in MARKS.items() if (root / mark).is_file()), "2.3 or older")
+    return f"{', '.join(_origin(root)) or f'PaddleClas {release}{_checkout(root)}'}, in {root}"
+
+
+def _origin(root):
+    """Lines of ORIGIN in a cached tree: where it is from, and the commit of a clone."""
+    path = root / ORIGIN
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _checkout(root):
+    """Branch or tag, and commit, where `root` is a git checkout of its own."""
+    if not (root / ".git").exists():  # git would answer for a repository further up
+        return ""
+    try:
+        shown = _git("-C", str(root), "show", "--no-patch", "--format=%h%n%D", "HEAD")
+    except HostError:
+        return ""
+    commit, _, names = shown.partition("\n")
+    names = [name for name in names.replace("HEAD -> ", "").split(", ") if name != "HEAD"]
+    return f" ({', '.join([*names[:1], f'commit {commit}'])})"
 
 
 def fetch_from_pypi():
-    """Puts the PaddleClas tree of the pinned wheel into the cache; returns its path.
+    """Puts the PaddleClas tree of the pinned wheel into the cache, if it is not there; returns its path.
 
     Raises:
-        HostError: no pip, no network, another file than the pinned one. The cache is unchanged.
+        HostError: no pip, no network, another file than the pinned one, or no room. The cache is unchanged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = _download_wheel(folder)
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        if digest != WHEEL_SHA256:
-            raise HostError(
-                f"{wheel.name} from the package index has SHA-256 {digest}, not the pinned "
-                f"{WHEEL_SHA256}: the index or a proxy handed out another file; nothing was unpacked"
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            members = [m for m in archive.namelist() if m.startswith(f"{TREE}/")]
-            archive.extractall(folder, members)
-        return _install_tree(Path(folder) / TREE, f"PaddleClas 2.3 from {WHEEL}")
+    origin = f"PaddleClas 2.3 from {WHEEL}"
+    if not _is_cached(origin):
+        print(f"fetching {WHEEL} with pip", flush=True)
+        with _staging() as folder:
+            wheel = _download_wheel(folder)
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            if digest != WHEEL_SHA256:
+                raise HostError(
+                    f"{wheel.name} from the package index has SHA-256 {digest}, not the pinned "
+                    f"{WHEEL_SHA256}: the index or a proxy handed out another file; nothing was unpacked"
+                )
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder)
+            _install(folder, origin)
+    return cached_tree()
 
 
 def _download_wheel(folder):
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder, WHEEL]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--timeout", str(PATIENCE), "--retries", "1", "--dest", str(folder), WHEEL]
     result = subprocess.run(command, capture_output=True, text=True)
-    wheels = list(Path(folder).glob("*.whl"))
+    wheels = list(folder.glob("*.whl"))
     if result.returncode or not wheels:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        reason = lines[0] if lines else f"pip ended with status {result.returncode}"
+        lines = result.stderr.splitlines() or [f"pip ended with status {result.returncode}"]
+        error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+        reason = error.removeprefix("ERROR: ").rstrip(".")
         raise HostError(
-            f"cannot download {WHEEL}: {reason}. Check the network and the package index, "
+            f"cannot download {WHEEL}: {reason}. Check pip, the network and the package index, "
             "or set PADDLECLAS_HOME to a clone of PaddleClas"
         )
     return wheels[0]
 
 
 def clone(release, url=GIT_URL):
-    """Clones `release` (a branch or tag) from `url` into the cache; returns its path.
+    """Clones `release` (a branch or tag) from `url` into the cache, if it is not there; returns its path.
 
     Raises:
-        HostError: unknown release, unreachable address, or no trainer in it. The cache is unchanged.
+        HostError: no git, unknown release, unreachable address, no trainer in it, or no room. The cache
+            is unchanged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / TREE
-        command = ["git", "clone", "--quiet", "--depth", "1", "--branch", release, url, str(root)]
+    origin = f"PaddleClas {release} from {url}"
+    if not _is_cached(origin):
+        print(f"cloning {release} from {url}", flush=True)
+        with _staging() as folder:
+            root = folder / TREE
+            try:
+                _git("clone", "--quiet", "--depth", "1", "--branch", release, "--", url, str(root))
+            except HostError as error:
+                raise HostError(
+                    f"cannot clone {release} from {url}: {error}. Releases that work: "
+                    f"{', '.join(RELEASES)}; leave out --release to fetch from PyPI"
+                ) from None
+            if not is_full_tree(root):
+                raise HostError(f"{release} of {url} is not PaddleClas: it has no ppcls/engine/engine.py")
+            commit = _git("-C", str(root), "rev-parse", "--short", "HEAD")
+            shutil.rmtree(root / ".git")
+            _install(folder, f"{origin}\ncommit {commit}")
+    return cached_tree()
+
+
+def _git(*arguments):
+    """What a git command prints; a HostError holds what git said against it."""
+    patience = ["-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={PATIENCE}"]
+    plain = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        result = subprocess.run(["git", *patience, *arguments], capture_output=True, text=True, env=plain)
+    except FileNotFoundError:
+        raise HostError("git is not installed") from None
+    if result.returncode:
+        words = " ".join(result.stderr.split()).rstrip(".")
+        raise HostError(words or f"git ended with status {result.returncode}")
+    return result.stdout.strip()
+
+
+def _is_cached(origin):
+    """True where the cached tree is a full one from `origin`."""
+    return is_full_tree(cached_tree()) and _origin(cached_tree())[:1] == [origin]
+
+
+@contextlib.contextmanager
+def _staging():
+    """A folder beside the cached tree, gone afterwards; says so in one line where it cannot be written."""
+    cache = CACHE.expanduser()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise HostError(f"cannot write to {cache}: {error}; the tree in it is unchanged") from None
+
+
+def _install(folder, origin):
+    """Makes the finished tree in `folder` the cached one, whatever other fetches do at the same time."""
+    (folder / TREE / ORIGIN).write_text(origin + "\n")
+    for count in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(cached_tree(), folder / f"old{count}")
         try:
-            result = subprocess.run(
-                command, capture_output=True, text=True, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-            )
-        except FileNotFoundError:
-            raise HostError("git is not installed; leave out --release to fetch from PyPI") from None
-        if result.returncode:
-            reason = (result.stderr.strip() or f"git ended with {result.returncode}").splitlines()[-1]
-            raise HostError(
-                f"cannot clone {release} from {url}: {reason}. Releases that work: "
-                f"{', '.join(RELEASES)}; leave out --release to fetch from PyPI"
-            )
-        if not is_full_tree(root):
-            raise HostError(f"{release} of {url} is not PaddleClas: it has no ppcls/engine/engine.py")
-        shutil.rmtree(root / ".git")
-        return _install_tree(root, f"{release} from {url}")
-
-
-def _install_tree(tree, origin):
-    """Moves `tree` into the cache in one step, replacing what was there."""
-    (tree / ORIGIN).write_text(origin + "\n")
-    target = cached_tree()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-        staged = Path(staging) / TREE
-        shutil.copytree(tree, staged)
-        if target.exists():
-            os.replace(target, Path(staging) / "old")
-        os.replace(staged, target)
-    return target
+            return os.replace(folder / TREE, cached_tree())
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
