@@ -4,6 +4,11 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ONNX = [
+    "paddle2onnx==2.1.0",  # newest; earlier ones do not read inference.json
+    "onnxruntime",  # checks what was converted
+]
+
 setup(
     name="ppcls_mixformer",
     version="0.1.0",
@@ -18,6 +23,7 @@ setup(
         "paddleclas==2.6.0",  # the predict command that tools/predict.py wraps
         "numpy==1.24.4",  # as paddleclas 2.6.0 pins it
         "pillow<12",  # Pillow 13 refuses the posterize of 0 bits that TimmAutoAugment asks for
+        "matplotlib",  # curve and picture sheet of the quick start
         "pyyaml",
         "scikit-learn",  # carries the digits of the quick start
         "tqdm",
@@ -25,6 +31,7 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle==3.1.1"],  # newest that writes the .pdmodel paddleclas insists on
         "gpu": ["paddlepaddle-gpu==2.6.2"],  # newest GPU wheel on PyPI
-        "test": ["pytest>=8", "ruff==0.14.5"],
+        "onnx": ONNX,
+        "test": [*ONNX, "pytest>=8", "ruff==0.14.5"],
     },
 )

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from commands import overrides, run, tool
+from commands import checkpoint, overrides, run, tool
 
 
 @pytest.fixture(scope="session")
@@ -12,8 +12,8 @@ def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     run(sys.executable, "tools/prepare_digits.py", "--output", folder)
     for name, count in (("train_list.txt", 96), ("test_list.txt", 40)):
-        lines = (folder / name).read_text().splitlines(keepends=True)
-        (folder / name).write_text("".join(lines[:count]))
+        for path in (folder / name, folder / f"parity_{name}"):
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:count]))
     return folder
 
 
@@ -22,3 +22,12 @@ def trained(digits, tmp_path_factory):
     """Output folder and log of a short training run, two epochs of two steps."""
     output = tmp_path_factory.mktemp("trained")
     return output, tool("train", *overrides(digits, output))
+
+
+@pytest.fixture(scope="session")
+def exported(digits, trained, tmp_path_factory):
+    """Folder of an export of the short run's last checkpoint, and what the tool printed."""
+    folder = tmp_path_factory.mktemp("exported")
+    weights = checkpoint(trained[0], "latest")
+    settings = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={folder}"]
+    return folder, tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--onnx"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import CONFIG, checkpoint, error_line, overrides, run, tool
+from commands import CONFIG, checkpoint, error_line, losses, overrides, run, tool
+from PIL import Image
 
 
 def learning_rates(log):
@@ -34,44 +35,12 @@ def test_resumes_with_the_same_learning_rate(digits, trained):
     assert rates.items() <= learning_rates(log).items()
 
 
-@pytest.fixture(scope="module")
-def exported(digits, trained, tmp_path_factory):
-    """Folder of an export of the short run's last checkpoint."""
-    folder = tmp_path_factory.mktemp("exported")
-    output, _ = trained
-    text = tool(
-        "export_model",
-        *overrides(digits, output),
-        f"Global.pretrained_model={checkpoint(output, 'latest')}",
-        f"Global.save_inference_dir={folder}",
-    )
-    return folder, text
-
-
-LOAD = """
-import sys, zlib, numpy as np, paddle
-x = np.random.RandomState(0).standard_normal((8, 3, 32, 32)).astype("float32")
-model = paddle.jit.load(sys.argv[1] + "/inference")
-for batch in (1, 8):
-    print(repr(model(paddle.to_tensor(x[:batch])).numpy().tolist()))
-"""
-
-
-def test_export_gives_the_trained_models_scores_in_a_fresh_process(trained, exported):
-    import paddle
-
-    from ppcls_mixformer import MixFormer_B0
-
-    folder, text = exported
-    assert "inference.json" in text and "inference.pdmodel" in text  # written, or said why not
-    model = MixFormer_B0(class_num=10, pretrained=checkpoint(trained[0], "latest"))
-    model.eval()
-    x = np.random.RandomState(0).standard_normal((8, 3, 32, 32)).astype("float32")
-    scores = paddle.nn.functional.softmax(model(paddle.to_tensor(x))).numpy()
-    lines = [line for line in run(sys.executable, "-c", LOAD, folder).splitlines() if line.startswith("[[")]
-    for line, batch in zip(lines, (1, 8)):
-        np.testing.assert_allclose(np.array(ast.literal_eval(line)), scores[:batch], atol=1e-4)
-    assert len(lines) == 2
+def test_fine_tunes_to_another_class_count(digits, trained, tmp_path):
+    settings = [s.replace(f"{digits}/t", f"{digits}/parity_t") for s in overrides(digits, tmp_path, epochs=1)]
+    settings += [f"Arch.pretrained={checkpoint(trained[0], 'latest')}.pdparams"]
+    log = tool("train", *settings, config="configs/quick_start/MixFormer_B0_digits_finetune.yaml")
+    assert "loaded all but the head, which has 10 classes there and 2 here" in log
+    assert len(losses(log)) == 2 and "best metric" in log
 
 
 def predicted_scores(log):
@@ -79,7 +48,7 @@ def predicted_scores(log):
     return ast.literal_eval(ids), np.array(ast.literal_eval(scores))
 
 
-def test_predict_gives_the_scores_of_infer(digits, trained, exported):
+def test_predict_gives_the_scores_of_infer(digits, trained, exported, tmp_path):
     picture = digits / (digits / "test_list.txt").read_text().split()[0]
     inferred = tool(
         "infer",
@@ -90,7 +59,7 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported):
     flags = [
         *("--inference_model_dir", exported[0], "--infer_imgs", picture, "--topk", "3"),
         *("--class_id_map_file", digits / "label_list.txt"),
-        *("--resize_short", "32", "--crop_size", "32", "--use_gpu", "False"),
+        *("--resize_short", "28", "--crop_size", "28", "--use_gpu", "False"),
     ]
     wrapper = run(sys.executable, "tools/predict.py", *flags)
     expected_ids, expected = predicted_scores(inferred)
@@ -98,6 +67,12 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported):
     if (exported[0] / "inference.pdmodel").exists():
         stock = Path(sys.executable).with_name("paddleclas")
         outputs.append(run(stock, *flags, FLAGS_enable_pir_api="0"))
+    (tmp_path / "predict.log").write_text(wrapper)
+    logs = ("--train_log", checkpoint(trained[0], "train.log"), "--predict_log", tmp_path / "predict.log")
+    images = ("--list", digits / "test_list.txt", "--images", picture.parent)
+    run(sys.executable, "tools/report.py", *logs, *images, "--output", tmp_path)
+    for name in ("curve.png", "predictions.png"):
+        assert Image.open(tmp_path / name).size[0] > 600
     for output in outputs:
         ids, scores = predicted_scores(output)
         assert ids == expected_ids

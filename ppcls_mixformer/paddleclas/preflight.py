@@ -98,6 +98,9 @@ def check_weights(config, mode):
         if value and not str(value).startswith("http"):
             section[key] = str(value)[: -len(".pdparams")] if str(value).endswith(".pdparams") else value
             _read(read_checkpoint, section[key] + ".pdparams", f"Global.{key}")
+    pretrained = config["Arch"].get("pretrained")
+    if isinstance(pretrained, str) and pretrained:
+        _read(read_checkpoint, pretrained, "Arch.pretrained")
     if mode == "train" and section.get("checkpoints"):
         for suffix in (".pdopt", ".pdstates"):
             _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")

@@ -1,0 +1,118 @@
+"""What the export tool writes, read by every reader in a fresh process, against the trained network."""
+
+import re
+import sys
+
+import numpy as np
+import paddle
+import pytest
+from commands import checkpoint, error_line, overrides, run, tool
+
+from ppcls_mixformer import MixFormer_B0
+
+PADDLE_3 = not paddle.__version__.startswith("2.")
+FORMATS = ["json", "pdmodel"] if PADDLE_3 else ["pdmodel"]
+
+
+@pytest.fixture(scope="module")
+def reference(trained, tmp_path_factory):
+    """File with eight random pictures and the trained network's scores of them."""
+    model = MixFormer_B0(class_num=10, pretrained=checkpoint(trained[0], "latest"))
+    model.eval()
+    images = np.random.RandomState(0).standard_normal((8, 3, 28, 28)).astype("float32")
+    scores = paddle.nn.functional.softmax(model(paddle.to_tensor(images))).numpy()
+    path = tmp_path_factory.mktemp("reference") / "reference.npz"
+    np.savez(path, images=images, scores=scores)
+    return path
+
+
+def check(reader, reference, *arguments, **environment):
+    """Runs `reader`, which defines `predict(images)`, in a fresh process at batch 1 and 8."""
+    script = (
+        "import sys, numpy as np\n"
+        "data = np.load(sys.argv[1])\n"
+        f"{reader}\n"
+        "for batch in (1, 8):\n"
+        "    scores = predict(data['images'][:batch])\n"
+        "    assert scores.shape == (batch, 10), scores.shape\n"
+        "    print('error', np.abs(scores - data['scores'][:batch]).max())\n"
+    )
+    log = run(sys.executable, "-c", script, reference, *arguments, **environment)
+    errors = [float(error) for error in re.findall("^error (.*)", log, re.M)]
+    assert len(errors) == 2 and max(errors) < 1e-4, log
+
+
+def skip_unless_written(exported, kind):
+    folder, log = exported
+    if not (folder / f"inference.{kind}").exists():
+        assert re.search(rf"inference\.{kind} was not written: .* It is read by", log), log
+        pytest.skip(f"this Paddle cannot write inference.{kind}, and the tool says so")
+
+
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "plain"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_paddle_inference(exported, reference, kind, onednn):
+    skip_unless_written(exported, kind)
+    reader = """
+import paddle.inference as inference
+config = inference.Config(f"{sys.argv[2]}/inference.KIND", f"{sys.argv[2]}/inference.pdiparams")
+config.disable_gpu()
+config.disable_glog_info()
+if ONEDNN:
+    config.enable_mkldnn()
+elif hasattr(config, "disable_mkldnn"):
+    config.disable_mkldnn()
+if "KIND" == "json":
+    config.enable_new_executor()
+config.enable_memory_optim()
+predictor = inference.create_predictor(config)
+def predict(images):
+    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images)
+    predictor.run()
+    return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+"""
+    reader = reader.replace("KIND", kind).replace("ONEDNN", str(onednn))
+    environment = {"FLAGS_enable_pir_api": "0"} if PADDLE_3 and kind == "pdmodel" else {}
+    check(reader, reference, exported[0], **environment)
+
+
+def test_jit_load(exported, reference):
+    reader = """
+import paddle
+model = paddle.jit.load(f"{sys.argv[2]}/inference")
+def predict(images):
+    return model(paddle.to_tensor(images)).numpy()
+"""
+    check(reader, reference, exported[0])
+
+
+def test_onnx_runtime(exported, reference):
+    reader = """
+import onnxruntime
+session = onnxruntime.InferenceSession(f"{sys.argv[2]}/inference.onnx", providers=["CPUExecutionProvider"])
+def predict(images):
+    return session.run(None, {session.get_inputs()[0].name: images})[0]
+"""
+    check(reader, reference, exported[0])
+
+
+def test_every_format_is_there_or_named_as_missing(exported):
+    folder, log = exported
+    for name in ("inference.json", "inference.pdmodel", "inference.onnx"):
+        written = f"{folder / name}: read by" in log
+        assert written == (folder / name).exists()
+        assert written or f"{name} was not written: " in log
+    if PADDLE_3:
+        assert (folder / "inference.json").exists()
+    if not PADDLE_3 or paddle.__version__.startswith(("3.0.", "3.1.")):
+        assert (folder / "inference.pdmodel").exists()
+
+
+def test_a_failed_export_leaves_the_earlier_one(digits, exported, tmp_path):
+    before = {path.name: path.read_bytes() for path in exported[0].iterdir()}
+    broken = tmp_path / "broken.pdparams"
+    broken.write_bytes(b"no checkpoint")
+    settings = [f"Global.pretrained_model={broken}", f"Global.save_inference_dir={exported[0]}"]
+    log = tool("export_model", *overrides(digits, tmp_path), *settings, check=False)
+    assert str(broken) in error_line(log)
+    assert {path.name: path.read_bytes() for path in exported[0].iterdir()} == before
