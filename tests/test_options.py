@@ -124,7 +124,7 @@ def test_retrieval(digits, tmp_path):
     assert len(losses(log)) == 2 and "recall1" in log
     best = next(tmp_path.rglob("best_model.pdparams"))
     tool("export_model", f"Global.pretrained_model={best}", config=path)
-    features = paddle.jit.load(f"{tmp_path}/inference/inference")(paddle.zeros([2, 3, 32, 32]))
+    features = paddle.jit.load(f"{tmp_path}/inference/inference")(paddle.zeros([2, 3, 28, 28]))
     assert features.shape == [2, 64]
 
 

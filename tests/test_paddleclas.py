@@ -2,10 +2,12 @@
 
 import ast
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import paddle
 import pytest
 from commands import CONFIG, checkpoint, error_line, losses, overrides, run, tool
 from PIL import Image
@@ -27,12 +29,28 @@ def test_trains_and_evaluates(digits, trained):
     assert not list(output.rglob("*.part"))
 
 
-def test_resumes_with_the_same_learning_rate(digits, trained):
-    output, log = trained
-    resumed = tool("train", *overrides(digits, output), f"Global.checkpoints={checkpoint(output, 'epoch_1')}")
+def test_resumes_with_the_same_learning_rate_and_best_metric(digits, trained, tmp_path):
+    output, log = tmp_path / "resumed", trained[1]
+    shutil.copytree(trained[0], output)
+    settings = overrides(digits, output)
+    resumed = tool("train", *settings, f"Global.checkpoints={checkpoint(output, 'epoch_1')}")
     rates = learning_rates(resumed)
     assert rates and all("Epoch 2/" in key for key in rates)
     assert rates.items() <= learning_rates(log).items()
+    best = [float(metric) for metric in re.findall(r"best metric: ([\d.]+)", log)]
+    assert float(re.findall(r"best metric: ([\d.]+)", resumed)[-1]) >= best[0]
+
+
+def test_a_resumed_run_keeps_a_better_best_model(digits, trained, tmp_path):
+    output = tmp_path / "resumed"
+    shutil.copytree(trained[0], output)
+    best = checkpoint(output, "best_model.pdstates")
+    paddle.save({**paddle.load(str(best)), "metric": 2.0}, str(best))
+    weights = checkpoint(output, "best_model.pdparams").read_bytes()
+    settings = overrides(digits, output)
+    resumed = tool("train", *settings, f"Global.checkpoints={checkpoint(output, 'epoch_1')}")
+    assert re.findall(r"best metric: ([\d.]+)", resumed)[-1] == "2.0"
+    assert checkpoint(output, "best_model.pdparams").read_bytes() == weights
 
 
 def test_fine_tunes_to_another_class_count(digits, trained, tmp_path):
@@ -92,8 +110,6 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported, tmp_path):
 )
 def test_what_cannot_work_is_one_line(digits, tmp_path, settings, text):
     if settings == ["Global.device=gpu"]:
-        import paddle
-
         if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
             pytest.skip("this machine has a GPU")
     log = tool("train", *overrides(digits, tmp_path), *settings, check=False)
