@@ -87,6 +87,7 @@ def predict(images):
 
 
 def test_onnx_runtime(exported, reference):
+    skip_unless_written(exported, "onnx")
     reader = """
 import onnxruntime
 session = onnxruntime.InferenceSession(f"{sys.argv[2]}/inference.onnx", providers=["CPUExecutionProvider"])
@@ -104,6 +105,8 @@ def test_every_format_is_there_or_named_as_missing(exported):
         assert written or f"{name} was not written: " in log
     if PADDLE_3:
         assert (folder / "inference.json").exists()
+    if paddle.__version__.startswith("3.1."):
+        assert (folder / "inference.onnx").exists()
     if not PADDLE_3 or paddle.__version__.startswith(("3.0.", "3.1.")):
         assert (folder / "inference.pdmodel").exists()
 
