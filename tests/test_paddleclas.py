@@ -20,6 +20,7 @@ def learning_rates(log):
 def test_trains_and_evaluates(digits, trained):
     output, log = trained
     assert learning_rates(log)
+    assert len(re.findall(r"\[Eval\]\[Epoch \d\]\[best metric", log)) == 2  # each line once
     best = re.findall(r"best metric: ([\d.]+)", log)[-1]
     evaluated = tool(
         "eval", *overrides(digits, output), f"Global.pretrained_model={checkpoint(output, 'best_model')}"
