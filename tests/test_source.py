@@ -161,7 +161,8 @@ os.environ["PADDLECLAS_HOME"] = "~/clone"
 print(source.locate())
 """
     output, _ = process(code=code).communicate()
-    assert output.split("\n")[:-1] == [
+    # Paddle may have warned before.
+    assert output.splitlines()[-4:] == [
         *2 * [str(source.cached_tree())],
         str(tmp_path / "importable"),
         str((home / "clone").resolve()),

@@ -242,7 +242,8 @@ def test_an_interrupted_download_leaves_nothing(cache, serve, body):
         over.wait(60)
 
     serve(half)
-    process = script("small()")
+    # A job in the background of a shell has SIGINT ignored.
+    process = script("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); small()")
     deadline = time.monotonic() + 60
     while not any((cache / name).stat().st_size for name in files(cache)) and time.monotonic() < deadline:
         time.sleep(0.02)
