@@ -33,37 +33,104 @@ def pad_to_multiple(x, multiple):
     return rows.reshape([-1, height + bottom, width + right, channels])
 
 
-def window_order(height, width, size):
-    """Positions of a map in window order, and the way back, both `[height * width]` int64.
+def window_order(height, width, size, heads):
+    """Where each head's queries, keys and values of a window lie in a map, and the way back.
 
-    Gathering tokens by the first puts those of one window next to each other; gathering by the
-    second restores the map. `size` divides `height` and `width`.
+    A map of `qkv` is `[N, height * width * 3 * heads, head_dim]`, one row per head of each of its
+    three parts. Gathering its rows by `to_windows`, int64 `[3, windows * heads * size²]`, gives the
+    rows of one head in one window next to each other, a part at a time; gathering those of the
+    attention output by `to_map`, int64 `[height * width * heads]`, restores the map. `size` divides
+    `height` and `width`.
     """
     rows, columns = height // size, width // size
-    positions = paddle.arange(height * width)
-    to_windows = positions.reshape([rows, size, columns, size]).transpose([0, 2, 1, 3]).flatten()
-    to_map = positions.reshape([rows, columns, size, size]).transpose([0, 2, 1, 3]).flatten()
-    return to_windows, to_map
+    positions = paddle.arange(height * width).reshape([rows, size, columns, size])
+    positions = positions.transpose([0, 2, 1, 3]).flatten(2).unsqueeze(2)
+    queries = (positions * (3 * heads) + paddle.arange(heads).unsqueeze(1)).flatten()
+    to_windows = [queries, queries + heads, queries + 2 * heads]
+    to_map = paddle.arange(height * width * heads).reshape([rows, columns, heads, size, size])
+    return to_windows, to_map.transpose([0, 3, 1, 4, 2]).flatten()
+
+
+def patch_order(height, width):
+    """Positions of a map, those of one 2×2 patch next to each other, int64 `[height * width]`."""
+    positions = paddle.arange(height * width).reshape([height // 2, 2, width // 2, 2])
+    return positions.transpose([0, 2, 1, 3]).flatten()
+
+
+def conv_norm(conv, norm, x):
+    """`norm(conv(x))` of an NCHW map, without the pass over it that adds the convolution's bias.
+
+    Batch norm takes the bias out again in training, where it only moves the running mean; in
+    evaluation it is a part of the norm's own bias.
+    """
+    if type(norm) is not nn.BatchNorm2D:  # fused for inference, or synchronised
+        return norm(conv(x))
+    x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, groups=conv._groups)
+    batch_statistics = norm.training and not norm._use_global_stats
+    if batch_statistics:
+        mean = norm._mean - conv.bias.detach()
+        shift = 0.0 * conv.bias  # its gradient is zero, but it has one
+    else:
+        mean = norm._mean
+        shift = conv.bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
+    x = F.batch_norm(
+        x,
+        mean,
+        norm._variance,
+        norm.weight,
+        norm.bias + shift,
+        training=batch_statistics,
+        momentum=norm._momentum,
+        epsilon=norm._epsilon,
+    )
+    if batch_statistics:
+        paddle.assign(mean + conv.bias.detach(), norm._mean)
+    return x
+
+
+def overwritable(x):
+    """Whether an operator may write over x: mixed precision and graphs want a result of its own."""
+    return paddle.in_dynamic_mode() and x.dtype == paddle.float32
+
+
+def add_into(x, y):
+    """`x + y`, written over x where possible, which must not be needed again."""
+    return x.add_(y) if overwritable(x) and y.dtype == x.dtype else x + y
+
+
+def softmax_into(x):
+    """Softmax over the last axis, written over x where possible."""
+    return F.softmax_(x) if overwritable(x) else F.softmax(x)
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` that on CPU adds its bias within the matrix product rather than in another pass."""
+
+    def forward(self, x):
+        if not (overwritable(x) and x.place.is_cpu_place()):
+            return F.linear(x, self.weight, self.bias)
+        rows = paddle.addmm(self.bias, x.reshape([-1, x.shape[-1]]), self.weight)
+        return rows.reshape([*x.shape[:-1], rows.shape[-1]])
 
 
 def pointwise(conv, x):
     """Applies a 1×1 convolution to a channels-last map, `[..., C_in]` to `[..., C_out]`."""
-    return paddle.matmul(x, conv.weight.flatten(1), transpose_y=True) + conv.bias
+    return add_into(paddle.matmul(x, conv.weight.flatten(1), transpose_y=True), conv.bias)
 
 
 class ChannelsLastBatchNorm(nn.BatchNorm2D):
     """Batch norm of a channels-last map `[N, H, W, C]`.
 
-    In evaluation it is written as the affine map that it is: an exported graph then has no
-    operator in NHWC layout, which readers take for NCHW.
+    An exported graph has it as the affine map that it is, and so no operator in NHWC layout, which
+    readers take for NCHW.
     """
 
     def __init__(self, channels):
         super().__init__(channels, data_format="NHWC")
 
     def forward(self, x):
-        if self.training:
-            return super().forward(x)
+        if self.training or paddle.in_dynamic_mode():
+            return nn.BatchNorm2D.forward(self, x)  # super() is lost in to_static of Paddle 2.6
         scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
         return x * scale + (self.bias - self._mean * scale)
 
@@ -82,9 +149,9 @@ class Mlp(nn.Layer):
 
     def __init__(self, dim, hidden_dim):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc1 = Linear(dim, hidden_dim)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.fc2 = Linear(hidden_dim, dim)
 
     def forward(self, x):
         return self.fc2(self.act(self.fc1(x)))
@@ -106,9 +173,9 @@ class MixingAttention(nn.Layer):
         self.window_size = window_size
         self.scale = (half // num_heads) ** -0.5
 
-        self.proj_attn = nn.Linear(dim, half)
+        self.proj_attn = Linear(dim, half)
         self.proj_attn_norm = nn.LayerNorm(half)
-        self.proj_cnn = nn.Linear(dim, dim)
+        self.proj_cnn = Linear(dim, dim)
         self.proj_cnn_norm = nn.LayerNorm(dim)
 
         self.dwconv3x3 = nn.Sequential(
@@ -125,7 +192,7 @@ class MixingAttention(nn.Layer):
         self.projection = nn.Conv2D(dim, half, 1)
         self.conv_norm = ChannelsLastBatchNorm(half)
 
-        self.qkv = nn.Linear(half, half * 3)
+        self.qkv = Linear(half, half * 3)
         self.relative_position_bias_table = self.create_parameter(
             [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
         )
@@ -137,29 +204,32 @@ class MixingAttention(nn.Layer):
             nn.Conv2D(dim // 16, 1, 1),
         )
         self.attn_norm = nn.LayerNorm(half)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def convolve(self, x):
         """Depth-wise convolution branch: `[N, H, W, C]` to u, `[N, C, H, W]`."""
-        x = self.proj_cnn_norm(self.proj_cnn(x))
-        return self.dwconv3x3(x.transpose([0, 3, 1, 2]))
+        x = self.proj_cnn_norm(self.proj_cnn(x)).transpose([0, 3, 1, 2])
+        conv, norm, act = self.dwconv3x3
+        return act(conv_norm(conv, norm, x))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
-        area = self.window_size**2
-        rows = paddle.gather(self.relative_position_bias_table, self.relative_position_index.flatten())
-        return rows.transpose([1, 0]).reshape([self.num_heads, area, area])
+        return F.embedding(self.relative_position_index, self.relative_position_bias_table).transpose(
+            [2, 0, 1]
+        )
 
-    def attend(self, tokens):
-        """Self-attention within each window: `[N, L, C/2]` in window order to the same shape."""
+    def attend(self, tokens, windows):
+        """Self-attention within each window of a map: `[N, L, C/2]` to the same shape."""
         _, length, channels = tokens.shape
-        area = self.window_size**2
-        qkv = self.qkv(tokens).reshape([-1, area, 3, self.num_heads, channels // self.num_heads])
-        q, k, v = qkv.transpose([2, 0, 3, 1, 4]).unbind(0)
-        logits = paddle.matmul(q * self.scale, k, transpose_y=True) + self.position_bias()
-        out = paddle.matmul(F.softmax(logits), v)
-        out = out.transpose([0, 2, 1, 3]).reshape([-1, area, channels])
-        return out.reshape([-1, length, channels])
+        head_dim = channels // self.num_heads
+        to_windows, to_map = windows
+        rows = self.qkv(tokens).reshape([-1, length * 3 * self.num_heads, head_dim])
+        shape = [-1, self.num_heads, self.window_size**2, head_dim]
+        # Not gather: its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
+        q, k, v = (paddle.index_select(rows, part, axis=1).reshape(shape) for part in to_windows)
+        logits = add_into(paddle.matmul(q * self.scale, k, transpose_y=True), self.position_bias())
+        out = paddle.matmul(softmax_into(logits), v).reshape([-1, length * self.num_heads, head_dim])
+        return paddle.index_select(out, to_map, axis=1).reshape([-1, length, channels])
 
     def channel_gate(self, u):
         """Channel interaction, convolution to attention: u to gates `[N, 1, 1, C/2]`."""
@@ -174,22 +244,17 @@ class MixingAttention(nn.Layer):
     def project(self, u):
         """`projection` of u, `[N, C, H, W]`, to a channels-last map `[N, H, W, C/2]`."""
         weight, bias = self.projection.weight.flatten(1), self.projection.bias
-        tokens = paddle.matmul(u.flatten(2), weight, transpose_x=True, transpose_y=True) + bias
+        tokens = add_into(paddle.matmul(u.flatten(2), weight, transpose_x=True, transpose_y=True), bias)
         return tokens.reshape([-1, *u.shape[2:], tokens.shape[-1]])
 
     def forward(self, x, windows):
         """`[N, H, W, C]` to `[N, H, W, C]`; `windows` is the `window_order` of the padded map."""
         _, height, width, _ = x.shape
         x = pad_to_multiple(x, self.window_size)
-        to_windows, to_map = windows
 
         u = self.convolve(x)
-        tokens = self.proj_attn_norm(self.proj_attn(x)).flatten(1, 2)
-        # Not gather: its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
-        attention = self.attend(paddle.index_select(tokens, to_windows, axis=1))
-        attention = paddle.index_select(attention, to_map, axis=1).reshape(
-            [-1, *x.shape[1:3], tokens.shape[-1]]
-        )
+        tokens = self.proj_attn_norm(self.proj_attn(x))
+        attention = self.attend(tokens.flatten(1, 2), windows).reshape(tokens.shape)
         # A gate per channel on the values is the same gate on the attention output, which is
         # linear in them.
         attention = attention * self.channel_gate(u)
@@ -213,8 +278,8 @@ class MixingBlock(nn.Layer):
 
     def forward(self, x, windows):
         """`[N, H, W, C]` to `[N, H, W, C]`."""
-        x = x + drop_path(self.attn(self.norm1(x), windows), self.drop_path_rate, self.training)
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training)
+        x = add_into(drop_path(self.attn(self.norm1(x), windows), self.drop_path_rate, self.training), x)
+        return add_into(drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training), x)
 
 
 class PatchEmbed(nn.Layer):
@@ -238,8 +303,12 @@ class PatchEmbed(nn.Layer):
         self.norm = nn.LayerNorm(embed_dim)
 
     def forward(self, x):
-        x = F.pad(x, [0, -x.shape[3] % 4, 0, -x.shape[2] % 4])
-        return self.norm(self.proj(self.stem(x)).transpose([0, 2, 3, 1]))
+        bottom, right = -x.shape[2] % 4, -x.shape[3] % 4
+        if bottom or right:
+            x = F.pad(x, [0, right, 0, bottom])
+        for conv, norm, act in zip(self.stem[::3], self.stem[1::3], self.stem[2::3]):
+            x = act(conv_norm(conv, norm, x))
+        return self.norm(self.proj(x).transpose([0, 2, 3, 1]))
 
 
 class Downsample(nn.Layer):
@@ -252,14 +321,19 @@ class Downsample(nn.Layer):
 
     def forward(self, x):
         x = pad_to_multiple(self.norm(x), 2)
-        return self.reduction(x.transpose([0, 3, 1, 2])).transpose([0, 2, 3, 1])
+        _, height, width, channels = x.shape
+        patches = paddle.index_select(x.flatten(1, 2), patch_order(height, width), axis=1)
+        patches = patches.reshape([-1, height // 2, width // 2, 4 * channels])
+        weight = self.reduction.weight.transpose([0, 2, 3, 1]).flatten(1)
+        return add_into(paddle.matmul(patches, weight, transpose_y=True), self.reduction.bias)
 
 
 class Stage(nn.Layer):
     """Mixing blocks at one resolution, and the downsampling behind them unless it is the last."""
 
-    def __init__(self, blocks, window_size, downsample):
+    def __init__(self, blocks, num_heads, window_size, downsample):
         super().__init__()
+        self.num_heads = num_heads
         self.window_size = window_size
         self.blocks = nn.LayerList(blocks)
         self.downsample = downsample
@@ -268,7 +342,7 @@ class Stage(nn.Layer):
         """`[N, H, W, C]` to the stage's map `[N, H, W, C]`, before `downsample`."""
         _, height, width, _ = x.shape
         size = self.window_size
-        windows = window_order(height + -height % size, width + -width % size, size)
+        windows = window_order(height + -height % size, width + -width % size, size, self.num_heads)
         for block in self.blocks:
             x = block(x, windows)
         return x
@@ -316,14 +390,15 @@ class MixFormer(nn.Layer):
         self.layers = nn.LayerList(
             Stage(
                 [MixingBlock(dim, heads, window_size, mlp_ratio, next(rates)) for _ in range(depth)],
+                heads,
                 window_size,
                 Downsample(dim) if dim != self.stage_dims[-1] else None,
             )
             for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
         )
         self.norm = nn.LayerNorm(self.stage_dims[-1])
-        self.last_proj = nn.Linear(self.stage_dims[-1], self.feature_dim)
-        self.head = nn.Linear(self.feature_dim, class_num)
+        self.last_proj = Linear(self.stage_dims[-1], self.feature_dim)
+        self.head = Linear(self.feature_dim, class_num)
         self.apply(init_linear)
 
     def stage_maps(self, x):
