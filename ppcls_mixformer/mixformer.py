@@ -103,16 +103,6 @@ def softmax_into(x):
     return F.softmax_(x) if overwritable(x) else F.softmax(x)
 
 
-class Linear(nn.Linear):
-    """`nn.Linear` that on CPU adds its bias within the matrix product rather than in another pass."""
-
-    def forward(self, x):
-        if not (overwritable(x) and x.place.is_cpu_place()):
-            return F.linear(x, self.weight, self.bias)
-        rows = paddle.addmm(self.bias, x.reshape([-1, x.shape[-1]]), self.weight)
-        return rows.reshape([*x.shape[:-1], rows.shape[-1]])
-
-
 def pointwise(conv, x):
     """Applies a 1×1 convolution to a channels-last map, `[..., C_in]` to `[..., C_out]`."""
     return add_into(paddle.matmul(x, conv.weight.flatten(1), transpose_y=True), conv.bias)
@@ -149,9 +139,9 @@ class Mlp(nn.Layer):
 
     def __init__(self, dim, hidden_dim):
         super().__init__()
-        self.fc1 = Linear(dim, hidden_dim)
+        self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU()
-        self.fc2 = Linear(hidden_dim, dim)
+        self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x):
         return self.fc2(self.act(self.fc1(x)))
@@ -173,9 +163,9 @@ class MixingAttention(nn.Layer):
         self.window_size = window_size
         self.scale = (half // num_heads) ** -0.5
 
-        self.proj_attn = Linear(dim, half)
+        self.proj_attn = nn.Linear(dim, half)
         self.proj_attn_norm = nn.LayerNorm(half)
-        self.proj_cnn = Linear(dim, dim)
+        self.proj_cnn = nn.Linear(dim, dim)
         self.proj_cnn_norm = nn.LayerNorm(dim)
 
         self.dwconv3x3 = nn.Sequential(
@@ -192,7 +182,7 @@ class MixingAttention(nn.Layer):
         self.projection = nn.Conv2D(dim, half, 1)
         self.conv_norm = ChannelsLastBatchNorm(half)
 
-        self.qkv = Linear(half, half * 3)
+        self.qkv = nn.Linear(half, half * 3)
         self.relative_position_bias_table = self.create_parameter(
             [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
         )
@@ -204,7 +194,7 @@ class MixingAttention(nn.Layer):
             nn.Conv2D(dim // 16, 1, 1),
         )
         self.attn_norm = nn.LayerNorm(half)
-        self.proj = Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
 
     def convolve(self, x):
         """Depth-wise convolution branch: `[N, H, W, C]` to u, `[N, C, H, W]`."""
@@ -397,8 +387,8 @@ class MixFormer(nn.Layer):
             for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
         )
         self.norm = nn.LayerNorm(self.stage_dims[-1])
-        self.last_proj = Linear(self.stage_dims[-1], self.feature_dim)
-        self.head = Linear(self.feature_dim, class_num)
+        self.last_proj = nn.Linear(self.stage_dims[-1], self.feature_dim)
+        self.head = nn.Linear(self.feature_dim, class_num)
         self.apply(init_linear)
 
     def stage_maps(self, x):
