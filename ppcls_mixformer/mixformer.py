@@ -1,8 +1,11 @@
 """MixFormer: Mixing Features across Windows and Dimensions (CVPR 2022, arXiv 2204.02557).
 
-Behind the stem, maps travel through the network channels-last, `[N, H, W, C]`. State-dict names
-are those of the published checkpoints.
+Behind the stem, maps travel through the network as tokens `[N, L, C]`, L = height · width in row
+order, and meet as `[N, C, H, W]` only in the depth-wise convolutions. State-dict names are those of
+the published checkpoints.
 """
+
+from typing import List, NamedTuple, Tuple
 
 import paddle
 import paddle.nn.functional as F
@@ -22,33 +25,54 @@ def drop_path(x, rate, training):
     return x * (mask.astype(x.dtype) / keep)
 
 
-def pad_to_multiple(x, multiple):
-    """Zero-pads `[N, H, W, C]` right and bottom so that `multiple` divides H and W."""
-    _, height, width, channels = x.shape
-    bottom, right = -height % multiple, -width % multiple
-    if bottom == 0 and right == 0:
-        return x
-    rows = x.reshape([-1, 1, height, width * channels])
-    rows = F.pad(rows, [0, right * channels, 0, bottom])
-    return rows.reshape([-1, height + bottom, width + right, channels])
+class Layout(NamedTuple):
+    """How the tokens of a stage make up a map, and that map its windows.
 
-
-def window_order(height, width, size, heads):
-    """Where each head's queries, keys and values of a window lie in a map, and the way back.
-
-    A map of `qkv` is `[N, height * width * 3 * heads, head_dim]`, one row per head of each of its
-    three parts. Gathering its rows by `to_windows`, int64 `[3, windows * heads * size²]`, gives the
-    rows of one head in one window next to each other, a part at a time; gathering those of the
-    attention output by `to_map`, int64 `[height * width * heads]`, restores the map. `size` divides
-    `height` and `width`.
+    `size` is `(height, width)`, `padded` the same rounded up to whole windows. The output of `qkv` on
+    a padded map has a row per head of each of its three parts, `[N, 3 * heads * L, head_dim]`;
+    gathering rows by one of `to_windows`, int64 `[heads * L]` each, gives that part in the order
+    window, head, position. Gathering the attention output by `to_map`, int64 `[heads * L]`, restores
+    the order of the map.
     """
-    rows, columns = height // size, width // size
-    positions = paddle.arange(height * width).reshape([rows, size, columns, size])
+
+    size: Tuple[int, int]
+    padded: Tuple[int, int]
+    to_windows: List[paddle.Tensor]
+    to_map: paddle.Tensor
+
+
+def window_layout(height, width, side, heads):
+    """`Layout` of a map of `height` by `width` in windows of `side` by `side` positions."""
+    rows, columns = -(-height // side), -(-width // side)
+    padded = rows * side, columns * side
+    length = padded[0] * padded[1]
+    positions = paddle.arange(length).reshape([rows, side, columns, side])
     positions = positions.transpose([0, 2, 1, 3]).flatten(2).unsqueeze(2)
     queries = (positions * (3 * heads) + paddle.arange(heads).unsqueeze(1)).flatten()
-    to_windows = [queries, queries + heads, queries + 2 * heads]
-    to_map = paddle.arange(height * width * heads).reshape([rows, columns, heads, size, size])
-    return to_windows, to_map.transpose([0, 3, 1, 4, 2]).flatten()
+    to_map = paddle.arange(length * heads).reshape([rows, columns, heads, side, side])
+    return Layout(
+        size=(height, width),
+        padded=padded,
+        to_windows=[queries, queries + heads, queries + 2 * heads],
+        to_map=to_map.transpose([0, 3, 1, 4, 2]).flatten(),
+    )
+
+
+def pad(x, size, padded):
+    """Zero-pads tokens of a map of `size` right and bottom to those of a map of size `padded`."""
+    if size == padded:
+        return x
+    (height, width), (padded_height, padded_width), channels = size, padded, x.shape[-1]
+    rows = x.reshape([-1, 1, height, width * channels])
+    rows = F.pad(rows, [0, (padded_width - width) * channels, 0, padded_height - height])
+    return rows.reshape([-1, padded_height * padded_width, channels])
+
+
+def crop(x, padded, size):
+    """The inverse of `pad`."""
+    if size == padded:
+        return x
+    return x.reshape([-1, *padded, x.shape[-1]])[:, : size[0], : size[1]].flatten(1, 2)
 
 
 def patch_order(height, width):
@@ -57,7 +81,7 @@ def patch_order(height, width):
     return positions.transpose([0, 2, 1, 3]).flatten()
 
 
-def conv_norm(conv, norm, x):
+def conv_bn(conv, norm, x):
     """`norm(conv(x))` of an NCHW map, without the pass over it that adds the convolution's bias.
 
     Batch norm takes the bias out again in training, where it only moves the running mean; in
@@ -104,23 +128,23 @@ def softmax_into(x):
 
 
 def pointwise(conv, x):
-    """Applies a 1×1 convolution to a channels-last map, `[..., C_in]` to `[..., C_out]`."""
+    """Applies a 1×1 convolution to tokens, `[N, L, C_in]` to `[N, L, C_out]`."""
     return add_into(paddle.matmul(x, conv.weight.flatten(1), transpose_y=True), conv.bias)
 
 
-class ChannelsLastBatchNorm(nn.BatchNorm2D):
-    """Batch norm of a channels-last map `[N, H, W, C]`.
+class TokenBatchNorm(nn.BatchNorm1D):
+    """Batch norm of tokens `[N, L, C]`.
 
-    An exported graph has it as the affine map that it is, and so no operator in NHWC layout, which
-    readers take for NCHW.
+    An exported graph has it as the affine map that it is, and so no channels-last operator, which
+    readers take for channels-first.
     """
 
     def __init__(self, channels):
-        super().__init__(channels, data_format="NHWC")
+        super().__init__(channels, data_format="NLC")
 
     def forward(self, x):
         if self.training or paddle.in_dynamic_mode():
-            return nn.BatchNorm2D.forward(self, x)  # super() is lost in to_static of Paddle 2.6
+            return nn.BatchNorm1D.forward(self, x)  # super() is lost in to_static of Paddle 2.6
         scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
         return x * scale + (self.bias - self._mean * scale)
 
@@ -180,79 +204,75 @@ class MixingAttention(nn.Layer):
             nn.Conv2D(dim // 8, half, 1),
         )
         self.projection = nn.Conv2D(dim, half, 1)
-        self.conv_norm = ChannelsLastBatchNorm(half)
+        self.conv_norm = TokenBatchNorm(half)
 
         self.qkv = nn.Linear(half, half * 3)
         self.relative_position_bias_table = self.create_parameter(
             [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
         )
         self.register_buffer("relative_position_index", relative_position_index(window_size))
+        self.register_buffer("fixed_position_bias", None)  # of a network fused for inference
         self.spatial_interaction = nn.Sequential(
             nn.Conv2D(half, dim // 16, 1),
-            ChannelsLastBatchNorm(dim // 16),
+            TokenBatchNorm(dim // 16),
             nn.GELU(),
             nn.Conv2D(dim // 16, 1, 1),
         )
         self.attn_norm = nn.LayerNorm(half)
         self.proj = nn.Linear(dim, dim)
 
-    def convolve(self, x):
-        """Depth-wise convolution branch: `[N, H, W, C]` to u, `[N, C, H, W]`."""
-        x = self.proj_cnn_norm(self.proj_cnn(x)).transpose([0, 3, 1, 2])
+    def convolve(self, x, size):
+        """Depth-wise convolution branch: tokens of a map of `size` to u, `[N, C, H, W]`."""
+        x = self.proj_cnn_norm(self.proj_cnn(x))
         conv, norm, act = self.dwconv3x3
-        return act(conv_norm(conv, norm, x))
+        return act(conv_bn(conv, norm, x.reshape([-1, *size, x.shape[-1]]).transpose([0, 3, 1, 2])))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
+        if self.fixed_position_bias is not None:
+            return self.fixed_position_bias
         return F.embedding(self.relative_position_index, self.relative_position_bias_table).transpose(
             [2, 0, 1]
         )
 
-    def attend(self, tokens, windows):
-        """Self-attention within each window of a map: `[N, L, C/2]` to the same shape."""
-        _, length, channels = tokens.shape
-        head_dim = channels // self.num_heads
-        to_windows, to_map = windows
-        rows = self.qkv(tokens).reshape([-1, length * 3 * self.num_heads, head_dim])
-        shape = [-1, self.num_heads, self.window_size**2, head_dim]
+    def attend(self, x, layout):
+        """Self-attention within each window: `[N, L, C/2]` to the same shape."""
+        _, length, channels = x.shape
+        rows = self.qkv(x).reshape([-1, length * 3 * self.num_heads, channels // self.num_heads])
+        shape = [-1, self.num_heads, self.window_size**2, channels // self.num_heads]
         # Not gather: its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
-        q, k, v = (paddle.index_select(rows, part, axis=1).reshape(shape) for part in to_windows)
+        q, k, v = (paddle.index_select(rows, part, axis=1).reshape(shape) for part in layout.to_windows)
         logits = add_into(paddle.matmul(q * self.scale, k, transpose_y=True), self.position_bias())
-        out = paddle.matmul(softmax_into(logits), v).reshape([-1, length * self.num_heads, head_dim])
-        return paddle.index_select(out, to_map, axis=1).reshape([-1, length, channels])
+        out = paddle.matmul(softmax_into(logits), v).reshape([-1, length * self.num_heads, shape[-1]])
+        return paddle.index_select(out, layout.to_map, axis=1).reshape([-1, length, channels])
 
     def channel_gate(self, u):
-        """Channel interaction, convolution to attention: u to gates `[N, 1, 1, C/2]`."""
+        """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
         gates = F.sigmoid(self.channel_interaction(F.adaptive_avg_pool2d(u, 1)))
-        return gates.transpose([0, 2, 3, 1])
+        return gates.flatten(2).transpose([0, 2, 1])
 
     def spatial_gate(self, attention):
-        """Spatial interaction, attention to convolution: `[N, H, W, C/2]` to `[N, H, W, 1]`."""
+        """Spatial interaction, attention to convolution: `[N, L, C/2]` to gates `[N, L, 1]`."""
         reduce, norm, act, expand = self.spatial_interaction
         return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, attention)))))
 
     def project(self, u):
-        """`projection` of u, `[N, C, H, W]`, to a channels-last map `[N, H, W, C/2]`."""
+        """`projection` of u, `[N, C, H, W]`, to tokens `[N, L, C/2]`."""
         weight, bias = self.projection.weight.flatten(1), self.projection.bias
-        tokens = add_into(paddle.matmul(u.flatten(2), weight, transpose_x=True, transpose_y=True), bias)
-        return tokens.reshape([-1, *u.shape[2:], tokens.shape[-1]])
+        return add_into(paddle.matmul(u.flatten(2), weight, transpose_x=True, transpose_y=True), bias)
 
-    def forward(self, x, windows):
-        """`[N, H, W, C]` to `[N, H, W, C]`; `windows` is the `window_order` of the padded map."""
-        _, height, width, _ = x.shape
-        x = pad_to_multiple(x, self.window_size)
-
-        u = self.convolve(x)
-        tokens = self.proj_attn_norm(self.proj_attn(x))
-        attention = self.attend(tokens.flatten(1, 2), windows).reshape(tokens.shape)
+    def forward(self, x, layout):
+        """`[N, L, C]` to `[N, L, C]`."""
+        x = pad(x, layout.size, layout.padded)
+        u = self.convolve(x, layout.padded)
+        attention = self.attend(self.proj_attn_norm(self.proj_attn(x)), layout)
         # A gate per channel on the values is the same gate on the attention output, which is
         # linear in them.
         attention = attention * self.channel_gate(u)
-        convolution = self.project(u) * self.spatial_gate(attention)
-        convolution = self.conv_norm(convolution)
+        convolution = self.conv_norm(self.project(u) * self.spatial_gate(attention))
 
-        attention, convolution = attention[:, :height, :width], convolution[:, :height, :width]
-        return self.proj(paddle.concat([self.attn_norm(attention), convolution], axis=-1))
+        mixed = paddle.concat([self.attn_norm(attention), convolution], axis=-1)
+        return self.proj(crop(mixed, layout.padded, layout.size))
 
 
 class MixingBlock(nn.Layer):
@@ -266,9 +286,9 @@ class MixingBlock(nn.Layer):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
-    def forward(self, x, windows):
-        """`[N, H, W, C]` to `[N, H, W, C]`."""
-        x = add_into(drop_path(self.attn(self.norm1(x), windows), self.drop_path_rate, self.training), x)
+    def forward(self, x, layout):
+        """`[N, L, C]` to `[N, L, C]`."""
+        x = add_into(drop_path(self.attn(self.norm1(x), layout), self.drop_path_rate, self.training), x)
         return add_into(drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training), x)
 
 
@@ -297,8 +317,10 @@ class PatchEmbed(nn.Layer):
         if bottom or right:
             x = F.pad(x, [0, right, 0, bottom])
         for conv, norm, act in zip(self.stem[::3], self.stem[1::3], self.stem[2::3]):
-            x = act(conv_norm(conv, norm, x))
-        return self.norm(self.proj(x).transpose([0, 2, 3, 1]))
+            x = act(conv_bn(conv, norm, x))
+        x = self.proj(x)
+        tokens = self.norm(x.flatten(2).transpose([0, 2, 1]))
+        return tokens.reshape([-1, *x.shape[2:], tokens.shape[-1]])
 
 
 class Downsample(nn.Layer):
@@ -306,16 +328,18 @@ class Downsample(nn.Layer):
 
     def __init__(self, dim):
         super().__init__()
-        self.norm = ChannelsLastBatchNorm(dim)
+        self.norm = TokenBatchNorm(dim)
         self.reduction = nn.Conv2D(dim, 2 * dim, 2, stride=2)
 
     def forward(self, x):
-        x = pad_to_multiple(self.norm(x), 2)
-        _, height, width, channels = x.shape
-        patches = paddle.index_select(x.flatten(1, 2), patch_order(height, width), axis=1)
-        patches = patches.reshape([-1, height // 2, width // 2, 4 * channels])
+        height, width, channels = x.shape[1:]
+        even = height + height % 2, width + width % 2
+        x = pad(self.norm(x.flatten(1, 2)), (height, width), even)
+        patches = paddle.index_select(x, patch_order(*even), axis=1)
+        patches = patches.reshape([-1, even[0] // 2 * (even[1] // 2), 4 * channels])
         weight = self.reduction.weight.transpose([0, 2, 3, 1]).flatten(1)
-        return add_into(paddle.matmul(patches, weight, transpose_y=True), self.reduction.bias)
+        x = add_into(paddle.matmul(patches, weight, transpose_y=True), self.reduction.bias)
+        return x.reshape([-1, even[0] // 2, even[1] // 2, 2 * channels])
 
 
 class Stage(nn.Layer):
@@ -330,12 +354,12 @@ class Stage(nn.Layer):
 
     def forward(self, x):
         """`[N, H, W, C]` to the stage's map `[N, H, W, C]`, before `downsample`."""
-        _, height, width, _ = x.shape
-        size = self.window_size
-        windows = window_order(height + -height % size, width + -width % size, size, self.num_heads)
+        _, height, width, channels = x.shape
+        layout = window_layout(height, width, self.window_size, self.num_heads)
+        x = x.flatten(1, 2)
         for block in self.blocks:
-            x = block(x, windows)
-        return x
+            x = block(x, layout)
+        return x.reshape([-1, height, width, channels])
 
 
 class MixFormer(nn.Layer):
@@ -415,7 +439,7 @@ class MixFormer(nn.Layer):
     def forward_features(self, x):
         """`[N, in_chans, H, W]` to the pooled features that enter the head, `[N, 1280]`."""
         last = self.stage_maps(x)[-1]
-        return F.gelu(self.last_proj(self.norm(last))).flatten(1, 2).mean(1)
+        return F.gelu(self.last_proj(self.norm(last.flatten(1, 2)))).mean(1)
 
     def forward_head(self, features):
         """Pooled features `[N, 1280]` to logits `[N, class_num]`."""
