@@ -7,6 +7,8 @@ from paddle import nn
 
 from ppcls_mixformer.mixformer import MixingAttention
 
+BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.SyncBatchNorm)
+
 
 def fuse_for_inference(model):
     """A copy of a MixFormer that gives the same outputs with fewer operators, in evaluation mode.
@@ -28,11 +30,6 @@ def fuse_for_inference(model):
     return model
 
 
-def is_batch_norm(layer):
-    """Whether `layer` is a batch norm, synchronised or not."""
-    return isinstance(layer, (nn.BatchNorm2D, nn.SyncBatchNorm))
-
-
 def affine_map(norm):
     """A batch norm in evaluation as `x * scale + shift`: `(scale, shift)`, `[C]` each."""
     scale = norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
@@ -43,7 +40,7 @@ def fuse_convolutions(layers):
     """Folds each batch norm of a Sequential into the convolution in front of it."""
     for i in range(1, len(layers)):
         conv, norm = layers[i - 1], layers[i]
-        if isinstance(conv, nn.Conv2D) and is_batch_norm(norm):
+        if isinstance(conv, nn.Conv2D) and isinstance(norm, BATCH_NORMS):
             scale, shift = affine_map(norm)
             conv.weight.set_value(conv.weight * scale.reshape([-1, 1, 1, 1]))
             conv.bias.set_value(conv.bias * scale + shift)

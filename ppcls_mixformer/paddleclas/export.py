@@ -16,6 +16,7 @@ import numpy as np
 import paddle
 
 import ppcls_mixformer
+from ppcls_mixformer.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.errors import HostError
 from ppcls_mixformer.paddleclas.runner import build_engine, in_one_line
 from ppcls_mixformer.weights import first_line
@@ -27,30 +28,34 @@ READERS = {
 }
 ONNX_OPSET = 17
 ONNX_FLAG = "--onnx"
+NO_FUSE_FLAG = "--no-fuse"
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 
 
 def main():
-    """`tools/export_model.py -c CONFIG -o Global.pretrained_model=PATH [--onnx]`."""
-    argv = [argument for argument in sys.argv[1:] if argument != ONNX_FLAG]
-    in_one_line(lambda: export(argv, onnx=ONNX_FLAG in sys.argv))
+    """`tools/export_model.py -c CONFIG -o Global.pretrained_model=PATH [--onnx] [--no-fuse]`."""
+    argv = [argument for argument in sys.argv[1:] if argument not in (ONNX_FLAG, NO_FUSE_FLAG)]
+    in_one_line(lambda: export(argv, onnx=ONNX_FLAG in sys.argv, fuse=NO_FUSE_FLAG not in sys.argv))
 
 
-def export(argv, onnx=False):
+def export(argv, onnx, fuse):
     """Writes what this Paddle can write into Global.save_inference_dir and prints the files.
 
     An earlier export is replaced only once the new one is complete.
+
+    Args:
+        argv: PaddleClas's flags.
+        onnx: whether to convert to ONNX as well.
+        fuse: whether to fold the norms into the layers around them.
     """
     if onnx:
         require_onnx()
     with tempfile.TemporaryDirectory(prefix="export-") as staging:
-        engine = build_engine("export", argv)
+        engine = exporting_engine(argv, fuse)
         target = Path(engine.config["Global"]["save_inference_dir"])
-        if not engine.config["Global"]["pretrained_model"] and not engine.config["Arch"].get("pretrained"):
-            print("warning: neither Global.pretrained_model nor Arch.pretrained is set: random weights")
         engine.config["Global"]["save_inference_dir"] = staging
         engine.export()
-        missing = [write_other_format(Path(staging), argv)]
+        missing = [write_other_format(Path(staging), argv, fuse)]
         if onnx:
             missing.append(write_onnx(Path(staging), engine.config["Global"]["image_shape"]))
         publish(Path(staging), target)
@@ -61,6 +66,22 @@ def export(argv, onnx=False):
         print(line)
 
 
+def exporting_engine(argv, fuse):
+    """PaddleClas's Engine with its weights loaded, and if `fuse` with the network fused for inference."""
+    engine = build_engine("export", argv)
+    from ppcls.utils.save_load import load_dygraph_pretrain
+
+    settings = engine.config["Global"]
+    if settings["pretrained_model"]:
+        load_dygraph_pretrain(engine.model, settings["pretrained_model"])
+        settings["pretrained_model"] = None
+    elif not engine.config["Arch"].get("pretrained"):
+        print("warning: neither Global.pretrained_model nor Arch.pretrained is set: random weights")
+    if fuse:
+        engine.model = fuse_for_inference(engine.model)
+    return engine
+
+
 def require_onnx():
     """Refuses `--onnx` early where what it needs is not installed."""
     for package in ("paddle2onnx", "onnxruntime"):
@@ -68,7 +89,7 @@ def require_onnx():
             raise HostError(f"{ONNX_FLAG} needs {package}: pip install '.[onnx]'")
 
 
-def write_other_format(staging, argv):
+def write_other_format(staging, argv, fuse):
     """Adds the format that `engine.export` did not write; returns a line saying why if it cannot."""
     version = paddle.__version__
     if (staging / "inference.pdmodel").exists():
@@ -77,7 +98,7 @@ def write_other_format(staging, argv):
             f"It is read by {READERS['inference.json']}; export with paddlepaddle 3 for it"
         )
     with tempfile.TemporaryDirectory(prefix="export-") as other:
-        result = export_older_format(argv, other)
+        result = export_older_format(argv, other, fuse)
         if result.returncode:
             reason = [line.strip() for line in result.stdout.splitlines() if "Error" in line][-1:]
             return (
@@ -95,12 +116,13 @@ def write_other_format(staging, argv):
     return None
 
 
-def export_older_format(argv, folder):
+def export_older_format(argv, folder, fuse):
     """Runs `engine.export` in a process of its own: the format is fixed when Paddle is imported."""
     root = str(Path(ppcls_mixformer.__file__).parent.parent)
+    flags = [] if fuse else [NO_FUSE_FLAG]
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        [sys.executable, "-m", __name__, *argv, "-o", f"Global.save_inference_dir={folder}"],
+        [sys.executable, "-m", __name__, *argv, "-o", f"Global.save_inference_dir={folder}", *flags],
         env={**os.environ, "FLAGS_enable_pir_api": "0", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -174,4 +196,6 @@ def publish(staging, target):
 
 
 if __name__ == "__main__":
-    in_one_line(lambda: build_engine("export", sys.argv[1:]).export())
+    fuse = NO_FUSE_FLAG not in sys.argv
+    argv = [argument for argument in sys.argv[1:] if argument != NO_FUSE_FLAG]
+    in_one_line(lambda: exporting_engine(argv, fuse).export())

@@ -1,0 +1,52 @@
+"""The network fused for inference against the network that it was made of."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+from test_network import golden_model, images
+
+from ppcls_mixformer.fuse import fuse_for_inference
+
+
+def outputs(model, x):
+    with paddle.no_grad():
+        return model(x).numpy()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (45, 100)])
+def test_outputs_agree(size):
+    model = golden_model("MixFormer_B0")
+    model.eval()
+    x = images(0, 2, 3, *size)
+    fused = fuse_for_inference(model)
+    assert np.abs(outputs(fused, x) - outputs(model, x)).max() < 1e-5
+
+
+def test_only_the_norms_between_stages_are_left():
+    fused = fuse_for_inference(golden_model("MixFormer_B0"))
+    norms = [n for n, layer in fused.named_sublayers() if isinstance(layer, nn.layer.norm._BatchNormBase)]
+    assert norms == [f"layers.{stage}.downsample.norm" for stage in range(3)]
+
+
+def test_the_network_itself_stays_as_it_is():
+    model = golden_model("MixFormer_B0")
+    before = {name: value.numpy() for name, value in model.state_dict().items()}
+    fuse_for_inference(model)
+    assert model.training
+    assert before.keys() == model.state_dict().keys()
+    assert all((value.numpy() == before[name]).all() for name, value in model.state_dict().items())
+
+
+def test_synchronised_norms_are_fused_too():
+    model = golden_model("MixFormer_B0")
+    model.eval()
+    x = images(0, 1, 3, 32, 32)
+    expected = outputs(model, x)
+    fused = fuse_for_inference(nn.SyncBatchNorm.convert_sync_batchnorm(model))
+    for stage in fused.layers[:3]:  # a synchronised norm cannot run without a process group
+        norm = nn.BatchNorm1D(stage.downsample.norm.weight.shape[0], data_format="NLC")
+        norm.set_state_dict(stage.downsample.norm.state_dict())
+        stage.downsample.norm = norm
+    fused.eval()
+    assert np.abs(outputs(fused, x) - expected).max() < 1e-5
