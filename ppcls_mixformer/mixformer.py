@@ -5,11 +5,13 @@ order, and meet as `[N, C, H, W]` only in the depth-wise convolutions. State-dic
 the published checkpoints.
 """
 
+from contextlib import contextmanager
 from typing import List, NamedTuple, Tuple
 
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
+from paddle.distributed.fleet.utils import recompute
 from paddle.nn.initializer import Constant, TruncatedNormal
 
 
@@ -292,6 +294,30 @@ class MixingBlock(nn.Layer):
         return add_into(drop_path(self.mlp(self.norm2(x)), self.drop_path_rate, self.training), x)
 
 
+@contextmanager
+def held_statistics(layer):
+    """Keeps the running statistics of the batch norms in `layer` as they are, also in training."""
+    norms = [norm for norm in layer.sublayers() if hasattr(norm, "_momentum")]
+    momenta = [norm._momentum for norm in norms]
+    for norm in norms:
+        norm._momentum = 1.0
+    yield
+    for norm, momentum in zip(norms, momenta):
+        norm._momentum = momentum
+
+
+def forget_and_recompute(block, x, layout):
+    """`block(x, layout)`, whose activations are not kept but computed again in the backward pass."""
+
+    def forward(x):
+        if not paddle.is_grad_enabled():
+            return block(x, layout)
+        with held_statistics(block):  # the second time; they have seen this batch
+            return block(x, layout)
+
+    return recompute(forward, x)
+
+
 class PatchEmbed(nn.Layer):
     """Convolutional stem: `[N, in_chans, H, W]` to `[N, ceil(H/4), ceil(W/4), embed_dim]`."""
 
@@ -345,8 +371,9 @@ class Downsample(nn.Layer):
 class Stage(nn.Layer):
     """Mixing blocks at one resolution, and the downsampling behind them unless it is the last."""
 
-    def __init__(self, blocks, num_heads, window_size, downsample):
+    def __init__(self, blocks, num_heads, window_size, downsample, recompute):
         super().__init__()
+        self.recompute = recompute
         self.num_heads = num_heads
         self.window_size = window_size
         self.blocks = nn.LayerList(blocks)
@@ -358,7 +385,11 @@ class Stage(nn.Layer):
         layout = window_layout(height, width, self.window_size, self.num_heads)
         x = x.flatten(1, 2)
         for block in self.blocks:
-            x = block(x, layout)
+            # Without a gradient to hand on, recomputation would give the block's parameters none.
+            if self.recompute and self.training and not x.stop_gradient:
+                x = forget_and_recompute(block, x, layout)
+            else:
+                x = block(x, layout)
         return x.reshape([-1, height, width, channels])
 
 
@@ -374,6 +405,8 @@ class MixFormer(nn.Layer):
         window_size: side of the attention windows, in positions of a stage's map.
         mlp_ratio: hidden width of the MLPs over the stage's channels.
         drop_path_rate: stochastic depth of the last block; grows linearly from 0 at the first.
+        recompute: in training, compute the activations of each block again in the backward pass
+            instead of keeping them: less memory, more time, the same results (arXiv 1604.06174).
 
     Raises:
         ValueError: a combination that cannot be built; the message says which and why.
@@ -391,6 +424,7 @@ class MixFormer(nn.Layer):
         window_size=7,
         mlp_ratio=4.0,
         drop_path_rate=0.0,
+        recompute=False,
     ):
         super().__init__()
         check_arguments(
@@ -407,6 +441,7 @@ class MixFormer(nn.Layer):
                 heads,
                 window_size,
                 Downsample(dim) if dim != self.stage_dims[-1] else None,
+                recompute,
             )
             for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
         )
