@@ -60,9 +60,14 @@ def main():
         "size": arguments.size,
         "rounds": arguments.rounds,
         "networks": {name: describe(name, model, arguments.size) for name, model in networks.items()},
-        "timings": [timing for mode in arguments.modes for timing in time_mode(mode, networks, arguments)],
+        "timings": [],
     }
-    write(results, arguments.output)
+    for mode in arguments.modes:
+        for timing in time_mode(mode, networks, arguments):
+            results["timings"].append(timing)
+            write(results, arguments.output)  # each time: a long run may be cut off
+    print((arguments.output / "results.md").read_text(encoding="utf-8"))
+    print(f"written to {arguments.output}: results.json, results.md, results.svg")
 
 
 def restart_with(environment):
@@ -132,15 +137,13 @@ def interleave(runs, rounds):
 
 
 def write(results, folder):
-    """Writes `results.json`, `results.md` and `results.svg` and prints the table."""
+    """Writes `results.json`, `results.md` and `results.svg`."""
     from benchmarks.report import chart, table
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     (folder / "results.md").write_text(table(results), encoding="utf-8")
     chart(results, folder / "results.svg")
-    print(table(results))
-    print(f"written to {folder}: results.json, results.md, results.svg")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ the published checkpoints.
 """
 
 from contextlib import contextmanager
-from typing import List, NamedTuple, Tuple
+from dataclasses import dataclass
+from typing import List, Tuple
 
 import paddle
 import paddle.nn.functional as F
@@ -27,7 +28,8 @@ def drop_path(x, rate, training):
     return x * (mask.astype(x.dtype) / keep)
 
 
-class Layout(NamedTuple):
+@dataclass
+class Layout:
     """How the tokens of a stage make up a map, and that map its windows.
 
     `size` is `(height, width)`, `padded` the same rounded up to whole windows. The output of `qkv` on
@@ -94,7 +96,8 @@ def conv_bn(conv, norm, x):
     x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, groups=conv._groups)
     batch_statistics = norm.training and not norm._use_global_stats
     if batch_statistics:
-        mean = norm._mean - conv.bias.detach()
+        with paddle.no_grad():
+            mean = norm._mean - conv.bias
         shift = 0.0 * conv.bias  # its gradient is zero, but it has one
     else:
         mean = norm._mean
@@ -110,13 +113,14 @@ def conv_bn(conv, norm, x):
         epsilon=norm._epsilon,
     )
     if batch_statistics:
-        paddle.assign(mean + conv.bias.detach(), norm._mean)
+        with paddle.no_grad():
+            paddle.assign(mean + conv.bias, norm._mean)
     return x
 
 
 def overwritable(x):
-    """Whether an operator may write over x: mixed precision and graphs want a result of its own."""
-    return paddle.in_dynamic_mode() and x.dtype == paddle.float32
+    """Whether an operator may write over x: not where a gradient, a graph or mixed precision wants it."""
+    return paddle.in_dynamic_mode() and not paddle.is_grad_enabled() and x.dtype == paddle.float32
 
 
 def add_into(x, y):
@@ -428,7 +432,15 @@ class MixFormer(nn.Layer):
     ):
         super().__init__()
         check_arguments(
-            class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate
+            class_num,
+            in_chans,
+            embed_dim,
+            depths,
+            num_heads,
+            window_size,
+            mlp_ratio,
+            drop_path_rate,
+            recompute,
         )
         self.in_chans = in_chans
         self.class_num = class_num
@@ -498,7 +510,7 @@ def init_linear(layer):
 
 
 def check_arguments(
-    class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate
+    class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
 ):
     """Raises a ValueError that names the first argument of `MixFormer` that cannot be built."""
     for name, value in (
@@ -531,3 +543,5 @@ def check_arguments(
         raise ValueError(f"mlp_ratio must give at least one hidden channel, got {mlp_ratio!r}")
     if not 0.0 <= drop_path_rate < 1.0:
         raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate!r}")
+    if not isinstance(recompute, bool):
+        raise ValueError(f"recompute must be True or False, got {recompute!r}")

@@ -42,6 +42,10 @@ def test_amp_switched_off_is_off(digits, tmp_path, plain):
     assert losses(log) == plain and not re.search("INFO: AMP", log)
 
 
+def test_recompute(digits, tmp_path, plain):
+    assert losses(train(digits, tmp_path, "Arch.recompute=True")) == plain
+
+
 def test_ema(digits, tmp_path, plain):
     log = train(digits, tmp_path, "EMA.decay=0.5")
     np.testing.assert_allclose(losses(log), plain, atol=2e-5)

@@ -1,0 +1,42 @@
+"""The benchmark commands, on small pictures and few rounds."""
+
+import json
+import sys
+
+import paddle
+from commands import ROOT, error_line, run
+
+from benchmarks.report import rates
+
+MODES = ["evaluation", "training", "onednn"]
+ONNX = ["onnxruntime"] if paddle.__version__.startswith("3.1.") else []
+
+
+def benchmark(*arguments, **options):
+    return run(sys.executable, "benchmarks/run.py", *arguments, **options)
+
+
+def test_table_and_chart(tmp_path):
+    networks = ["MixFormer_B0", "EfficientNetB0", "SwinTransformer_tiny"]
+    settings = ["--size", 64, "--batches", 1, "--training-batch", 2, "--rounds", 2, "--output", tmp_path]
+    log = benchmark("--models", *networks, "--modes", *MODES, *ONNX, *settings)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [timing["mode"] for timing in results["timings"]] == [*MODES, *ONNX]
+    for timing in results["timings"]:
+        assert timing["gemm_gflops"] > 0
+        for name in networks:
+            assert len(timing["seconds"][name]) == 2
+            assert f"| {timing['mode']} | {timing['batch']} | {name} | {rates(timing, name)[0]:.2f} (" in log
+    assert (tmp_path / "results.md").read_text() in log
+    assert "<svg" in (tmp_path / "results.svg").read_text()
+
+
+def test_unknown_network():
+    assert "MixFormer_B9" in error_line(benchmark("--models", "MixFormer_B9", check=False))
+
+
+def test_data_pipeline():
+    config = ROOT / "configs/ImageNet/MixFormer/MixFormer_B0.yaml"
+    settings = ["--workers", 0, 1, "--batch", 4, "--batches", 2, "--rounds", 1]
+    log = run(sys.executable, "benchmarks/data_pipeline.py", "-c", config, *settings)
+    assert "| 0 | " in log and "| 1 | " in log
