@@ -11,8 +11,9 @@ def rates(timing, name):
 
 def fraction_of_gemm(timing, name, gflops):
     """The network's multiply-adds a second over those of large matrix products in the same run."""
-    passes = 3 if timing["mode"] == "training" else 1  # the backward pass has two products for each
-    return rates(timing, name)[0] * gflops * passes / timing["gemm_gflops"]
+    if timing["gemm_gflops"] is None:
+        return "–"
+    return f"{rates(timing, name)[0] * gflops / timing['gemm_gflops']:.2f}"
 
 
 def table(results):
@@ -40,10 +41,12 @@ def table(results):
             fraction = fraction_of_gemm(timing, name, results["networks"][name]["gflops"])
             lines.append(
                 f"| {timing['mode']} | {timing['batch']} | {name} | {median:.2f} ({slowest:.2f} – "
-                f"{fastest:.2f}) | {median / reference:.2f}× | {fraction:.2f} |"
+                f"{fastest:.2f}) | {median / reference:.2f}× | {fraction} |"
             )
     ceilings = ", ".join(
-        f"{t['mode']} batch {t['batch']}: {2 * t['gemm_gflops']:.0f}" for t in results["timings"]
+        f"{t['mode']} batch {t['batch']}: {2 * t['gemm_gflops']:.0f}"
+        for t in results["timings"]
+        if t["gemm_gflops"]
     )
     return "\n".join([*lines, "", f"GEMM ceiling, GFLOP/s: {ceilings}.", ""])
 

@@ -12,8 +12,11 @@ from typing import List, Tuple
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
-from paddle.distributed.fleet.utils import recompute
+from paddle.distributed import fleet
 from paddle.nn.initializer import Constant, TruncatedNormal
+
+# gather is the faster one, but its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
+gather_tokens = paddle.index_select if paddle.__version__.startswith("2.") else paddle.gather
 
 
 def drop_path(x, rate, training):
@@ -94,14 +97,15 @@ def conv_bn(conv, norm, x):
     if type(norm) is not nn.BatchNorm2D:  # fused for inference, or synchronised
         return norm(conv(x))
     x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, groups=conv._groups)
+    bias = conv.bias.astype(norm.bias.dtype)  # of half precision in AMP O2
     batch_statistics = norm.training and not norm._use_global_stats
     if batch_statistics:
         with paddle.no_grad():
-            mean = norm._mean - conv.bias
-        shift = 0.0 * conv.bias  # its gradient is zero, but it has one
+            mean = norm._mean - bias
+        shift = 0.0 * bias  # its gradient is zero, but it has one
     else:
         mean = norm._mean
-        shift = conv.bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
+        shift = bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
     x = F.batch_norm(
         x,
         mean,
@@ -114,7 +118,7 @@ def conv_bn(conv, norm, x):
     )
     if batch_statistics:
         with paddle.no_grad():
-            paddle.assign(mean + conv.bias, norm._mean)
+            paddle.assign(mean + bias, norm._mean)
     return x
 
 
@@ -246,11 +250,10 @@ class MixingAttention(nn.Layer):
         _, length, channels = x.shape
         rows = self.qkv(x).reshape([-1, length * 3 * self.num_heads, channels // self.num_heads])
         shape = [-1, self.num_heads, self.window_size**2, channels // self.num_heads]
-        # Not gather: its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
-        q, k, v = (paddle.index_select(rows, part, axis=1).reshape(shape) for part in layout.to_windows)
+        q, k, v = (gather_tokens(rows, part, axis=1).reshape(shape) for part in layout.to_windows)
         logits = add_into(paddle.matmul(q * self.scale, k, transpose_y=True), self.position_bias())
         out = paddle.matmul(softmax_into(logits), v).reshape([-1, length * self.num_heads, shape[-1]])
-        return paddle.index_select(out, layout.to_map, axis=1).reshape([-1, length, channels])
+        return gather_tokens(out, layout.to_map, axis=1).reshape([-1, length, channels])
 
     def channel_gate(self, u):
         """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
@@ -319,7 +322,7 @@ def forget_and_recompute(block, x, layout):
         with held_statistics(block):  # the second time; they have seen this batch
             return block(x, layout)
 
-    return recompute(forward, x)
+    return fleet.utils.recompute(forward, x)
 
 
 class PatchEmbed(nn.Layer):
@@ -365,7 +368,7 @@ class Downsample(nn.Layer):
         height, width, channels = x.shape[1:]
         even = height + height % 2, width + width % 2
         x = pad(self.norm(x.flatten(1, 2)), (height, width), even)
-        patches = paddle.index_select(x, patch_order(*even), axis=1)
+        patches = gather_tokens(x, patch_order(*even), axis=1)
         patches = patches.reshape([-1, even[0] // 2 * (even[1] // 2), 4 * channels])
         weight = self.reduction.weight.transpose([0, 2, 3, 1]).flatten(1)
         x = add_into(paddle.matmul(patches, weight, transpose_y=True), self.reduction.bias)

@@ -23,7 +23,7 @@ def test_table_and_chart(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     assert [timing["mode"] for timing in results["timings"]] == [*MODES, *ONNX]
     for timing in results["timings"]:
-        assert timing["gemm_gflops"] > 0
+        assert timing["mode"] == "training" or timing["gemm_gflops"] > 0
         for name in networks:
             assert len(timing["seconds"][name]) == 2
             assert f"| {timing['mode']} | {timing['batch']} | {name} | {rates(timing, name)[0]:.2f} (" in log
