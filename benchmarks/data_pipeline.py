@@ -34,8 +34,11 @@ def main():
     from ppcls_mixformer.paddleclas import register
 
     register()
+    from ppcls.utils import logger
+
     from ppcls_mixformer.paddleclas import config
 
+    logger.init_logger()
     with tempfile.TemporaryDirectory(prefix="photos-") as folder:
         write_photos(Path(folder), arguments.batch * (arguments.batches + 1))
         loaders = {
@@ -73,7 +76,9 @@ def build(settings):
     """PaddleClas's training loader."""
     from ppcls.data import build_dataloader
 
-    return build_dataloader(settings["DataLoader"], "Train", "cpu", False)
+    # As PaddleClas's Engine hands them on.
+    shared = {"class_num": settings["Arch"]["class_num"], "epochs": settings["Global"]["epochs"]}
+    return build_dataloader({**settings["DataLoader"], **shared}, "Train", "cpu", False)
 
 
 def images_per_second(loader, batch):

@@ -1,6 +1,7 @@
 """Times networks side by side and writes a table and a chart: `python benchmarks/run.py --help`."""
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -45,9 +46,7 @@ def main():
 
     from benchmarks import models
 
-    unknown = [name for name in arguments.models if name not in models.NAMES]
-    if unknown:
-        sys.exit(f"error: no network is called {', '.join(unknown)}; there are {', '.join(models.NAMES)}")
+    refuse(arguments, models.NAMES)
     paddle.set_device(arguments.device)
     # Once each: EfficientNetB0 names its parameters itself, and Paddle takes no name twice.
     networks = {name: models.build(name, arguments.size) for name in arguments.models}
@@ -68,6 +67,21 @@ def main():
             write(results, arguments.output)  # each time: a long run may be cut off
     print((arguments.output / "results.md").read_text(encoding="utf-8"))
     print(f"written to {arguments.output}: results.json, results.md, results.svg")
+
+
+def refuse(arguments, names):
+    """Ends the process with a word on what cannot be measured."""
+    unknown = [name for name in arguments.models if name not in names]
+    if unknown:
+        sys.exit(f"error: no network is called {', '.join(unknown)}; there are {', '.join(names)}")
+    if arguments.device != "cpu" and set(arguments.modes) - {"evaluation", "training"}:
+        sys.exit("error: exported networks are timed on the CPU only: add --modes evaluation training")
+    if "onnxruntime" in arguments.modes:
+        for package in ("paddle2onnx", "onnxruntime"):
+            if importlib.util.find_spec(package) is None:
+                sys.exit(
+                    f"error: mode onnxruntime needs {package}: pip install '.[onnx]', or name other --modes"
+                )
 
 
 def restart_with(environment):
