@@ -308,9 +308,11 @@ def held_statistics(layer):
     momenta = [norm._momentum for norm in norms]
     for norm in norms:
         norm._momentum = 1.0
-    yield
-    for norm, momentum in zip(norms, momenta):
-        norm._momentum = momentum
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm._momentum = momentum
 
 
 def forget_and_recompute(block, x, layout):
