@@ -49,14 +49,17 @@ class Layout:
 
 
 def window_layout(height, width, side, heads):
-    """`Layout` of a map of `height` by `width` in windows of `side` by `side` positions."""
+    """`Layout` of a map of `height` by `width` in windows of `side` by `side` positions.
+
+    Here and below, sizes are tensors where a graph is traced for any size.
+    """
     rows, columns = -(-height // side), -(-width // side)
     padded = rows * side, columns * side
     length = padded[0] * padded[1]
-    positions = paddle.arange(length).reshape([rows, side, columns, side])
+    positions = indices(length).reshape([rows, side, columns, side])
     positions = positions.transpose([0, 2, 1, 3]).flatten(2).unsqueeze(2)
-    queries = (positions * (3 * heads) + paddle.arange(heads).unsqueeze(1)).flatten()
-    to_map = paddle.arange(length * heads).reshape([rows, columns, heads, side, side])
+    queries = (positions * (3 * heads) + indices(heads).unsqueeze(1)).flatten()
+    to_map = indices(length * heads).reshape([rows, columns, heads, side, side])
     return Layout(
         size=(height, width),
         padded=padded,
@@ -65,26 +68,44 @@ def window_layout(height, width, side, heads):
     )
 
 
+def indices(count):
+    """0, 1, … `count` - 1, int64."""
+    return paddle.arange(count, dtype="int64")
+
+
+def same(size, other):
+    """Whether two sizes are known to be equal."""
+    return all(isinstance(side, int) for side in (*size, *other)) and size == other
+
+
+def pad_map(x, bottom, right):
+    """Zero-pads a map `[N, C, H, W]` at the bottom and on the right."""
+    amounts = [0, right, 0, bottom]
+    if not all(isinstance(amount, int) for amount in amounts):
+        amounts = paddle.concat([paddle.full([1], amount, "int32") for amount in amounts])
+    return F.pad(x, amounts)
+
+
 def pad(x, size, padded):
     """Zero-pads tokens of a map of `size` right and bottom to those of a map of size `padded`."""
-    if size == padded:
+    if same(size, padded):
         return x
     (height, width), (padded_height, padded_width), channels = size, padded, x.shape[-1]
     rows = x.reshape([-1, 1, height, width * channels])
-    rows = F.pad(rows, [0, (padded_width - width) * channels, 0, padded_height - height])
+    rows = pad_map(rows, padded_height - height, (padded_width - width) * channels)
     return rows.reshape([-1, padded_height * padded_width, channels])
 
 
 def crop(x, padded, size):
     """The inverse of `pad`."""
-    if size == padded:
+    if same(size, padded):
         return x
     return x.reshape([-1, *padded, x.shape[-1]])[:, : size[0], : size[1]].flatten(1, 2)
 
 
 def patch_order(height, width):
     """Positions of a map, those of one 2×2 patch next to each other, int64 `[height * width]`."""
-    positions = paddle.arange(height * width).reshape([height // 2, 2, width // 2, 2])
+    positions = indices(height * width).reshape([height // 2, 2, width // 2, 2])
     return positions.transpose([0, 2, 1, 3]).flatten()
 
 
@@ -348,9 +369,10 @@ class PatchEmbed(nn.Layer):
         self.norm = nn.LayerNorm(embed_dim)
 
     def forward(self, x):
-        bottom, right = -x.shape[2] % 4, -x.shape[3] % 4
-        if bottom or right:
-            x = F.pad(x, [0, right, 0, bottom])
+        size = x.shape[2], x.shape[3]
+        bottom, right = -size[0] % 4, -size[1] % 4
+        if not same((bottom, right), (0, 0)):
+            x = pad_map(x, bottom, right)
         for conv, norm, act in zip(self.stem[::3], self.stem[1::3], self.stem[2::3]):
             x = act(conv_bn(conv, norm, x))
         x = self.proj(x)
@@ -402,11 +424,10 @@ class Stage(nn.Layer):
         return x.reshape([-1, height, width, channels])
 
 
-class MixFormer(nn.Layer):
-    """MixFormer classifier, which is also a backbone of `len(depths)` stages.
+class MixFormerTrunk(nn.Layer):
+    """The stem and the stages, under a classifier's head or a dense predictor's.
 
     Args:
-        class_num: classes of the head.
         in_chans: channels of the input image.
         embed_dim: channels of the first stage; each stage doubles them.
         depths: Mixing Blocks in each stage.
@@ -421,11 +442,8 @@ class MixFormer(nn.Layer):
         ValueError: a combination that cannot be built; the message says which and why.
     """
 
-    feature_dim = 1280
-
     def __init__(
         self,
-        class_num=1000,
         in_chans=3,
         embed_dim=24,
         depths=(1, 2, 6, 6),
@@ -437,18 +455,9 @@ class MixFormer(nn.Layer):
     ):
         super().__init__()
         check_arguments(
-            class_num,
-            in_chans,
-            embed_dim,
-            depths,
-            num_heads,
-            window_size,
-            mlp_ratio,
-            drop_path_rate,
-            recompute,
+            in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
         )
         self.in_chans = in_chans
-        self.class_num = class_num
         self.stage_dims = [embed_dim * 2**i for i in range(len(depths))]
         self.patch_embed = PatchEmbed(in_chans, embed_dim)
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
@@ -462,9 +471,6 @@ class MixFormer(nn.Layer):
             )
             for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
         )
-        self.norm = nn.LayerNorm(self.stage_dims[-1])
-        self.last_proj = nn.Linear(self.stage_dims[-1], self.feature_dim)
-        self.head = nn.Linear(self.feature_dim, class_num)
         self.apply(init_linear)
 
     def stage_maps(self, x):
@@ -487,6 +493,30 @@ class MixFormer(nn.Layer):
     def forward_stages(self, x):
         """Stage maps for dense prediction, `[N, C, H, W]` each, at strides 4, 8, 16, 32."""
         return [stage_map.transpose([0, 3, 1, 2]) for stage_map in self.stage_maps(x)]
+
+
+class MixFormer(MixFormerTrunk):
+    """MixFormer classifier.
+
+    Args:
+        class_num: classes of the head.
+        trunk: arguments of `MixFormerTrunk`.
+
+    Raises:
+        ValueError: a combination that cannot be built; the message says which and why.
+    """
+
+    feature_dim = 1280
+
+    def __init__(self, class_num=1000, **trunk):
+        check_positive(class_num=class_num)
+        super().__init__(**trunk)
+        self.class_num = class_num
+        self.norm = nn.LayerNorm(self.stage_dims[-1])
+        self.last_proj = nn.Linear(self.stage_dims[-1], self.feature_dim)
+        self.head = nn.Linear(self.feature_dim, class_num)
+        self.last_proj.apply(init_linear)
+        self.head.apply(init_linear)
 
     def forward_features(self, x):
         """`[N, in_chans, H, W]` to the pooled features that enter the head, `[N, 1280]`."""
@@ -514,19 +544,20 @@ def init_linear(layer):
         Constant(0.0)(layer.bias)
 
 
-def check_arguments(
-    class_num, in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
-):
-    """Raises a ValueError that names the first argument of `MixFormer` that cannot be built."""
-    for name, value in (
-        ("class_num", class_num),
-        ("in_chans", in_chans),
-        ("window_size", window_size),
-        *((f"depths[{i}]", depth) for i, depth in enumerate(depths)),
-        *((f"num_heads[{i}]", heads) for i, heads in enumerate(num_heads)),
-    ):
+def check_positive(**values):
+    """Raises a ValueError that names the first value that is not a positive integer."""
+    for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def check_arguments(
+    in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
+):
+    """Raises a ValueError that names the first argument of `MixFormerTrunk` that cannot be built."""
+    check_positive(in_chans=in_chans, window_size=window_size)
+    check_positive(**{f"depths[{i}]": depth for i, depth in enumerate(depths)})
+    check_positive(**{f"num_heads[{i}]": heads for i, heads in enumerate(num_heads)})
     if not isinstance(embed_dim, int) or embed_dim < 16 or embed_dim % 2:
         raise ValueError(
             "embed_dim must be an even integer of at least 16, since the branches work on 1/2 "

@@ -35,8 +35,10 @@ class Pretrained:
     sha256: Optional[str]
 
 
-def load_pretrained(model, published, pretrained):
+def load_pretrained(model, published, pretrained, load):
     """Loads published weights (`pretrained` is True) or the checkpoint at a path into `model`.
+
+    `load` is `load_into` for a classifier, `load_trunk` for the backbone of a dense predictor.
 
     Raises:
         WeightsError: see there.
@@ -47,7 +49,7 @@ def load_pretrained(model, published, pretrained):
         path, sha256 = pretrained, None
     else:
         raise WeightsError(f"pretrained must be True, False or the path of a checkpoint, got {pretrained!r}")
-    load_into(model, read_checkpoint(path, sha256), path)
+    load(model, read_checkpoint(path, sha256), path)
 
 
 def fetch_published(model, published):
@@ -214,12 +216,15 @@ def check_fit(model, state, source):
     """
     check_state_dict(state, source)
     own = model.state_dict()
-    problems = _misfits(own, state) or _other_layouts(own, state)
+    _refuse(_misfits(own, state) or _other_layouts(own, state), model, len(own), source)
+
+
+def _refuse(problems, model, count, source):
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(
             f"{source} is not a checkpoint of this {type(model).__name__} "
-            f"(embed_dim {model.stage_dims[0]}, {len(own)} entries): {'; '.join(problems[:3])}{more}"
+            f"(embed_dim {model.stage_dims[0]}, {count} entries): {'; '.join(problems[:3])}{more}"
         )
 
 
@@ -262,10 +267,42 @@ def load_into(model, state, source):
     for name, entry in model.state_dict(use_hook=False).items():
         value = state[name]
         if list(value.shape) == list(entry.shape):
-            value = value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
-            entry.set_value(value.astype(entry.dtype))
+            assign(entry, value)
         elif name == "head.bias":
             there, here = value.shape[0], entry.shape[0]
             logger.warning(
                 "%s: loaded all but the head, which has %d classes there and %d here", source, there, here
             )
+
+
+def assign(entry, value):
+    """Gives a parameter or buffer the value of a checkpoint's, cast to its own type."""
+    value = value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
+    entry.set_value(value.astype(entry.dtype))
+
+
+def load_trunk(model, state, source):
+    """Loads stem and stages of the classifier's checkpoint `state` into `model`, strictly.
+
+    Says what was used and what was left. `source` names the origin of `state` in messages.
+
+    Raises:
+        WeightsError: not a state dict, or its stem or stages are not those of this model.
+    """
+    check_state_dict(state, source)
+    own = {k: v for k, v in model.state_dict(use_hook=False).items() if _in_trunk(k)}
+    theirs = {k: v for k, v in state.items() if _in_trunk(k)}
+    _refuse(_misfits(own, theirs) or _other_layouts(own, theirs), model, len(own), source)
+    for name, entry in own.items():
+        assign(entry, theirs[name])
+    left = sorted({name.split(".")[0] for name in state if not _in_trunk(name)})
+    logger.info(
+        "%s: used the %d entries of patch_embed and layers, left %s; norms of the maps start anew",
+        source,
+        len(own),
+        ", ".join(left) or "nothing",
+    )
+
+
+def _in_trunk(name):
+    return name.split(".")[0] in ("patch_embed", "layers")

@@ -1,9 +1,11 @@
 """The seven published variants as one table, and their builders."""
 
+import inspect
 from dataclasses import dataclass
 
+from ppcls_mixformer.dense import DenseMixFormer
 from ppcls_mixformer.mixformer import MixFormer
-from ppcls_mixformer.weights import Pretrained, load_pretrained
+from ppcls_mixformer.weights import Pretrained, load_into, load_pretrained, load_trunk
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
 
@@ -68,8 +70,36 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
     """
     model = model_class(**{**VARIANTS[name].architecture(), **overrides})
     if pretrained:
-        load_pretrained(model, published_weights(name), pretrained)
+        load_pretrained(model, published_weights(name), pretrained, load_into)
     return model
+
+
+def build_dense(name, pretrained=False, **overrides):
+    """Builds the variant `name` as the backbone of a dense predictor.
+
+    Args:
+        pretrained: True for the published ImageNet-1k weights, or the path of a classifier's
+            checkpoint; its head and the norm before it are left out.
+        overrides: arguments of `DenseMixFormer` that replace the variant's.
+
+    Raises:
+        as `build`.
+    """
+    model = DenseMixFormer(**{**VARIANTS[name].architecture(), **overrides})
+    if pretrained:
+        load_pretrained(model, published_weights(name), pretrained, load_trunk)
+    return model
+
+
+def arguments_of(model_class):
+    """`{name: default}` of all that `model_class` can be built with, its base classes' included."""
+    signatures = [inspect.signature(cls.__init__) for cls in reversed(model_class.__mro__) if _builds(cls)]
+    parameters = [p for s in signatures for p in list(s.parameters.values())[1:]]
+    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+
+def _builds(cls):
+    return cls.__module__.startswith("ppcls_mixformer.") and "__init__" in vars(cls)
 
 
 def MixFormer_B0(pretrained=False, **overrides):

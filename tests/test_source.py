@@ -12,14 +12,15 @@ import threading
 import time
 import venv
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ppcls_mixformer import VARIANTS, __main__
-from ppcls_mixformer.paddleclas import source
+from ppcls_mixformer import VARIANTS, __main__, source
 
 ROOT = Path(__file__).parent.parent
+HOST = source.PADDLECLAS
 ENGINE = "ppcls/engine/engine.py"
 
 
@@ -73,14 +74,15 @@ WHEEL_TREE = {f"PaddleClas/{ENGINE}": "of the wheel", "paddlex/__init__.py": ""}
 @pytest.fixture
 def wheel(links, monkeypatch):
     """A small stand-in for the pinned wheel, which pip finds and whose hash is the pinned one."""
-    monkeypatch.setattr(source, "WHEEL_SHA256", make_wheel(links, WHEEL_TREE))
+    sha256 = make_wheel(links, WHEEL_TREE)
+    monkeypatch.setitem(source.HOSTS, "paddleclas", replace(HOST, sha256=sha256))
 
 
 @pytest.fixture(params=["nothing cached", "a tree cached"])
 def unchanged(request, home):
     """After the test the cache holds what it held before, and nothing else."""
     if request.param == "a tree cached":
-        make_tree(source.cached_tree(), "of an earlier fetch", ORIGIN="somewhere\n")
+        make_tree(source.cached_tree(HOST), "of an earlier fetch", ORIGIN="somewhere\n")
     before = content(source.CACHE.expanduser())
     yield
     assert content(source.CACHE.expanduser()) == before
@@ -93,7 +95,7 @@ def content(folder):
 
 
 def engine():
-    return (source.cached_tree() / ENGINE).read_text()
+    return (source.cached_tree(HOST) / ENGINE).read_text()
 
 
 @pytest.fixture
@@ -138,7 +140,10 @@ def process(*arguments, code=MAIN, **environment):
 
 
 def pinned(sha256):
-    return f"from ppcls_mixformer.paddleclas import source; source.WHEEL_SHA256 = {sha256!r}\n"
+    return (
+        "from dataclasses import replace; from ppcls_mixformer import source\n"
+        f"source.HOSTS['paddleclas'] = replace(source.PADDLECLAS, sha256={sha256!r})\n"
+    )
 
 
 # The order
@@ -147,23 +152,23 @@ def pinned(sha256):
 def test_a_clone_goes_before_an_importable_tree_before_the_cache(tmp_path, home):
     make_tree(home / "clone")
     make_tree(tmp_path / "importable")
-    make_tree(source.cached_tree())
+    make_tree(source.cached_tree(HOST))
     (tmp_path / "command only/ppcls").mkdir(parents=True)  # as some wheels install it
     code = f"""
 import importlib, os, sys
-from ppcls_mixformer.paddleclas import source
-print(source.locate())
+from ppcls_mixformer import source
+print(source.locate(source.PADDLECLAS))
 sys.path.insert(0, {str(tmp_path / "command only")!r}); importlib.invalidate_caches()
-print(source.locate())
+print(source.locate(source.PADDLECLAS))
 sys.path.insert(0, {str(tmp_path / "importable")!r}); importlib.invalidate_caches()
-print(source.locate())
+print(source.locate(source.PADDLECLAS))
 os.environ["PADDLECLAS_HOME"] = "~/clone"
-print(source.locate())
+print(source.locate(source.PADDLECLAS))
 """
     output, _ = process(code=code).communicate()
     # Paddle may have warned before.
     assert output.splitlines()[-4:] == [
-        *2 * [str(source.cached_tree())],
+        *2 * [str(source.cached_tree(HOST))],
         str(tmp_path / "importable"),
         str((home / "clone").resolve()),
     ]
@@ -176,14 +181,14 @@ def test_none_at_all_names_both_remedies(command):
 
 @pytest.mark.parametrize("folder", ["", "no-such-folder", "home/ppcls"])
 def test_a_wrong_paddleclas_home_is_named_even_where_the_cache_has_one(tmp_path, monkeypatch, folder):
-    make_tree(source.cached_tree())
+    make_tree(source.cached_tree(HOST))
     make_tree(tmp_path / "home")
     wrong = str(tmp_path / folder)
     monkeypatch.setenv("PADDLECLAS_HOME", wrong)
     with pytest.raises(
         source.HostError, match=f"PADDLECLAS_HOME={wrong} is not a PaddleClas clone.*unset it"
     ):
-        source.locate()
+        source.locate(HOST)
 
 
 # From the package index
@@ -192,7 +197,7 @@ def test_a_wrong_paddleclas_home_is_named_even_where_the_cache_has_one(tmp_path,
 def test_the_pinned_wheel_from_the_package_index(home):
     """The real one: 1.6 MB with pip as it is set up here."""
     fetched, _ = process("fetch").communicate(timeout=300)
-    root = source.cached_tree()
+    root = source.cached_tree(HOST)
     assert fetched.endswith(f"PaddleClas 2.3 from paddlex==2.1.0, in {root}\n")
     for name in (ENGINE, "ppcls/data/__init__.py", "tools/train.py"):
         assert (root / name).is_file()
@@ -200,7 +205,7 @@ def test_the_pinned_wheel_from_the_package_index(home):
     shown, _ = process(PADDLECLAS_HOME="").communicate()
     assert f"PaddleClas 2.3 from paddlex==2.1.0, in {root}" in shown
     (root / "ORIGIN").unlink()
-    assert source.describe(root) == f"PaddleClas 2.3 or older, in {root}"
+    assert source.describe(HOST, root) == f"PaddleClas 2.3 or older, in {root}"
 
 
 def test_a_fetched_tree_is_not_fetched_again(wheel, links, command):
@@ -209,12 +214,12 @@ def test_a_fetched_tree_is_not_fetched_again(wheel, links, command):
     shutil.rmtree(links)
     output, error = command("fetch")
     assert error is None and output.startswith("already there: PaddleClas 2.3 from paddlex==2.1.0")
-    (source.cached_tree() / ENGINE).unlink()
+    (source.cached_tree(HOST) / ENGINE).unlink()
     one_line_error(command("fetch"), "cannot download")  # half a tree does not count
 
 
 def test_a_fetch_replaces_another_tree(wheel, command):
-    make_tree(source.cached_tree(), "of an earlier fetch", ORIGIN="somewhere\n", more="")
+    make_tree(source.cached_tree(HOST), "of an earlier fetch", ORIGIN="somewhere\n", more="")
     assert command("fetch")[1] is None
     files = {name: text for name, text in content(source.CACHE.expanduser()).items() if text is not None}
     assert files == {
@@ -225,7 +230,7 @@ def test_a_fetch_replaces_another_tree(wheel, command):
 
 def test_another_file_than_the_pinned_one(unchanged, links, command):
     digest = make_wheel(links, WHEEL_TREE)
-    one_line_error(command("fetch"), digest, f"not the pinned {source.WHEEL_SHA256}", "nothing was unpacked")
+    one_line_error(command("fetch"), digest, f"not the pinned {HOST.sha256}", "nothing was unpacked")
 
 
 def test_no_such_wheel(unchanged, links, command):
@@ -297,7 +302,7 @@ def unpacking(links):
     sha256 = make_wheel(links, {**WHEEL_TREE, "PaddleClas/zeros": bytes(200 << 20)})
     running = process("fetch", code=pinned(sha256) + MAIN)
     deadline = time.monotonic() + 60
-    while not list(source.CACHE.expanduser().glob(".fetch-*/PaddleClas/zeros")):
+    while not list(source.CACHE.expanduser().glob(".fetch-*/wheel/PaddleClas/zeros")):
         assert time.monotonic() < deadline and running.poll() is None
         time.sleep(0.002)
     return running
@@ -311,23 +316,23 @@ def test_an_interrupted_unpack(unchanged, links):
 
 
 def test_a_killed_unpack_leaves_the_tree_as_it_was(links):
-    make_tree(source.cached_tree(), "of an earlier fetch")
+    make_tree(source.cached_tree(HOST), "of an earlier fetch")
     running = unpacking(links)
     running.kill()
     running.communicate()
-    assert list(content(source.cached_tree())) == ["ppcls", "ppcls/engine", ENGINE]
+    assert list(content(source.cached_tree(HOST))) == ["ppcls", "ppcls/engine", ENGINE]
     assert engine() == "of an earlier fetch"
     shutil.rmtree(source.CACHE.expanduser())  # 200 MB
 
 
 def test_two_fetches_at_once(links):
     sha256 = make_wheel(links, WHEEL_TREE)
-    make_tree(source.cached_tree(), "of an earlier fetch")
+    make_tree(source.cached_tree(HOST), "of an earlier fetch")
     both = [process("fetch", code=pinned(sha256) + MAIN) for _ in range(2)]
     outputs = [running.communicate(timeout=120)[0] for running in both]
     assert [running.returncode for running in both] == [0, 0], outputs
-    assert engine() == "of the wheel" and [p.name for p in source.cached_tree().parent.iterdir()] == [
-        source.TREE
+    assert engine() == "of the wheel" and [p.name for p in source.cached_tree(HOST).parent.iterdir()] == [
+        HOST.name
     ]
 
 
@@ -339,8 +344,8 @@ def test_trees_that_are_put_in_place_at_once(tmp_path):
         try:
             for count in range(25):
                 with source._staging() as folder:
-                    make_tree(folder / source.TREE, f"{number} {count}")
-                    source._install(folder, "somewhere")
+                    make_tree(folder / HOST.name, f"{number} {count}")
+                    source._install(HOST, folder / HOST.name, "somewhere", folder)
         except Exception as error:
             errors.append(error)
 
@@ -350,7 +355,7 @@ def test_trees_that_are_put_in_place_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert not errors and engine().endswith(" 24")
-    assert [p.name for p in source.cached_tree().parent.iterdir()] == [source.TREE]
+    assert [p.name for p in source.cached_tree(HOST).parent.iterdir()] == [HOST.name]
 
 
 # From git
@@ -386,9 +391,9 @@ def test_a_release_from_git(repository, command):
         commit = git(repository, "rev-parse", "--short", release)
         output, error = command("fetch", "--release", release, "--git", address)
         assert error is None
-        line = f"PaddleClas {release} from {address}, commit {commit}, in {source.cached_tree()}"
+        line = f"PaddleClas {release} from {address}, commit {commit}, in {source.cached_tree(HOST)}"
         assert output.splitlines() == [f"cloning {release} from {address}", line]
-        assert engine() == f"of {release}" and not (source.cached_tree() / ".git").exists()
+        assert engine() == f"of {release}" and not (source.cached_tree(HOST) / ".git").exists()
     shutil.rmtree(repository)
     output, error = command("fetch", "--release", "release/2.5", "--git", address)
     assert error is None and output.startswith(f"already there: {line}")
@@ -441,15 +446,17 @@ def test_an_address_without_a_release_is_refused(command):
 def test_a_clone_is_described_by_its_files_and_by_git(repository, tmp_path, monkeypatch):
     git(repository, "checkout", "--quiet", "release/2.5")
     commit = git(repository, "rev-parse", "--short", "HEAD")
-    make_tree(repository, **{source.MARKS["2.4"]: "", source.MARKS["2.5"]: ""})
-    assert source.describe(repository) == f"PaddleClas 2.5 (release/2.5, commit {commit}), in {repository}"
+    make_tree(repository, **{HOST.marks["2.4"]: "", HOST.marks["2.5"]: ""})
+    assert (
+        source.describe(HOST, repository) == f"PaddleClas 2.5 (release/2.5, commit {commit}), in {repository}"
+    )
     git(repository, "tag", "v2.5.9")
     git(repository, "checkout", "--quiet", "--detach")
-    assert f"PaddleClas 2.5 (tag: v2.5.9, commit {commit})" in source.describe(repository)
-    inside = make_tree(repository / "inside", **{source.MARKS["2.6 or develop"]: ""})
-    assert source.describe(inside) == f"PaddleClas 2.6 or develop, in {inside}"  # not of the outer one
+    assert f"PaddleClas 2.5 (tag: v2.5.9, commit {commit})" in source.describe(HOST, repository)
+    inside = make_tree(repository / "inside", **{HOST.marks["2.6 or develop"]: ""})
+    assert source.describe(HOST, inside) == f"PaddleClas 2.6 or develop, in {inside}"  # not of the outer one
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert source.describe(repository) == f"PaddleClas 2.5, in {repository}"
+    assert source.describe(HOST, repository) == f"PaddleClas 2.5, in {repository}"
 
 
 def test_a_fetch_says_when_another_tree_goes_first(wheel, command, tmp_path, monkeypatch):

@@ -200,12 +200,12 @@ def test_a_recorded_sha256_is_checked_on_arrival_and_in_the_cache(cache, serve, 
     wrong = weights.Pretrained("MixFormer_B1", url, "0" * 64)
     right = weights.Pretrained("MixFormer_B1", url, hashlib.sha256(body).hexdigest())
     with pytest.raises(WeightsError, match=f"{right.sha256}, not 0000"):
-        weights.load_pretrained(model, wrong, True)
+        weights.load_pretrained(model, wrong, True, weights.load_into)
     assert not files(cache)
-    weights.load_pretrained(model, right, True)
+    weights.load_pretrained(model, right, True, weights.load_into)
     assert same(model, trained) and files(cache) == [NAME]
     with pytest.raises(WeightsError, match=f"{cache / NAME}.*{right.sha256}, not 0000.*delete it"):
-        weights.load_pretrained(model, wrong, True)
+        weights.load_pretrained(model, wrong, True, weights.load_into)
 
 
 def test_a_damaged_file_in_the_cache_is_named_and_kept(cache, serve, body):

@@ -7,7 +7,7 @@ from paddle import nn
 from ppcls.arch.backbone.base.theseus_layer import TheseusLayer
 
 from ppcls_mixformer import mixformer, zoo
-from ppcls_mixformer.paddleclas.errors import HostError
+from ppcls_mixformer.errors import HostError
 from ppcls_mixformer.weights import load_into
 
 # Keys under `Arch` that PaddleClas reads elsewhere and nevertheless hands to the backbone.

@@ -5,7 +5,6 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 
 import inspect
 import logging
-import os
 import types
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import ppcls.loss
 import ppcls.metric
 from ppcls.utils import misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
+
+from ppcls_mixformer.bridging import all_files_or_none, wrap
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def one_element_scalars():
     if "numpy()[0]" not in inspect.getsource(utils):
         return
     for combined in (ppcls.loss.CombinedLoss, ppcls.metric.CombinedMetrics):
-        _wrap(combined, "__call__", _with_one_element_values)
+        wrap(combined, "__call__", _with_one_element_values)
 
 
 def _with_one_element_values(original):
@@ -58,7 +59,7 @@ def _with_one_element_values(original):
 def one_element_meters():
     """PaddleClas 2.4: the same `.numpy()[0]`, of the average that a metric keeps."""
     if "numpy()[0]" in inspect.getsource(misc):
-        _wrap(misc.AverageMeter, "update", _with_one_element_value)
+        wrap(misc.AverageMeter, "update", _with_one_element_value)
 
 
 def _with_one_element_value(original):
@@ -81,13 +82,13 @@ def _set_known_flags(flags):
         try:
             paddle.set_flags({name: value})
         except ValueError:
-            logger.info("%s is not a flag of this Paddle, left out", name)
+            logger.debug("%s is not a flag of this Paddle, left out", name)
 
 
 def one_log_line():
     """PaddleClas 2.3: logs each line twice, its logger is Python's root, which Paddle uses too."""
     if inspect.signature(ppcls.engine.engine.init_logger).parameters["name"].default == "root":
-        _wrap(ppcls.engine.engine, "init_logger", _with_its_own_logger)
+        wrap(ppcls.engine.engine, "init_logger", _with_its_own_logger)
 
 
 def _with_its_own_logger(original):
@@ -107,7 +108,7 @@ def device_id_on_cpu():
 def ema_of_integers():
     """PaddleClas 2.5 and 2.6: EMA turns integer buffers into floats; gathers by them then fail."""
     if hasattr(ExponentialMovingAverage, "_update"):
-        _wrap(ExponentialMovingAverage, "_update", _floats_only)
+        wrap(ExponentialMovingAverage, "_update", _floats_only)
 
 
 def _floats_only(original):
@@ -124,36 +125,12 @@ def _floats_only(original):
 
 def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
-    _wrap(save_load, "save_model", _all_files_or_none)
-
-
-def _all_files_or_none(original):
-    def save_model(*args, **kwargs):
-        written = []
-
-        def save_aside(obj, path, *save_args, **save_kwargs):
-            written.append(path)
-            return save(obj, path + ".part", *save_args, **save_kwargs)
-
-        save, paddle.save = paddle.save, save_aside
-        try:
-            result = original(*args, **kwargs)
-        except BaseException:
-            for path in written:
-                Path(path + ".part").unlink(missing_ok=True)
-            raise
-        finally:
-            paddle.save = save
-        for path in written:
-            os.replace(path + ".part", path)
-        return result
-
-    return save_model
+    wrap(save_load, "save_model", all_files_or_none)
 
 
 def best_metric_on_resume():
     """All releases: a resumed run forgets the best metric, and a worse epoch replaces `best_model`."""
-    _wrap(ppcls.engine.engine, "init_model", _with_best_metric)
+    wrap(ppcls.engine.engine, "init_model", _with_best_metric)
 
 
 def _with_best_metric(original):
@@ -165,12 +142,3 @@ def _with_best_metric(original):
         return states
 
     return init_model
-
-
-def _wrap(owner, name, wrapper):
-    """Replaces `owner.name` by `wrapper(owner.name)`, once."""
-    original = getattr(owner, name)
-    if not hasattr(original, "bridged"):
-        replacement = wrapper(original)
-        replacement.bridged = original
-        setattr(owner, name, replacement)

@@ -1,16 +1,15 @@
 """Configs as PaddleClas reads them, with a word on every override that it would swallow."""
 
 import difflib
-import inspect
 import logging
 from pathlib import Path
 
 import yaml
 from ppcls.utils import config as ppcls_config
 
-from ppcls_mixformer import mixformer
+from ppcls_mixformer import mixformer, zoo
+from ppcls_mixformer.errors import HostError
 from ppcls_mixformer.paddleclas.backbone import HOST_KEYS
-from ppcls_mixformer.paddleclas.errors import HostError
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def dotted_keys(node, prefix=""):
 
 def optional_keys():
     """Keys that PaddleClas or MixFormer reads though a config may leave them out, dotted."""
-    arch = [*list(inspect.signature(mixformer.MixFormer.__init__).parameters)[1:], *ARCH_KEYS]
+    arch = [*zoo.arguments_of(mixformer.MixFormer), *ARCH_KEYS]
     for section, keys in {**OPTIONAL_SECTIONS, "Arch": arch}.items():
         yield from (f"{section}.{key}" for key in keys)
 

@@ -16,9 +16,9 @@ import numpy as np
 import paddle
 
 import ppcls_mixformer
+from ppcls_mixformer.errors import HostError, in_one_line
 from ppcls_mixformer.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.errors import HostError
-from ppcls_mixformer.paddleclas.runner import build_engine, in_one_line
+from ppcls_mixformer.paddleclas.runner import build_engine
 from ppcls_mixformer.weights import first_line
 
 READERS = {

@@ -9,8 +9,7 @@ import sys
 
 import paddle
 
-from ppcls_mixformer.paddleclas.errors import HostError
-from ppcls_mixformer.paddleclas.runner import in_one_line
+from ppcls_mixformer.errors import HostError, in_one_line
 
 
 def main():

@@ -1,7 +1,6 @@
 """What PaddleClas would swallow or die of, said in one line before anything is built."""
 
 import difflib
-import inspect
 import logging
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import ppcls.arch
 from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer import mixformer, zoo
+from ppcls_mixformer.errors import HostError
 from ppcls_mixformer.paddleclas.config import ARCH_KEYS
-from ppcls_mixformer.paddleclas.errors import HostError
 from ppcls_mixformer.weights import read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
@@ -74,18 +73,19 @@ def check_arch(arch):
         )
     if name not in zoo.VARIANTS:
         return
-    known = inspect.signature(mixformer.MixFormer.__init__).parameters
+    known = zoo.arguments_of(mixformer.MixFormer)
     arguments = {key: value for key, value in arch.items() if key not in ARCH_KEYS}
     for key in arguments:
-        if key not in known or key == "self":
+        if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             raise HostError(
                 f"Arch.{key} is not an argument of {name}"
-                + (f"; did you mean {near[0]}?" if near else f": {', '.join(list(known)[1:])}")
+                + (f"; did you mean {near[0]}?" if near else f": {', '.join(known)}")
             )
-    defaults = {key: p.default for key, p in known.items() if key != "self"}
+    arguments = {**known, **zoo.VARIANTS[name].architecture(), **arguments}
     try:
-        mixformer.check_arguments(**{**defaults, **zoo.VARIANTS[name].architecture(), **arguments})
+        mixformer.check_positive(class_num=arguments.pop("class_num"))
+        mixformer.check_arguments(**arguments)
     except (TypeError, ValueError) as error:
         raise HostError(f"Arch of {name}: {error}") from None
 

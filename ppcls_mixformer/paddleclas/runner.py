@@ -1,11 +1,9 @@
-"""The bodies of `tools/train.py`, `eval.py` and `infer.py`, and what all tools share."""
+"""The bodies of `tools/train.py`, `eval.py` and `infer.py`."""
 
-import logging
 import sys
 
+from ppcls_mixformer.errors import in_one_line
 from ppcls_mixformer.paddleclas import register
-from ppcls_mixformer.paddleclas.errors import HostError
-from ppcls_mixformer.weights import WeightsError
 
 
 def build_engine(mode, argv, overrides=()):
@@ -30,24 +28,6 @@ def build_engine(mode, argv, overrides=()):
     preflight.check(settings, mode)
     settings.profiler_options = args.profiler_options
     return Engine(settings, mode=mode)
-
-
-def in_one_line(main):
-    """Runs `main`; errors that a user can mend end the process in one line, without a traceback."""
-    warn_in_one_line()
-    try:
-        return main()
-    except (HostError, WeightsError) as error:
-        sys.exit(f"error: {error}")
-
-
-def warn_in_one_line():
-    """Prints the package's warnings as `warning: …`, whatever loggers the hosts set up."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    package = logging.getLogger("ppcls_mixformer")
-    package.handlers, package.propagate = [handler], False
-    package.setLevel(logging.WARNING)
 
 
 def train():
