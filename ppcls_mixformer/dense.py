@@ -42,7 +42,7 @@ class DenseMixFormer(MixFormerTrunk):
                 if hasattr(norm, "_momentum"):
                     norm.eval()
 
-    def forward(self, x):
+    def forward_maps(self, x):
         """`[N, in_chans, H, W]` to maps `[N, C, H, W]`, one for each of `out_indices`."""
         if self.training:
             self.hold()
@@ -52,6 +52,10 @@ class DenseMixFormer(MixFormerTrunk):
             tokens.transpose([0, 2, 1]).reshape([-1, tokens.shape[-1], *maps[i].shape[1:3]])
             for i, tokens in zip(self.out_indices, normalised)
         ]
+
+    def forward(self, x):
+        """As `forward_maps`; a host whose backbones take something else overrides it."""
+        return self.forward_maps(x)
 
 
 def check_stages(out_indices, frozen_stages, count):

@@ -3,7 +3,6 @@
 import inspect
 from dataclasses import dataclass
 
-from ppcls_mixformer.dense import DenseMixFormer
 from ppcls_mixformer.mixformer import MixFormer
 from ppcls_mixformer.weights import Pretrained, load_into, load_pretrained, load_trunk
 
@@ -74,21 +73,29 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
     return model
 
 
-def build_dense(name, pretrained=False, **overrides):
-    """Builds the variant `name` as the backbone of a dense predictor.
-
-    Args:
-        pretrained: True for the published ImageNet-1k weights, or the path of a classifier's
-            checkpoint; its head and the norm before it are left out.
-        overrides: arguments of `DenseMixFormer` that replace the variant's.
+def find_variant(name):
+    """The row of `name` in `VARIANTS`.
 
     Raises:
-        as `build`.
+        ValueError: there is none.
     """
-    model = DenseMixFormer(**{**VARIANTS[name].architecture(), **overrides})
+    if name not in VARIANTS:
+        raise ValueError(f"{name} is not a variant of MixFormer; they are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def load_dense(model, name, pretrained):
+    """Loads a classifier's weights into `model`, a `DenseMixFormer` of the variant `name`.
+
+    Args:
+        pretrained: True for the published ImageNet-1k weights, the path of a classifier's checkpoint
+            (its head and the norm before it are left out), or None for no weights.
+
+    Raises:
+        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+    """
     if pretrained:
         load_pretrained(model, published_weights(name), pretrained, load_trunk)
-    return model
 
 
 def arguments_of(model_class):

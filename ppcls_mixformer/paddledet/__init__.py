@@ -1,0 +1,18 @@
+"""PaddleDetection as the host: detection, instance segmentation, keypoints and LVIS on these backbones."""
+
+from ppcls_mixformer import source
+
+
+def register():
+    """Finds PaddleDetection, bridges it to this Paddle and registers all that configs can name.
+
+    Returns its root folder.
+
+    Raises:
+        ppcls_mixformer.errors.HostError: PaddleDetection was not found.
+    """
+    root = source.make_importable(source.PADDLEDET)
+    from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis  # noqa: F401
+
+    bridges.apply()
+    return root

@@ -1,0 +1,143 @@
+"""Differences between PaddleDetection releases and today's Paddle, each bridged where it shows.
+
+Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
+"""
+
+import contextlib
+import functools
+import types
+from unittest import mock
+
+import lvis.eval
+import paddle
+from PIL import ImageDraw
+from ppdet.engine import callbacks, export_utils, trainer
+from ppdet.modeling import ops, post_process
+from ppdet.modeling.heads import mask_head
+from ppdet.modeling.proposal_generator import rpn_head, target
+from ppdet.utils import checkpoint
+
+from ppcls_mixformer.bridging import all_files_or_none, wrap
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    for bridge in (
+        scalars_in_concat,
+        nms_in_graphs,
+        inputs_of_exports,
+        categories_of_lvis,
+        numpy_float_in_lvis,
+        size_of_drawn_text,
+        whole_checkpoints,
+    ):
+        bridge()
+
+
+def scalars_in_concat():
+    """All releases: `paddle.concat` of `paddle.shape(x)[0]` refuses 0-D tensors since Paddle 2.5."""
+    for module in (rpn_head, target, post_process, mask_head):
+        if module.paddle is paddle:
+            module.paddle = _PaddleOf1D()
+
+
+class _PaddleOf1D(types.ModuleType):
+    """`paddle` whose `concat` takes scalars for one-element vectors."""
+
+    def __init__(self):
+        super().__init__("paddle")
+
+    def __getattr__(self, name):
+        return getattr(paddle, name)
+
+    @staticmethod
+    def concat(x, axis=0, name=None):
+        return paddle.concat([item.reshape([1]) if item.ndim == 0 else item for item in x], axis, name)
+
+
+@contextlib.contextmanager
+def whole_graphs():
+    """2.6: exporting dies with `Can't call main_program when full_graph=False` since Paddle 2.6."""
+    to_static = functools.partial(paddle.jit.to_static, full_graph=True)
+    with mock.patch.object(paddle.jit, "to_static", to_static):
+        yield
+
+
+def nms_in_graphs():
+    """2.6: `multiclass_nms` in a graph of Paddle 3 refuses its boxes (`should be one of [… Variable]`)."""
+    wrap(ops, "multiclass_nms", _nms_of_paddle_3)
+
+
+def _nms_of_paddle_3(original):
+    def multiclass_nms(
+        bboxes,
+        scores,
+        score_threshold,
+        nms_top_k,
+        keep_top_k,
+        nms_threshold=0.3,
+        normalized=True,
+        nms_eta=1.0,
+        background_label=-1,
+        return_index=False,
+        return_rois_num=True,
+        rois_num=None,
+        name=None,
+    ):
+        settings = (score_threshold, nms_top_k, keep_top_k, nms_threshold, normalized, nms_eta)
+        if paddle.in_dynamic_mode() or not paddle.framework.in_dynamic_or_pir_mode():
+            flags = (background_label, return_index, return_rois_num, rois_num)
+            return original(bboxes, scores, *settings, *flags)
+        boxes, index, counts = paddle._C_ops.multiclass_nms3(
+            bboxes, scores, rois_num, *settings, background_label
+        )
+        return boxes, counts, index if return_index else None
+
+    return multiclass_nms
+
+
+def inputs_of_exports():
+    """2.6: looks for unused inputs in a way that Paddle 3's programs do not have (`_prune`)."""
+    wrap(trainer, "_prune_input_spec", _inputs_in_use)
+
+
+def _inputs_in_use(original):
+    def prune(input_spec, program, targets):
+        if isinstance(program, paddle.base.framework.Program):
+            return original(input_spec, program, targets)
+        inputs = (op for op in program.global_block().ops if op.name() == "pd_op.data")
+        used = {op.attrs()["name"] for op in inputs if not op.result(0).use_empty()}
+        return [{name: spec for name, spec in input_spec[0].items() if name in used}]
+
+    return prune
+
+
+def categories_of_lvis():
+    """All releases: `metric: LVIS` is an unknown kind of category file; COCO's is the same."""
+    for module in (trainer, export_utils):
+        wrap(module, "get_categories", _lvis_as_coco)
+
+
+def _lvis_as_coco(original):
+    def get_categories(metric_type, *args, **kwargs):
+        return original("COCO" if metric_type == "LVIS" else metric_type, *args, **kwargs)
+
+    return get_categories
+
+
+def numpy_float_in_lvis():
+    """lvis 0.5.3: calls `np.float`, gone since numpy 1.24."""
+    if not hasattr(lvis.eval.np, "float"):
+        lvis.eval.np = types.SimpleNamespace(**vars(lvis.eval.np), float=float)
+
+
+def size_of_drawn_text():
+    """All releases: drawing asks for `ImageDraw.textsize`, gone since Pillow 10."""
+    if not hasattr(ImageDraw.ImageDraw, "textsize"):
+        ImageDraw.ImageDraw.textsize = lambda self, text: self.textbbox((0, 0), text)[2:]
+
+
+def whole_checkpoints():
+    """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
+    wrap(checkpoint, "save_model", all_files_or_none)
+    callbacks.save_model = checkpoint.save_model

@@ -1,0 +1,60 @@
+"""Exports a detector or keypoint network for Paddle inference, in the layout of PaddleDetection.
+
+`model.json` (Paddle 3) or `model.pdmodel` (Paddle 2, or with FLAGS_enable_pir_api=0), beside it
+`model.pdiparams` and `infer_cfg.yml`, which PaddleDetection's `deploy/python/infer.py` reads.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import paddle
+
+from ppcls_mixformer.errors import in_one_line
+from ppcls_mixformer.fuse import fuse_for_inference
+from ppcls_mixformer.paddledet.runner import load
+
+
+def add_flags(parser):
+    """Flags of `tools/det/export.py`."""
+    parser.add_argument("--output_dir", default="output_inference", help="folder for the exported network's")
+    parser.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
+
+
+def main():
+    """`tools/det/export.py -c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse]`."""
+
+    def run():
+        flags, settings = load(add_flags, "export")
+        from ppcls_mixformer.paddledet.batched import without_loops
+        from ppcls_mixformer.paddledet.trainer import Trainer
+
+        paddle.set_device("cpu")
+        trainer = Trainer(settings, mode="test")
+        trainer.load_weights(settings.weights)
+        if flags.fuse:
+            trainer.model = fuse_for_inference(trainer.model)
+        if settings.architecture == "MaskRCNN":
+            without_loops(trainer.model)
+        target = Path(flags.output_dir) / settings.filename
+        with tempfile.TemporaryDirectory(prefix="export-") as staging:
+            trainer.export(staging)
+            publish(Path(staging) / settings.filename, target)
+        for path in sorted(target.iterdir()):
+            print(path)
+
+    in_one_line(run)
+
+
+def publish(staging, target):
+    """Moves finished files into `target` and removes those of an earlier export."""
+    target.mkdir(parents=True, exist_ok=True)
+    files = {path.name: path for path in staging.iterdir()}
+    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as near:
+        for name, path in files.items():
+            (Path(near) / name).write_bytes(path.read_bytes())
+        for name in files:
+            os.replace(Path(near) / name, target / name)
+    for path in target.glob("model.*"):
+        if path.name not in files:
+            path.unlink()

@@ -1,0 +1,152 @@
+"""LVIS v1: data set, repeat-factor sampling and metric, which PaddleDetection does not have."""
+
+import json
+import math
+import os
+from collections import Counter, defaultdict
+
+import numpy as np
+from ppdet.core.workspace import register, serializable
+from ppdet.data import source
+from ppdet.data.source.dataset import DetDataset
+from ppdet.metrics import COCOMetric
+from ppdet.utils.logger import setup_logger
+
+logger = setup_logger("ppcls_mixformer.paddledet.lvis")
+
+MAX_DETECTIONS = 300  # an image, LVIS's own rule
+
+
+@register
+@serializable
+class LVISDataSet(DetDataset):
+    """Data set in the format of LVIS v1 (arXiv 1908.03195), over the pictures of COCO.
+
+    Each picture is found by the last two parts of its `coco_url`, such as `train2017/x.jpg`, since
+    the pictures of LVIS's own splits lie in both of COCO's folders.
+
+    Args:
+        dataset_dir: folder with COCO's `train2017` and `val2017`.
+        anno_path: the annotation file, relative to it.
+        data_fields: what a sample holds, as in `COCODataSet`.
+        sample_num: how many pictures to take; -1 for all.
+        allow_empty: whether to train on pictures without annotations.
+        repeat_threshold: oversample pictures of classes that fewer than this share of the pictures
+            have, see `repeat_factors`; 0 not to. The paper's value is 1e-3.
+    """
+
+    def __init__(
+        self,
+        dataset_dir=None,
+        anno_path=None,
+        data_fields=("image",),
+        sample_num=-1,
+        allow_empty=False,
+        repeat_threshold=0.0,
+    ):
+        super().__init__(dataset_dir, "", anno_path, list(data_fields), sample_num)
+        self.allow_empty = allow_empty
+        self.repeat_threshold = repeat_threshold
+
+    def parse_dataset(self):
+        """Reads the annotation file and lists its pictures."""
+        with open(self.get_anno(), encoding="utf-8") as file:
+            content = json.load(file)
+        self.catid2clsid = {c: i for i, c in enumerate(sorted(c["id"] for c in content["categories"]))}
+        annotations = defaultdict(list)
+        for annotation in content["annotations"]:
+            if has_area(annotation["bbox"]):
+                annotations[annotation["image_id"]].append(annotation)
+        images = [i for i in content["images"] if self.allow_empty or annotations[i["id"]]]
+        images = images[: self.sample_num] if self.sample_num > 0 else images
+        self.records = [self._record(image, annotations[image["id"]]) for image in images]
+        self.set_epoch(0)
+
+    def _record(self, image, annotations):
+        fields = {
+            "gt_bbox": np.array([corners(a["bbox"]) for a in annotations], "float32").reshape([-1, 4]),
+            "gt_class": np.array([[self.catid2clsid[a["category_id"]]] for a in annotations], "int32"),
+            "gt_poly": [a["segmentation"] for a in annotations],
+            "is_crowd": np.zeros([len(annotations), 1], "int32"),
+        }
+        return {
+            "im_file": os.path.join(self.dataset_dir, *image["coco_url"].split("/")[-2:]),
+            "im_id": np.array([image["id"]]),
+            "h": float(image["height"]),
+            "w": float(image["width"]),
+            **{name: value for name, value in fields.items() if name in self.data_fields},
+        }
+
+    def set_epoch(self, epoch_id):
+        """Draws the pictures of an epoch; with a `repeat_threshold` another choice each time."""
+        super().set_epoch(epoch_id)
+        if self.repeat_threshold == 0:
+            self.roidbs = self.records
+            return
+        classes = [set(record["gt_class"].flatten().tolist()) for record in self.records]
+        counts = round_fairly(repeat_factors(classes, self.repeat_threshold), epoch_id)
+        self.roidbs = [record for record, count in zip(self.records, counts) for _ in range(count)]
+
+
+source.LVISDataSet = LVISDataSet  # where PaddleDetection looks for `name: LVISDataSet`
+
+
+def has_area(box):
+    """Whether a box `(x, y, width, height)` is more than a line."""
+    return box[2] > 0 and box[3] > 0
+
+
+def corners(box):
+    """`(x, y, width, height)` as `(x1, y1, x2, y2)`."""
+    x, y, width, height = box
+    return [x, y, x + width, y + height]
+
+
+def repeat_factors(classes, threshold):
+    """How often to show each picture, the set of whose classes `classes` lists (arXiv 1908.03195, B.1).
+
+    A class that a share f of the pictures has wants its pictures `max(1, sqrt(threshold / f))` times;
+    a picture takes the largest factor of its classes.
+    """
+    images_of = Counter(c for present in classes for c in present)
+    share = {c: count / len(classes) for c, count in images_of.items()}
+    factor = {c: max(1.0, math.sqrt(threshold / f)) for c, f in share.items()}
+    return [max((factor[c] for c in present), default=1.0) for present in classes]
+
+
+def round_fairly(factors, seed):
+    """Whole numbers with the given expectations, whose sum is the same for every `seed`."""
+    total = int(sum(factors))
+    ends = np.cumsum(factors) * (total / sum(factors)) + np.random.RandomState(seed).uniform()
+    ends[-1] = total  # whatever the rounding of the sums
+    return np.diff(np.floor(ends), prepend=0.0).astype(int).tolist()
+
+
+class LVISMetric(COCOMetric):
+    """Box and mask AP over the `lvis` package: 300 detections an image, also by class frequency."""
+
+    def accumulate(self):
+        """Writes `bbox.json` and `mask.json` to `output_eval` and evaluates them, unless told not to."""
+        for kind, iou_type in (("bbox", "bbox"), ("mask", "segm")):
+            path = os.path.join(self.output_eval or "", f"{kind}.json")
+            with open(path, "w") as file:
+                json.dump(self.results[kind], file)
+            logger.info("%d results are in %s", len(self.results[kind]), path)
+            if not self.save_prediction_only:
+                self.eval_results[kind] = evaluate(self.anno_file, self.results[kind], iou_type)
+
+
+def evaluate(annotations, results, iou_type):
+    """AP, AP50, AP75, APs, APm, APl, APr, APc, APf of `results`; prints them. No results give zeros."""
+    from lvis import LVIS, LVISEval, LVISResults
+
+    names = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"]
+    if not results:
+        logger.warning("no %s was found in any image: AP is 0", iou_type)
+        return [0.0] * len(names)
+    truth = LVIS(annotations)
+    evaluation = LVISEval(truth, LVISResults(truth, results, MAX_DETECTIONS), iou_type)
+    evaluation.run()
+    found = evaluation.get_results()
+    logger.info("%s: %s", iou_type, ", ".join(f"{name} {found[name]:.3f}" for name in names))
+    return [found[name] for name in names]

@@ -1,0 +1,158 @@
+"""What PaddleDetection would swallow or die of, said in one line before anything is built."""
+
+import json
+import os
+from pathlib import Path
+
+import paddle
+from ppdet.core.workspace import global_config
+
+from ppcls_mixformer import dense, zoo
+from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.weights import WeightsError, read_checkpoint
+
+SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
+# Part of the metric's name, and the keys without which a file is not one of its annotations.
+ANNOTATIONS = {
+    "KeyPoint": ("COCO keypoints", {"images": ["file_name"], "annotations": ["keypoints", "bbox"]}),
+    "COCO": ("COCO instances", {"images": ["file_name"], "annotations": ["segmentation", "bbox", "iscrowd"]}),
+    "LVIS": (
+        "LVIS v1",
+        {"images": ["coco_url"], "categories": ["frequency"], "annotations": ["segmentation"]},
+    ),
+}
+
+
+def check(config, flags, mode):
+    """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
+
+    Raises:
+        HostError: names the key, the value and what to do.
+    """
+    check_device(config)
+    check_backbone()
+    check_checkpoints(config, flags, mode)
+    for split in SPLITS.get(mode, ()):
+        if split == "EvalDataset" and mode == "train" and not flags.eval:
+            continue
+        check_data(global_config[split], split, config)
+
+
+def check_device(config):
+    """Refuses `use_gpu` on a machine or a Paddle without one."""
+    if config.use_gpu and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
+        raise HostError(
+            "use_gpu is true, but this machine or this Paddle has no GPU: add -o use_gpu=false, "
+            "or install paddlepaddle-gpu"
+        )
+
+
+def check_backbone():
+    """Refuses an unknown or impossible argument of `MixFormer`."""
+    section = global_config["MixFormer"]
+    unknown = sorted(set(section) - set(section.schema))
+    if unknown:
+        raise HostError(f"MixFormer.{unknown[0]} is not an argument; they are {', '.join(section.schema)}")
+    try:
+        variant = zoo.find_variant(section["arch"])
+        dense.check_stages(section["out_indices"], section["frozen_stages"], len(variant.depths))
+    except (TypeError, ValueError) as error:
+        raise HostError(f"MixFormer: {error}") from None
+
+
+def check_checkpoints(config, flags, mode):
+    """Refuses a checkpoint that is not there, is damaged or is of another network."""
+    if mode != "train":
+        if not config.get("weights"):
+            raise HostError(f"{mode} needs a checkpoint: -o weights=PATH")
+        check_state("weights", config.weights, config)
+    elif flags.resume:
+        check_state("--resume", flags.resume, config)
+        optimizer = Path(str(flags.resume).removesuffix(".pdparams") + ".pdopt")
+        if not optimizer.is_file():
+            raise HostError(f"--resume {flags.resume}: there is no {optimizer}, which resuming needs")
+    elif config.get("pretrain_weights"):
+        check_state("pretrain_weights", config.pretrain_weights, config)
+
+
+def check_state(key, path, config):
+    """Refuses the checkpoint at `path`, which `key` names, unless it is whole and of the config's network."""
+    if str(path).startswith(("http://", "https://", "ppdet://")):
+        return
+    try:
+        state = read_checkpoint(path)
+    except WeightsError as error:
+        raise HostError(f"{key}: {error}") from None
+    stem = next((name for name in state if name.endswith("patch_embed.proj.weight")), None)
+    if stem is None:
+        raise HostError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
+    expected = zoo.VARIANTS[global_config["MixFormer"]["arch"]]
+    found = describe_trunk(state, stem.removesuffix("patch_embed.proj.weight"))
+    if found != (expected.embed_dim, expected.depths):
+        raise HostError(
+            f"{key}: {path} is of another variant: it has embed_dim {found[0]} and depths {found[1]}, "
+            f"{global_config['MixFormer']['arch']} has {expected.embed_dim} and {expected.depths}"
+        )
+    check_classes(key, path, state, config)
+
+
+def describe_trunk(state, prefix):
+    """`(embed_dim, depths)` of the MixFormer whose entries in `state` start with `prefix`."""
+    places = [name.removeprefix(prefix).split(".") for name in state if name.startswith(f"{prefix}layers.")]
+    blocks = {(int(p[1]), int(p[3])) for p in places if p[2] == "blocks"}
+    stages = sorted({stage for stage, _ in blocks})
+    depths = tuple(sum(stage == s for stage, _ in blocks) for s in stages)
+    return state[f"{prefix}patch_embed.proj.weight"].shape[0], depths
+
+
+def check_classes(key, path, state, config):
+    """Refuses a detector's checkpoint that was trained for another number of classes."""
+    bias = state.get("bbox_head.bbox_score.bias")
+    if bias is not None and key != "pretrain_weights" and bias.shape[0] - 1 != config.num_classes:
+        raise HostError(
+            f"{key}: {path} was trained for {bias.shape[0] - 1} classes, num_classes is {config.num_classes}"
+        )
+
+
+def check_data(dataset, key, config):
+    """Refuses a missing folder or file, annotations of another task, and another number of classes."""
+    options = dataset if isinstance(dataset, dict) else vars(dataset)
+    folder, name = options.get("dataset_dir") or "", options.get("anno_path") or ""
+    if not Path(folder).is_dir():
+        raise HostError(
+            f"{key}.dataset_dir: there is no folder {folder}; put the data there or point to it with "
+            f"-o {key}.dataset_dir=PATH"
+        )
+    pictures = os.path.join(folder, options.get("image_dir") or "")
+    if not Path(pictures).is_dir():
+        raise HostError(f"{key}.image_dir: there is no folder {pictures}")
+    path = os.path.join(folder, name)
+    if not name or not Path(path).is_file():
+        raise HostError(f"{key}.anno_path: there is no file {path}")
+    check_annotations(path, key, config)
+
+
+def check_annotations(path, key, config):
+    """Refuses a file that does not hold the annotations that the config's metric is for."""
+    kind, needed = next(value for part, value in ANNOTATIONS.items() if part in config.metric)
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except ValueError as error:
+        raise HostError(f"{key}.anno_path: {path} is not JSON: {error}") from None
+    for section, fields in needed.items():
+        entries = content.get(section) if isinstance(content, dict) else None
+        if not entries:
+            raise HostError(f"{key}.anno_path: {path} is not a file of {kind}: it has no {section}")
+        lacking = [field for field in fields if field not in entries[0]]
+        if lacking:
+            raise HostError(
+                f"{key}.anno_path: {path} is not a file of {kind}: its {section} have no {lacking[0]}; "
+                "is it of another task?"
+            )
+    classes = len(content["categories"])
+    if classes != config.num_classes:
+        raise HostError(
+            f"{key}.anno_path: {path} has {classes} classes, num_classes is {config.num_classes}: "
+            f"set -o num_classes={classes}"
+        )

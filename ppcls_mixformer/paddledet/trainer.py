@@ -1,0 +1,29 @@
+"""PaddleDetection's Trainer, which also knows LVIS."""
+
+import ppdet.engine
+
+from ppcls_mixformer.paddledet.bridges import whole_graphs
+from ppcls_mixformer.paddledet.lvis import LVISMetric
+
+
+class Trainer(ppdet.engine.Trainer):
+    """Trains, evaluates, predicts and exports; `metric: LVIS` goes to `LVISMetric`."""
+
+    def export(self, output_dir):
+        """Writes the network and `infer_cfg.yml` to a folder in `output_dir` that is called as the config."""
+        with whole_graphs():
+            super().export(output_dir)
+
+    def _init_metrics(self, validate=False):
+        if self.cfg.metric != "LVIS" or self.mode == "test" or (self.mode == "train" and not validate):
+            super()._init_metrics(validate)
+            return
+        dataset = self.cfg["EvalDataset"] if validate else self.dataset
+        self._metrics = [
+            LVISMetric(
+                dataset.get_anno(),
+                clsid2catid={v: k for k, v in dataset.catid2clsid.items()} if not validate else None,
+                output_eval=self.cfg.get("output_eval"),
+                save_prediction_only=self.cfg.get("save_prediction_only", False),
+            )
+        ]
