@@ -9,10 +9,20 @@ ONNX = [
     "onnxruntime",  # checks what was converted
 ]
 
+# What PaddleDetection and PaddleSeg import; they themselves are fetched (ppcls_mixformer/source.py says why).
+DENSE = [
+    "filelock",
+    "lvis==0.5.3",  # the metric of LVIS; the bridge for np.float is for this release
+    "prettytable",
+    "pycocotools",
+    "scikit-image",  # carries the photographs of tools/prepare_scenes.py
+    "scipy",
+]
+
 setup(
     name="ppcls_mixformer",
     version="0.1.0",
-    description="MixFormer backbones (CVPR 2022, B0 to B6) for PaddleClas",
+    description="MixFormer backbones (CVPR 2022, B0 to B6) for PaddleClas, PaddleDetection and PaddleSeg",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -31,7 +41,8 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle==3.1.1"],  # newest that writes the .pdmodel paddleclas insists on
         "gpu": ["paddlepaddle-gpu==2.6.2"],  # newest GPU wheel on PyPI
+        "dense": DENSE,
         "onnx": ONNX,
-        "test": [*ONNX, "pytest>=8", "ruff==0.14.5"],
+        "test": [*DENSE, *ONNX, "pytest>=8", "ruff==0.14.5"],
     },
 )

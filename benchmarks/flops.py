@@ -18,6 +18,8 @@ def multiply_adds(model, x):
             total += inputs[0].size * layer.weight.shape[1]
         elif isinstance(layer, nn.Conv2D):
             total += output.size * int(np.prod(layer.weight.shape[1:]))
+        elif isinstance(layer, nn.Conv2DTranspose):
+            total += inputs[0].size * int(np.prod(layer.weight.shape[1:]))
 
     def matmul(x, y, transpose_x=False, transpose_y=False, name=None):
         nonlocal total

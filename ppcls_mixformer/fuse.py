@@ -11,13 +11,13 @@ BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.SyncBatchNorm)
 
 
 def fuse_for_inference(model):
-    """A copy of a MixFormer that gives the same outputs with fewer operators, in evaluation mode.
+    """A copy of a network that gives the same outputs with fewer operators, in evaluation mode.
 
     Every batch norm behind a convolution becomes part of it, `conv_norm` part of `proj`, and each
     position bias a constant. The copy is an ordinary network, but its state dict is no checkpoint.
 
     Args:
-        model: `MixFormer`, trained; it is left as it is.
+        model: `MixFormer`, or a network that has one as its backbone, trained; it is left as it is.
     """
     model = copy.deepcopy(model)
     model.eval()
@@ -42,6 +42,8 @@ def fuse_convolutions(layers):
         conv, norm = layers[i - 1], layers[i]
         if isinstance(conv, nn.Conv2D) and isinstance(norm, BATCH_NORMS):
             scale, shift = affine_map(norm)
+            if conv.bias is None:
+                conv.bias = conv.create_parameter(shift.shape, is_bias=True)
             conv.weight.set_value(conv.weight * scale.reshape([-1, 1, 1, 1]))
             conv.bias.set_value(conv.bias * scale + shift)
             layers[i] = nn.Identity()
@@ -55,4 +57,5 @@ def fuse_attention(attention):
     proj.bias.set_value(proj.bias + paddle.matmul(shift, normalised))
     proj.weight.set_value(paddle.concat([untouched, normalised * scale.unsqueeze(1)]))
     attention.conv_norm = nn.Identity()
-    attention.register_buffer("fixed_position_bias", attention.position_bias())
+    # Contiguous, since Paddle 2.6 would save a transposed view as it lies in memory.
+    attention.register_buffer("fixed_position_bias", attention.position_bias().contiguous())

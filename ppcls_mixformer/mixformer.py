@@ -92,7 +92,8 @@ def pad(x, size, padded):
         return x
     (height, width), (padded_height, padded_width), channels = size, padded, x.shape[-1]
     rows = x.reshape([-1, 1, height, width * channels])
-    rows = pad_map(rows, padded_height - height, (padded_width - width) * channels)
+    # Not the difference times channels: oneDNN readers lose a factor behind a subtraction of integers.
+    rows = pad_map(rows, padded_height - height, padded_width * channels - width * channels)
     return rows.reshape([-1, padded_height * padded_width, channels])
 
 

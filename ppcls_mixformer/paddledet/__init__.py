@@ -1,5 +1,7 @@
 """PaddleDetection as the host: detection, instance segmentation, keypoints and LVIS on these backbones."""
 
+from unittest import mock
+
 from ppcls_mixformer import source
 
 
@@ -12,7 +14,8 @@ def register():
         ppcls_mixformer.errors.HostError: PaddleDetection was not found.
     """
     root = source.make_importable(source.PADDLEDET)
-    from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis  # noqa: F401
+    with mock.patch("builtins.print"):  # it prints which packages for tracking it lacks
+        from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis  # noqa: F401
 
     bridges.apply()
     return root

@@ -8,7 +8,6 @@ from pathlib import Path
 import yaml
 from ppdet.core.config.schema import SchemaDict
 from ppdet.core.workspace import global_config, load_config, merge_config
-from ppdet.utils.cli import ArgsParser
 
 from ppcls_mixformer.errors import HostError
 
@@ -28,7 +27,8 @@ def common_flags():
     """A parser of what all tools take, `-c` and `-o`, as PaddleDetection spells it."""
     parser = ArgumentParser()
     parser.add_argument("-c", "--config", required=True, help="config file")
-    parser.add_argument("-o", "--opt", nargs="*", default=[], metavar="key=value", help="overrides")
+    settings = {"nargs": "*", "action": "extend", "default": [], "metavar": "key=value"}
+    parser.add_argument("-o", "--opt", help="overrides", **settings)
     parser.add_argument("--amp", action="store_true", help="mixed precision; its level is the key amp_level")
     return parser
 
@@ -53,13 +53,40 @@ def load(flags):
         raise HostError(f"{path} is not a PaddleDetection config: it has no {', '.join(missing)}")
     for override in flags.opt:
         check_override(override, path)
-    merge_config(ArgsParser()._parse_opt(flags.opt))
+    merge_config(nested(flags.opt))
     for device in DEVICES:
         config.setdefault(device, False)
     for name, value in vars(flags).items():
         if name not in ("config", "opt"):
             config[name] = value
     return config
+
+
+def nested(overrides):
+    """`key.key=value` overrides as one nested dict. PaddleDetection's own parser loses some of three keys.
+
+    Raises:
+        HostError: a value that is not YAML, or a key below another one's value.
+    """
+    tree = {}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        *parents, last = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise HostError(f"-o {override}: another override gives {parent} a value of its own")
+        try:
+            node[last] = yaml.load(value, Loader=yaml.Loader)
+        except yaml.YAMLError:
+            raise HostError(f"-o {override}: the value is not valid YAML") from None
+    return tree
+
+
+def without_pretrained():
+    """Leaves out the backbone's weights, where a whole checkpoint follows."""
+    global_config["MixFormer"]["pretrained"] = None
 
 
 def check_override(override, path):

@@ -28,6 +28,7 @@ class LVISDataSet(DetDataset):
     Args:
         dataset_dir: folder with COCO's `train2017` and `val2017`.
         anno_path: the annotation file, relative to it.
+        image_dir: not used; configs that start from one of COCO have it.
         data_fields: what a sample holds, as in `COCODataSet`.
         sample_num: how many pictures to take; -1 for all.
         allow_empty: whether to train on pictures without annotations.
@@ -39,6 +40,7 @@ class LVISDataSet(DetDataset):
         self,
         dataset_dir=None,
         anno_path=None,
+        image_dir="",
         data_fields=("image",),
         sample_num=-1,
         allow_empty=False,

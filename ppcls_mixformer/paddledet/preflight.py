@@ -86,6 +86,10 @@ def check_state(key, path, config):
     stem = next((name for name in state if name.endswith("patch_embed.proj.weight")), None)
     if stem is None:
         raise HostError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
+    if stem == "patch_embed.proj.weight" and key != "pretrain_weights":
+        raise HostError(
+            f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"
+        )
     expected = zoo.VARIANTS[global_config["MixFormer"]["arch"]]
     found = describe_trunk(state, stem.removesuffix("patch_embed.proj.weight"))
     if found != (expected.embed_dim, expected.depths):

@@ -9,6 +9,7 @@ import paddle
 from ppcls_mixformer.errors import HostError, in_one_line
 from ppcls_mixformer.paddledet import register
 
+KEYPOINT_THRESHOLD = 0.2  # as in PaddleDetection's metric, below which a keypoint does not count
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -29,6 +30,8 @@ def load(add_flags, mode):
     flags = parser.parse_args(sys.argv[1:])
     settings = config.load(flags)
     preflight.check(settings, flags, mode)
+    if mode != "train" or flags.resume:
+        config.without_pretrained()
     paddle.set_device("gpu" if settings.use_gpu else "cpu")
     return flags, settings
 
@@ -100,6 +103,7 @@ def add_infer_flags(parser):
     parser.add_argument("--output_dir", default="output", help="folder for the drawn pictures")
     parser.add_argument("--draw_threshold", type=float, default=0.5, help="least score of what is drawn")
     parser.add_argument("--save_results", action="store_true", help="write the results as JSON as well")
+    parser.add_argument("--bbox_file", help="keypoints: boxes of persons, a detector's result file")
 
 
 def infer():
@@ -107,12 +111,17 @@ def infer():
 
     def run():
         flags, settings = load(add_infer_flags, "infer")
+        from ppcls_mixformer.paddledet.skeletons import draw_all, read_boxes
         from ppcls_mixformer.paddledet.trainer import Trainer
 
         pictures = find_pictures(flags.infer_img, flags.infer_dir)
         trainer = Trainer(settings, mode="test")
         trainer.load_weights(settings.weights)
-        trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
+        if "KeyPoint" in settings.metric:
+            boxes = read_boxes(flags.bbox_file, flags.draw_threshold) if flags.bbox_file else None
+            draw_all(trainer, settings, pictures, boxes, KEYPOINT_THRESHOLD, flags.output_dir)
+        else:
+            trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
 
     in_one_line(run)
 

@@ -1,0 +1,134 @@
+"""Differences between PaddleSeg releases and today's Paddle, each bridged where it shows.
+
+Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
+"""
+
+import importlib
+import inspect
+import types
+
+import paddle
+import paddle.nn.functional as F
+from paddleseg.models.losses import cross_entropy_loss
+from paddleseg.transforms import RandomPaddingCrop
+from paddleseg.utils import metrics
+
+from ppcls_mixformer.bridging import wrap
+from ppcls_mixformer.paddleseg.checkpoints import Saver
+
+trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
+
+
+saver = Saver()
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    for bridge in (
+        one_element_losses,
+        scalars_in_concat,
+        labels_times_floats,
+        crops_of_pictures,
+        scaler_of_groups,
+        whole_checkpoints,
+        best_model_on_resume,
+    ):
+        bridge()
+
+
+def give(module, name, **replacements):
+    """Gives `module` a `name` of its own, with the `replacements` and otherwise as that which it has."""
+    own = getattr(module, name)
+    if not hasattr(own, "stands_for"):
+        copy = types.ModuleType(own.__name__)
+        copy.stands_for = own
+        copy.__getattr__ = lambda key: getattr(own, key)
+        setattr(module, name, copy)
+    vars(getattr(module, name)).update(replacements)
+
+
+def one_element_losses():
+    """PaddleSeg 2.8: `loss.numpy()[0]` is an IndexError, scalars are 0-D since Paddle 2.5."""
+    if "l[0] / log_iters" in inspect.getsource(trainer.train):
+        wrap(trainer, "loss_computation", _with_one_element_each)
+
+
+def _with_one_element_each(original):
+    def loss_computation(*args, **kwargs):
+        return [loss.reshape([1]) for loss in original(*args, **kwargs)]
+
+    return loss_computation
+
+
+def scalars_in_concat():
+    """PaddleSeg 2.8: the metrics concatenate sums, and `paddle.concat` refuses 0-D tensors."""
+    if "concat(pred_area)" in inspect.getsource(metrics.calculate_area):
+        give(metrics, "paddle", concat=paddle.stack)
+
+
+def labels_times_floats():
+    """PaddleSeg 2.8: the cross entropy multiplies int64 by float32, which Paddle 3 refuses."""
+    loss = cross_entropy_loss.CrossEntropyLoss
+    if not hasattr(loss._post_process_loss, "bridged") and "astype(mask.dtype)" not in inspect.getsource(
+        loss._post_process_loss
+    ):
+        wrap(loss, "_post_process_loss", _with_float_labels)
+        give(cross_entropy_loss, "F", one_hot=_one_hot_of_floats)
+
+
+def _with_float_labels(original):
+    def post_process_loss(self, logit, label, semantic_weights, loss):
+        return original(self, logit, label.astype("float32"), semantic_weights, loss)
+
+    return post_process_loss
+
+
+def _one_hot_of_floats(x, num_classes):
+    return F.one_hot(x.astype("int64"), num_classes)
+
+
+def crops_of_pictures():
+    """PaddleSeg 2.8, 2.9: with a `category_max_ratio`, crops put the class map in place of the picture."""
+    if "data['img'] = seg_temp" in inspect.getsource(RandomPaddingCrop.__call__):
+        wrap(RandomPaddingCrop, "__call__", _with_the_picture_aside)
+
+
+def _with_the_picture_aside(original):
+    def crop(self, sample):
+        if self.category_max_ratio >= 1.0:
+            return original(self, sample)
+        sample = self._padding(sample)
+        sample["picture"] = sample["img"]
+        sample["gt_fields"].append("picture")
+        sample = original(self, sample)
+        sample["gt_fields"].remove("picture")
+        sample["img"] = sample.pop("picture")
+        return sample
+
+    return crop
+
+
+class SteppingScaler(paddle.amp.GradScaler):
+    """`GradScaler` whose `minimize` takes optimizers of parameter groups too."""
+
+    def minimize(self, optimizer, *args, **kwargs):
+        self.step(optimizer)
+        self.update()
+
+
+def scaler_of_groups():
+    """PaddleSeg 2.8: mixed precision with the optimizer's `custom_cfg` is a TypeError, "but got dict"."""
+    if "scaler.minimize" in inspect.getsource(trainer.train):
+        give(trainer, "paddle")
+        give(trainer.paddle, "amp", GradScaler=SteppingScaler)
+
+
+def whole_checkpoints():
+    """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
+    give(trainer, "paddle", save=saver.save)
+
+
+def best_model_on_resume():
+    """All releases: a resumed run forgets the best mIoU, and a worse model replaces `best_model`."""
+    wrap(trainer, "resume", saver.remembering)
+    wrap(trainer, "evaluate", saver.noting)
