@@ -11,9 +11,8 @@ ONNX = [
 
 # What PaddleDetection and PaddleSeg import; they themselves are fetched (ppcls_mixformer/source.py says why).
 DENSE = [
-    "filelock",
     "lvis==0.5.3",  # the metric of LVIS; the bridge for np.float is for this release
-    "prettytable",
+    "protobuf<7",  # PaddleSeg's training in several processes reads what protobuf 7 no longer has
     "pycocotools",
     "scikit-image",  # carries the photographs of tools/prepare_scenes.py
     "scipy",
