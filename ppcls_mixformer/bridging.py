@@ -1,9 +1,6 @@
 """What every host's bridges are built with. Nothing of a host is changed on disk."""
 
-import os
-from pathlib import Path
-
-import paddle
+import types
 
 
 def wrap(owner, name, wrapper):
@@ -15,27 +12,12 @@ def wrap(owner, name, wrapper):
         setattr(owner, name, replacement)
 
 
-def all_files_or_none(save_model):
-    """`save_model` whose files appear only once all are whole; a job that dies before leaves the old ones."""
-
-    def save_all(*args, **kwargs):
-        written = []
-
-        def save_aside(obj, path, *save_args, **save_kwargs):
-            written.append(path)
-            return save(obj, path + ".part", *save_args, **save_kwargs)
-
-        save, paddle.save = paddle.save, save_aside
-        try:
-            result = save_model(*args, **kwargs)
-        except BaseException:
-            for path in written:
-                Path(path + ".part").unlink(missing_ok=True)
-            raise
-        finally:
-            paddle.save = save
-        for path in written:
-            os.replace(path + ".part", path)
-        return result
-
-    return save_all
+def give(module, name, **replacements):
+    """Gives `module` a `name` of its own, with the `replacements` and otherwise as that which it has."""
+    own = getattr(module, name)
+    if not hasattr(own, "stands_for"):
+        copy = types.ModuleType(own.__name__)
+        copy.stands_for = own
+        copy.__getattr__ = lambda key: getattr(own, key)
+        setattr(module, name, copy)
+    vars(getattr(module, name)).update(replacements)

@@ -17,6 +17,7 @@ import paddle
 
 import ppcls_mixformer
 from ppcls_mixformer.errors import HostError, in_one_line
+from ppcls_mixformer.files import publish
 from ppcls_mixformer.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.runner import build_engine
 from ppcls_mixformer.weights import first_line
@@ -58,7 +59,7 @@ def export(argv, onnx, fuse):
         missing = [write_other_format(Path(staging), argv, fuse)]
         if onnx:
             missing.append(write_onnx(Path(staging), engine.config["Global"]["image_shape"]))
-        publish(Path(staging), target)
+        publish(Path(staging), target, (*READERS, "inference.pdiparams*"))
     for name, readers in READERS.items():
         if (target / name).exists():
             print(f"{target / name}: read by {readers}")
@@ -179,20 +180,6 @@ def onnx_error(staging, path, image_shape):
         np.abs(session.run(None, {name: batch})[0] - model(paddle.to_tensor(batch)).numpy()).max()
         for batch in (images[:1], images)
     )
-
-
-def publish(staging, target):
-    """Moves the finished files into `target` and removes those of an earlier export."""
-    target.mkdir(parents=True, exist_ok=True)
-    names = {file.name for file in staging.iterdir()}
-    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as near:
-        for name in names:
-            (Path(near) / name).write_bytes((staging / name).read_bytes())
-        for name in names:
-            os.replace(Path(near) / name, target / name)
-    for name in (*READERS, "inference.pdiparams", "inference.pdiparams.info"):
-        if name not in names:
-            (target / name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

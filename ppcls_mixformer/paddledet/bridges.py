@@ -6,7 +6,6 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 import contextlib
 import functools
 import inspect
-import types
 from unittest import mock
 
 import lvis.eval
@@ -19,7 +18,8 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint
 
-from ppcls_mixformer.bridging import all_files_or_none, wrap
+from ppcls_mixformer.bridging import give, wrap
+from ppcls_mixformer.files import all_files_or_none
 
 
 def apply():
@@ -40,22 +40,11 @@ def apply():
 def scalars_in_concat():
     """All releases: `paddle.concat` of `paddle.shape(x)[0]` refuses 0-D tensors since Paddle 2.5."""
     for module in (rpn_head, target, post_process, mask_head):
-        if module.paddle is paddle:
-            module.paddle = _PaddleOf1D()
+        give(module, "paddle", concat=_concat_of_scalars)
 
 
-class _PaddleOf1D(types.ModuleType):
-    """`paddle` whose `concat` takes scalars for one-element vectors."""
-
-    def __init__(self):
-        super().__init__("paddle")
-
-    def __getattr__(self, name):
-        return getattr(paddle, name)
-
-    @staticmethod
-    def concat(x, axis=0, name=None):
-        return paddle.concat([item.reshape([1]) if item.ndim == 0 else item for item in x], axis, name)
+def _concat_of_scalars(x, axis=0, name=None):
+    return paddle.concat([item.reshape([1]) if item.ndim == 0 else item for item in x], axis, name)
 
 
 def aligned_roi_align():
@@ -147,7 +136,7 @@ def _lvis_as_coco(original):
 def numpy_float_in_lvis():
     """lvis 0.5.3: calls `np.float`, gone since numpy 1.24."""
     if not hasattr(lvis.eval.np, "float"):
-        lvis.eval.np = types.SimpleNamespace(**vars(lvis.eval.np), float=float)
+        give(lvis.eval, "np", float=float)
 
 
 def size_of_drawn_text():

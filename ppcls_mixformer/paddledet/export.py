@@ -4,13 +4,13 @@
 `model.pdiparams` and `infer_cfg.yml`, which PaddleDetection's `deploy/python/infer.py` reads.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
 import paddle
 
 from ppcls_mixformer.errors import in_one_line
+from ppcls_mixformer.files import publish
 from ppcls_mixformer.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.runner import load
 
@@ -39,22 +39,8 @@ def main():
         target = Path(flags.output_dir) / settings.filename
         with tempfile.TemporaryDirectory(prefix="export-") as staging:
             trainer.export(staging)
-            publish(Path(staging) / settings.filename, target)
+            publish(Path(staging) / settings.filename, target, ["model.*"])
         for path in sorted(target.iterdir()):
             print(path)
 
     in_one_line(run)
-
-
-def publish(staging, target):
-    """Moves finished files into `target` and removes those of an earlier export."""
-    target.mkdir(parents=True, exist_ok=True)
-    files = {path.name: path for path in staging.iterdir()}
-    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as near:
-        for name, path in files.items():
-            (Path(near) / name).write_bytes(path.read_bytes())
-        for name in files:
-            os.replace(Path(near) / name, target / name)
-    for path in target.glob("model.*"):
-        if path.name not in files:
-            path.unlink()

@@ -5,7 +5,6 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 
 import importlib
 import inspect
-import types
 
 import paddle
 import paddle.nn.functional as F
@@ -13,7 +12,7 @@ from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
-from ppcls_mixformer.bridging import wrap
+from ppcls_mixformer.bridging import give, wrap
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
@@ -34,17 +33,6 @@ def apply():
         best_model_on_resume,
     ):
         bridge()
-
-
-def give(module, name, **replacements):
-    """Gives `module` a `name` of its own, with the `replacements` and otherwise as that which it has."""
-    own = getattr(module, name)
-    if not hasattr(own, "stands_for"):
-        copy = types.ModuleType(own.__name__)
-        copy.stands_for = own
-        copy.__getattr__ = lambda key: getattr(own, key)
-        setattr(module, name, copy)
-    vars(getattr(module, name)).update(replacements)
 
 
 def one_element_losses():

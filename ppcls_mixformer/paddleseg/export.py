@@ -1,6 +1,5 @@
 """Exports a trained segmentation network for Paddle inference, as PaddleSeg's deployment reads it."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import paddle
 import yaml
 
 from ppcls_mixformer.errors import in_one_line
+from ppcls_mixformer.files import publish
 from ppcls_mixformer.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.flags import export_flags
 from ppcls_mixformer.paddleseg.runner import prepare, trained_model
@@ -29,15 +29,14 @@ def export(flags):
     shape = flags.input_shape or [None, 3, None, None]
     model = exported_model(trained_model(builder, flags.model_path), flags.output_op)
     target = Path(flags.save_dir)
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as folder:
+    with tempfile.TemporaryDirectory(prefix="export-") as folder:
         staging = Path(folder)
         spec = [paddle.static.InputSpec(shape=shape, dtype="float32")]
         program = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
         paddle.jit.save(program, str(staging / "model"))
         description = describe(builder.config, shape, flags.output_op, written_program(staging))
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description))
-        publish(staging, target)
+        publish(staging, target, (*PROGRAMS, "model.pdiparams*"))
     for name in (*PROGRAMS, "model.pdiparams", "deploy.yaml"):
         if (target / name).exists():
             print(target / name)
@@ -73,13 +72,3 @@ def describe(config, shape, output_op, program):
             "output_dtype": "int32" if output_op == "argmax" else "float32",
         }
     }
-
-
-def publish(staging, target):
-    """Moves the finished files into `target` and removes those of an earlier export."""
-    names = {file.name for file in staging.iterdir()}
-    for name in names:
-        os.replace(staging / name, target / name)
-    for name in (*PROGRAMS, "model.pdiparams.info"):
-        if name not in names:
-            (target / name).unlink(missing_ok=True)
