@@ -18,7 +18,6 @@ from ppcls_mixformer import VARIANTS, MixFormer_B0, MixFormer_B1
 
 DETECTOR, LVIS = "mask_rcnn_mixformer_b0", "mask_rcnn_mixformer_b0_lvis"
 KEYPOINTS = "simple_baseline_mixformer_b0"
-PADDLE_3 = not paddle.__version__.startswith("2.")
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +81,20 @@ FORKS = """
 import os, sys
 from ppcls_mixformer.paddledet import register
 register()
+from ppcls_mixformer.paddledet import config, preflight, runner, trainer
 for path in sys.argv[1:]:
     child = os.fork()
     if not child:
         log = os.open(path + ".log", os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 1), os.dup2(log, 2)
-        exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
-        sys.exit()
+        try:
+            exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
+        except SystemExit as end:
+            print(end.code or "")
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        sys.stdout.flush()
+        os._exit(0)  # tidying up would take a second
     os.waitpid(child, 0)
 """
 
@@ -275,6 +281,8 @@ def exported(scenes, trained, tmp_path_factory):
             weights = f"weights={trained(config)[0]}"
             log = tool("export", scenes, config, weights, flags=["--output_dir", folder])
             assert f"{folder / config}/model.pdiparams" in log
+            refused = config == DETECTOR and paddle.__version__.startswith("3.3.")
+            assert ("read it with Config.disable_mkldnn()" in log) == refused
             arguments = [folder / "expected.npz", scenes / "val2017", batches]
             run(sys.executable, "-c", EXPECT, *arguments, *command_line(scenes, config, weights))
             exports[config] = folder / config, folder / "expected.npz"
@@ -302,6 +310,8 @@ def split(outputs):
 
 @pytest.mark.parametrize("onednn", [False, True], ids=["plain", "oneDNN"])
 def test_exported_detector_finds_the_same(exported, tmp_path, onednn):
+    if onednn and paddle.__version__.startswith("3.3."):
+        pytest.skip("paddlepaddle 3.3 refuses every interpolation with oneDNN on, and the tool says so")
     sizes, batches = set(), set()
     for case, arrays, (expected, found) in read_back(
         exported(DETECTOR, "1,2"), tmp_path / "found.npz", onednn
@@ -313,8 +323,9 @@ def test_exported_detector_finds_the_same(exported, tmp_path, onednn):
             # Class, score and corners; the order of equal scores is free.
             gaps = (np.abs(boxes[:, None] - other_boxes) / [1e-6, 1e-4, *[1e-3] * 4]).max(2)
             assert gaps.min(1).max() < 1 and gaps.min(0).max() < 1, case
-            assert masks.shape == other_masks.shape and masks.any()
-            assert (masks != other_masks[gaps.argmin(1)]).mean() < 1e-5, case
+            inside = masks >= 0  # -1 is outside of a picture that is smaller than the largest of its batch
+            assert masks.shape == other_masks.shape and (masks > 0).any()
+            assert (masks != other_masks[gaps.argmin(1)])[inside].mean() < 1e-5, case
     assert len(sizes) > 1 and batches == {1, 2}
 
 
@@ -430,6 +441,20 @@ for module in (post_process, mask_head, rpn_head, target):
     assert module.paddle.zeros is paddle.zeros
 needed(lambda: paddle.concat(scalars), ValueError, TypeError)
 """,
+    "aligned_roi_align": """
+import inspect
+from ppcls_mixformer.paddledet.bridges import _keeping_aligned
+from ppdet.modeling.heads.roi_extractor import RoIAlign
+class AsInDevelop:
+    def __init__(self, resolution=14, aligned=False):
+        self.aligned = False
+assert not AsInDevelop(aligned=True).aligned
+names = list(inspect.signature(AsInDevelop.__init__).parameters)
+AsInDevelop.__init__ = _keeping_aligned(AsInDevelop.__init__)
+assert AsInDevelop(aligned=True).aligned and AsInDevelop(7, True).aligned and not AsInDevelop().aligned
+assert list(inspect.signature(AsInDevelop.__init__).parameters) == names
+assert RoIAlign(aligned=True).aligned and not RoIAlign(aligned=False).aligned
+""",
     "whole_graphs": """
 import paddle
 from ppcls_mixformer.paddledet.bridges import whole_graphs
@@ -446,9 +471,11 @@ import paddle
 from ppdet.modeling import ops
 boxes = paddle.to_tensor([[[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]]])
 scores = paddle.to_tensor([[[0.9, 0.8, 0.7]]])
-def find(nms):
-    def network(boxes, scores):
-        return nms(boxes, scores, 0.1, 100, 100, 0.5, background_label=-1)[:2]
+def network(boxes, scores):
+    return nms(boxes, scores, 0.1, 100, 100, 0.5, background_label=-1)[:2]
+def find(function):
+    global nms
+    nms = function
     specs = [paddle.static.InputSpec([1, 3, 4]), paddle.static.InputSpec([1, 1, 3])]
     return paddle.jit.to_static(network, input_spec=specs, full_graph=True)(boxes, scores)
 expected = ops.multiclass_nms(boxes, scores, 0.1, 100, 100, 0.5)[:2]
@@ -465,7 +492,10 @@ specs = [{n: paddle.static.InputSpec([None, 3], name=n) for n in ("image", "im_s
 static = paddle.jit.to_static(network, input_spec=specs, full_graph=True)
 program, targets = static.main_program, static.outputs
 assert list(trainer._prune_input_spec(specs, program, targets)[0]) == ["image"]
-needed(lambda: trainer._prune_input_spec.bridged(specs, program, targets), AttributeError, TypeError)
+def stock():
+    (kept,) = trainer._prune_input_spec.bridged(specs, program, targets)
+    assert list(kept) == ["image"]
+needed(stock, AssertionError, AttributeError)
 """,
     "categories_of_lvis": """
 from ppdet.engine import export_utils, trainer

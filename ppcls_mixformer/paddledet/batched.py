@@ -28,14 +28,15 @@ def propose(head, scores, deltas, anchors, inputs):
         box, best, counts, limit = head.test_proposal(score, delta, anchor, inputs["im_shape"])
         boxes.append(box)
         objectness.append(best.flatten())
-        pictures.append(picture_of_each(counts))
+        pictures.append(picture_of_each(counts, inputs["im_shape"].shape[0]))
     kept, counts = best_of_each(paddle.concat(objectness), paddle.concat(pictures), inputs["im_shape"], limit)
     return [paddle.gather(paddle.concat(boxes), kept)], counts
 
 
-def picture_of_each(counts):
-    """Number of the picture that each box belongs to, `[R]` int64."""
-    return paddle.repeat_interleave(paddle.arange(counts.shape[0], dtype="int64"), counts)
+def picture_of_each(counts, number):
+    """Which of the `number` pictures each box belongs to, `[R]` int64."""
+    counts = counts.reshape([-1])  # a graph of Paddle 2.6 takes them for a scalar
+    return paddle.repeat_interleave(paddle.arange(number, dtype="int64"), counts)
 
 
 def best_of_each(scores, pictures, im_shape, limit):

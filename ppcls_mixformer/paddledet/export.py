@@ -42,5 +42,9 @@ def main():
             publish(Path(staging) / settings.filename, target, ["model.*"])
         for path in sorted(target.iterdir()):
             print(path)
+        if paddle.__version__.startswith("3.3.") and settings.architecture == "MaskRCNN":
+            print(
+                "read it with Config.disable_mkldnn(): oneDNN refuses every interpolation on paddlepaddle 3.3"
+            )
 
     in_one_line(run)

@@ -22,7 +22,7 @@ class Trainer(ppdet.engine.Trainer):
         self._metrics = [
             LVISMetric(
                 dataset.get_anno(),
-                clsid2catid={v: k for k, v in dataset.catid2clsid.items()} if not validate else None,
+                clsid2catid={v: k for k, v in dataset.catid2clsid.items()} if self.mode == "eval" else None,
                 output_eval=self.cfg.get("output_eval"),
                 save_prediction_only=self.cfg.get("save_prediction_only", False),
             )
