@@ -75,7 +75,7 @@ def config_of(task):
 
 
 def train_detector(task, folder):
-    """Trains with PaddleDetection; writes `before.log`, of one step that changes nothing, and `train.log`."""
+    """Trains with PaddleDetection; writes `before.log`, of one step that changes next to nothing, and `train.log`."""
     start = ("LearningRate.base_lr=0.0", "epoch=1", f"save_dir={folder / 'before'}")
     few = ("TrainDataset.sample_num=16",) if "simple" not in task.config else ()
     tool("det/train", "-c", config_of(task), "--eval", "-o", *start, *few, log=folder / "before.log")
@@ -97,7 +97,7 @@ def infer_flags(task, folder):
 def train_segmenter(task, folder):
     """The same with PaddleSeg."""
     config = ("--config", config_of(task))
-    start = ("--iters", 1, "--learning_rate", 1e-12, "--save_dir", folder / "before")
+    start = ("--iters", 1, "--learning_rate", 2e-6, "--save_dir", folder / "before")
     tool("seg/train", *config, "--do_eval", *start, log=folder / "before.log")
     settings = ("--do_eval", "--seed", 0, "--save_dir", folder)
     tool("seg/train", *config, *settings, log=folder / "train.part")
