@@ -26,10 +26,10 @@ test: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest
 
-# Golden files, then training, evaluation, export and prediction through each host.
+# Golden files, then training, evaluation, export and prediction through PaddleClas.
 test-paddle:
 	test -n "$(PADDLE)" || { echo "error: name a version: make test-paddle PADDLE=3.3.1"; exit 1; }
 	test -d .venv-$(PADDLE) || $(PYTHON) -m venv .venv-$(PADDLE)
 	.venv-$(PADDLE)/bin/pip install --quiet -e '.[test]' paddlepaddle==$(PADDLE)
-	.venv-$(PADDLE)/bin/python -m ppcls_mixformer fetch paddleclas paddledet paddleseg
+	.venv-$(PADDLE)/bin/python -m ppcls_mixformer fetch
 	.venv-$(PADDLE)/bin/python -m pytest tests/test_network.py tests/test_export.py tests/test_paddleclas.py

@@ -75,7 +75,7 @@ def config_of(task):
 
 
 def train_detector(task, folder):
-    """Trains with PaddleDetection; writes `before.log`, of one step that changes next to nothing, and `train.log`."""
+    """Trains with PaddleDetection; `before.log` is of steps that change nothing, `train.log` of all."""
     start = ("LearningRate.base_lr=0.0", "epoch=1", f"save_dir={folder / 'before'}")
     few = ("TrainDataset.sample_num=16",) if "simple" not in task.config else ()
     tool("det/train", "-c", config_of(task), "--eval", "-o", *start, *few, log=folder / "before.log")
