@@ -35,7 +35,8 @@ def propose(head, scores, deltas, anchors, inputs):
 
 def picture_of_each(counts, number):
     """Which of the `number` pictures each box belongs to, `[R]` int64."""
-    counts = counts.reshape([-1])  # a graph of Paddle 2.6 takes them for a scalar
+    if counts.ndim == 0:  # what a graph of Paddle 2.6 takes them for
+        counts = counts.reshape([-1])
     return paddle.repeat_interleave(paddle.arange(number, dtype="int64"), counts)
 
 
