@@ -32,6 +32,7 @@ class Host:
     """A framework whose trainer runs these backbones, and where to get it.
 
     Attributes:
+        key: what `fetch` calls it.
         name: as its users call it; also the folder of its tree in the cache.
         package: what Python imports, a folder in the tree.
         mark: a file of the package that only a full tree has, relative to the tree.
@@ -44,6 +45,7 @@ class Host:
             release nowhere.
     """
 
+    key: str
     name: str
     package: str
     mark: str
@@ -58,21 +60,17 @@ class Host:
     marks: Dict[str, str]
 
     @property
-    def command(self):
-        """What fetches it."""
-        return f"python -m ppcls_mixformer fetch {self.name.lower()}"
-
-    @property
     def remedies(self):
         """What to do where it was not found."""
         return (
-            f"run `{self.command}` (from PyPI, {self.size}), or set {self.home} to a clone of "
-            f"{self.name} ({', '.join(self.releases)})"
+            f"run `python -m ppcls_mixformer fetch {self.key}` (from PyPI, {self.size}), or set "
+            f"{self.home} to a clone of {self.name} ({', '.join(self.releases)})"
         )
 
 
 # The `paddleclas` wheel has no trainer; this is the one release on PyPI that carries it.
 PADDLECLAS = Host(
+    key="paddleclas",
     name="PaddleClas",
     package="ppcls",
     mark="ppcls/engine/engine.py",
@@ -93,6 +91,7 @@ PADDLECLAS = Host(
 
 # Both wheels ask for a numpy and an OpenCV that paddleclas does not bear, so they are not installed.
 PADDLEDET = Host(
+    key="paddledet",
     name="PaddleDetection",
     package="ppdet",
     mark="ppdet/engine/trainer.py",
@@ -104,9 +103,10 @@ PADDLEDET = Host(
     size="0.8 MB",
     git_url="https://github.com/PaddlePaddle/PaddleDetection.git",
     releases=("release/2.6", "develop"),
-    marks={"2.7 or later": "ppdet/engine/trainer_ssod.py", "2.6": "ppdet/modeling/heads/ppyoloe_r_head.py"},
+    marks={"develop": "ppdet/data/source/culane.py"},
 )
 PADDLESEG = Host(
+    key="paddleseg",
     name="PaddleSeg",
     package="paddleseg",
     mark="paddleseg/core/train.py",
@@ -118,9 +118,9 @@ PADDLESEG = Host(
     size="0.4 MB",
     git_url="https://github.com/PaddlePaddle/PaddleSeg.git",
     releases=("release/2.8", "release/2.9", "develop"),
-    marks={"develop": "paddleseg/core/export.py", "2.8": "paddleseg/models/pp_mobileseg.py"},
+    marks={"develop": "paddleseg/core/export.py", "2.9": "paddleseg/models/efficientformerv2_seg.py"},
 )
-HOSTS = {"paddleclas": PADDLECLAS, "paddledet": PADDLEDET, "paddleseg": PADDLESEG}
+HOSTS = {host.key: host for host in (PADDLECLAS, PADDLEDET, PADDLESEG)}
 
 
 def is_full_tree(host, root):

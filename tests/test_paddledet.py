@@ -379,7 +379,7 @@ def test_rounding_keeps_the_total_and_the_expectations(lvis):
 
 def test_lvis_finds_its_pictures_in_both_folders(lvis, scenes):
     fields = ["image", "gt_bbox", "gt_class", "gt_poly", "is_crowd"]
-    dataset = lvis.LVISDataSet(str(scenes), "annotations/lvis_v1_val.json", data_fields=fields)
+    dataset = lvis.LVISDataSet(str(scenes), anno_path="annotations/lvis_v1_val.json", data_fields=fields)
     dataset.parse_dataset()
     files = [scenes.parent / record["im_file"] for record in dataset.roidbs]
     assert len(files) == 5 and all(path.is_file() for path in files)
@@ -391,7 +391,11 @@ def test_lvis_finds_its_pictures_in_both_folders(lvis, scenes):
 
 def test_lvis_repeats_the_pictures_of_rare_classes(lvis, scenes):
     dataset = lvis.LVISDataSet(
-        str(scenes), "annotations/lvis_v1_train.json", data_fields=["image", "gt_class"], repeat_threshold=2.0
+        str(scenes.parent),
+        scenes.name,
+        f"{scenes.name}/annotations/lvis_v1_train.json",
+        data_fields=["image", "gt_class"],
+        repeat_threshold=2.0,
     )
     dataset.parse_dataset()
     epochs = []
@@ -399,6 +403,7 @@ def test_lvis_repeats_the_pictures_of_rare_classes(lvis, scenes):
         dataset.set_epoch(epoch)
         epochs.append([int(record["im_id"][0]) for record in dataset.roidbs])
     factors = lvis.repeat_factors([set(r["gt_class"].flatten().tolist()) for r in dataset.records], 2.0)
+    assert all((scenes.parent.parent / record["im_file"]).is_file() for record in dataset.records)
     assert {len(epoch) for epoch in epochs} == {int(sum(factors))} and len(set(map(tuple, epochs))) > 1
     assert all(set(epoch) == set(range(1, 9)) for epoch in epochs)
 
@@ -623,6 +628,13 @@ REFUSALS = {
         ["TrainDataset.anno_path=annotations/person_keypoints_train2017.json"],
         [],
         "has 1 classes, num_classes is 11",
+    ),
+    "no boxes of a detector": (
+        "train",
+        KEYPOINTS,
+        ["EvalDataset.use_gt_bbox=False", "EvalDataset.bbox_file=none.json"],
+        ["--eval"],
+        "EvalDataset.bbox_file: there is no file",
     ),
     "instances for keypoints": (
         "train",

@@ -179,6 +179,18 @@ def test_none_at_all_names_both_remedies(command):
     assert error is None and "python -m ppcls_mixformer fetch" in output and "PADDLECLAS_HOME" in output
 
 
+@pytest.mark.parametrize("host", source.HOSTS.values(), ids=source.HOSTS)
+def test_the_remedy_is_a_command_that_fetches_that_host(host, command, monkeypatch, home):
+    monkeypatch.delenv(host.home, raising=False)
+    with pytest.raises(source.HostError) as error:
+        source.locate(host)
+    words = re.search("`python -m ppcls_mixformer (.*?)`", str(error.value))[1].split()
+    fetched = make_tree(source.cached_tree(host), **{host.mark: ""})
+    monkeypatch.setattr(source, "fetch_from_pypi", lambda other: fetched if other is host else None)
+    output, end = command(*words)
+    assert end is None and str(fetched) in output
+
+
 @pytest.mark.parametrize("folder", ["", "no-such-folder", "home/ppcls"])
 def test_a_wrong_paddleclas_home_is_named_even_where_the_cache_has_one(tmp_path, monkeypatch, folder):
     make_tree(source.cached_tree(HOST))

@@ -6,72 +6,50 @@ pictures. A task whose result is there is not trained again; delete its folder t
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image
+from quick_start import TOOLS, tool
+from quick_start import WEIGHTS as START
 
-ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("dataset/scenes")
-START = Path("output/digits/MixFormer_B0_digits.pdparams")
 OUTPUT = Path("output/scenes")
 PICTURES = 6  # of each task on the sheet
 
-COCO_AP = r"Average Precision  \(AP\) @\[ IoU=0.50:0.95 \| area=   all \| maxDets=100 \] = (-?[\d.]+)"
 DET_LOSS = re.compile(r"Epoch: \[\d+\].* loss: ([\d.]+)")
 SEG_LOSS = re.compile(r"\[TRAIN\].* loss: ([\d.]+)")
 
 
 class Task(NamedTuple):
-    """One of the tasks: its config, what it measures and how its logs show that.
-
-    `metrics` maps names to patterns of which the last `len(metrics)` matches, in order, are the values.
-    """
+    """One of the tasks: its config, what it measures and how an evaluation's log shows that, in order."""
 
     name: str
     host: str
     config: str
-    metrics: dict
+    metrics: Tuple[str, ...]
+    pattern: str
 
 
+BOXES_AND_MASKS = ("box AP", "mask AP")
+COCO_AP = r"Average Precision  \(AP\) @\[ IoU=0.50:0.95 \| area=   all \| maxDets=100 \] = (-?[\d.]+)"
+LVIS_AP = r"(?:bbox|segm): AP (-?[\d.]+)"
 TASKS = (
-    Task("detection", "det", "mask_rcnn_mixformer_b0", {"box AP": COCO_AP, "mask AP": COCO_AP}),
-    Task(
-        "long-tailed detection",
-        "det",
-        "mask_rcnn_mixformer_b0_lvis",
-        {"box AP": r"bbox: AP (-?[\d.]+)", "mask AP": r"segm: AP (-?[\d.]+)"},
-    ),
-    Task("keypoints", "det", "simple_baseline_mixformer_b0", {"keypoint AP": r"^\| (-?\d\.\d+) \|"}),
-    Task("segmentation", "seg", "upernet_mixformer_b0", {"mIoU": r"\[EVAL\] #Images: .* mIoU: ([\d.]+)"}),
+    Task("detection", "det", "mask_rcnn_mixformer_b0", BOXES_AND_MASKS, COCO_AP),
+    Task("long-tailed detection", "det", "mask_rcnn_mixformer_b0_lvis", BOXES_AND_MASKS, LVIS_AP),
+    Task("keypoints", "det", "simple_baseline_mixformer_b0", ("keypoint AP",), r"^\| (-?\d\.\d+) \|"),
+    Task("segmentation", "seg", "upernet_mixformer_b0", ("mIoU",), r"\[EVAL\] #Images: .* mIoU: ([\d.]+)"),
 )
-
-
-def tool(name, *arguments, log=None):
-    """Runs a tool, its output on the screen and in the file `log`; ends with its status if it fails."""
-    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, arguments)]
-    print(f"\n== {' '.join(command[1:])}", flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
-            lines.append(line)
-            print(line, end="", flush=True)
-    if process.returncode:
-        sys.exit(f"error: {name} ended with status {process.returncode}")
-    if log:
-        log.write_text("".join(lines))
-    return "".join(lines)
 
 
 def config_of(task):
     """Path of the task's config."""
-    return ROOT / "configs/scenes" / f"{task.config}.yml"
+    return TOOLS.parent / "configs/scenes" / f"{task.config}.yml"
 
 
 def train_detector(task, folder):
@@ -109,13 +87,8 @@ def train_segmenter(task, folder):
 
 def measured(task, log):
     """`{metric: value}` from the last evaluation that a log shows."""
-    patterns = list(task.metrics.items())
-    same = [pattern for _, pattern in patterns]
-    values = {}
-    for index, (name, pattern) in enumerate(patterns):
-        found = re.findall(pattern, log, re.MULTILINE)
-        values[name] = float(found[index - len(patterns) if same.count(pattern) > 1 else -1])
-    return values
+    found = re.findall(task.pattern, log, re.MULTILINE)[-len(task.metrics) :]
+    return {name: float(value) for name, value in zip(task.metrics, found)}
 
 
 def report(results, path):
@@ -167,7 +140,7 @@ def main():
     (OUTPUT / "results.json").write_text(json.dumps(results, indent=1))
     report(results, OUTPUT / "curves.png")
     draw_sheet({t.name: OUTPUT / t.config / "pictures" for t in TASKS}, OUTPUT / "pictures.png")
-    print(f"\n{'':24}{'before':>8}{'after':>8}")
+    print(f"\n{'':34}{'before':>8}{'after':>8}")
     for name, result in results.items():
         for metric, value in result["after"].items():
             print(f"{name + ', ' + metric:34}{result['before'][metric]:8.3f}{value:8.3f}")

@@ -48,7 +48,7 @@ def _concat_of_scalars(x, axis=0, name=None):
 
 
 def aligned_roi_align():
-    """develop: `RoIAlign` takes `aligned: true` for false; the AP of a trained network falls by a third."""
+    """develop: `RoIAlign` takes `aligned: true` for false; a trained network finds less, masks above all."""
     if not RoIAlign(aligned=True).aligned:
         wrap(RoIAlign, "__init__", _keeping_aligned)
 

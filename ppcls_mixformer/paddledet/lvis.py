@@ -26,9 +26,9 @@ class LVISDataSet(DetDataset):
     the pictures of LVIS's own splits lie in both of COCO's folders.
 
     Args:
-        dataset_dir: folder with COCO's `train2017` and `val2017`.
-        anno_path: the annotation file, relative to it.
-        image_dir: not used; configs that start from one of COCO have it.
+        dataset_dir: folder of all that belongs to the data set.
+        image_dir: folder in it with COCO's `train2017` and `val2017`; "" for itself.
+        anno_path: the annotation file in it.
         data_fields: what a sample holds, as in `COCODataSet`.
         sample_num: how many pictures to take; -1 for all.
         allow_empty: whether to train on pictures without annotations.
@@ -39,14 +39,14 @@ class LVISDataSet(DetDataset):
     def __init__(
         self,
         dataset_dir=None,
-        anno_path=None,
         image_dir="",
+        anno_path=None,
         data_fields=("image",),
         sample_num=-1,
         allow_empty=False,
         repeat_threshold=0.0,
     ):
-        super().__init__(dataset_dir, "", anno_path, list(data_fields), sample_num)
+        super().__init__(dataset_dir, image_dir, anno_path, list(data_fields), sample_num)
         self.allow_empty = allow_empty
         self.repeat_threshold = repeat_threshold
 
@@ -62,6 +62,9 @@ class LVISDataSet(DetDataset):
         images = [i for i in content["images"] if self.allow_empty or annotations[i["id"]]]
         images = images[: self.sample_num] if self.sample_num > 0 else images
         self.records = [self._record(image, annotations[image["id"]]) for image in images]
+        if self.repeat_threshold > 0:
+            classes = [set(record["gt_class"].flatten().tolist()) for record in self.records]
+            self.factors = repeat_factors(classes, self.repeat_threshold)
         self.set_epoch(0)
 
     def _record(self, image, annotations):
@@ -72,7 +75,7 @@ class LVISDataSet(DetDataset):
             "is_crowd": np.zeros([len(annotations), 1], "int32"),
         }
         return {
-            "im_file": os.path.join(self.dataset_dir, *image["coco_url"].split("/")[-2:]),
+            "im_file": os.path.join(self.dataset_dir, self.image_dir, *image["coco_url"].split("/")[-2:]),
             "im_id": np.array([image["id"]]),
             "h": float(image["height"]),
             "w": float(image["width"]),
@@ -85,8 +88,7 @@ class LVISDataSet(DetDataset):
         if self.repeat_threshold == 0:
             self.roidbs = self.records
             return
-        classes = [set(record["gt_class"].flatten().tolist()) for record in self.records]
-        counts = round_fairly(repeat_factors(classes, self.repeat_threshold), epoch_id)
+        counts = round_fairly(self.factors, epoch_id)
         self.roidbs = [record for record, count in zip(self.records, counts) for _ in range(count)]
 
 

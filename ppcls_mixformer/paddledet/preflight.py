@@ -134,6 +134,9 @@ def check_data(dataset, key, config):
     if not name or not Path(path).is_file():
         raise HostError(f"{key}.anno_path: there is no file {path}")
     check_annotations(path, key, config)
+    boxes = os.path.join(folder, options.get("bbox_file") or "")
+    if options.get("use_gt_bbox") is False and not Path(boxes).is_file():
+        raise HostError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
 
 
 def check_annotations(path, key, config):

@@ -54,11 +54,17 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
         pictures: paths.
         boxes: as `read_boxes` gives them; None takes each picture for one person.
         threshold: the least score of a keypoint that is drawn.
+
+    Raises:
+        HostError: one that is no picture.
     """
     trainer.model.eval()
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     for path in pictures:
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise HostError(f"{path} cannot be read as a picture")
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])
         for person in persons:
