@@ -112,6 +112,24 @@ def test_stochastic_depth_drops_whole_samples_in_training_only():
     assert mixformer.drop_path(x, 0.5, training=False) is x
 
 
+@pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias"), ("x",)])
+def test_linear_has_the_outputs_and_gradients_of_paddles_own(frozen):
+    x, layer = images(2, 3, 5, 4), mixformer.Linear(4, 6)
+    wanted = paddle.nn.functional.linear
+    results = []
+    for function in (layer, lambda x: wanted(x, layer.weight, layer.bias)):
+        tensors = {"x": x.detach(), "weight": layer.weight, "bias": layer.bias}
+        for name, tensor in tensors.items():
+            tensor.stop_gradient = name in frozen
+            tensor.clear_grad()
+        output = function(tensors["x"])
+        if not output.stop_gradient:
+            (output * images(3, 3, 5, 6)).sum().backward()
+        results.append({n: t.grad.numpy() for n, t in tensors.items() if n not in frozen} | {"": output})
+    for name, value in results[0].items():
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 @pytest.mark.parametrize(
     "arguments, text",
     [
@@ -160,3 +178,8 @@ def test_every_variant_has_the_published_flops(name):
     gflops = multiply_adds(model, paddle.zeros([1, 3, 224, 224])) / 1e9
     # The published numbers are up to 0.14 higher than this rule gives, whatever theirs is.
     assert VARIANTS[name].gflops - 0.15 < gflops < VARIANTS[name].gflops + 0.05
+
+
+def test_paddles_own_counter_knows_the_linear_layers():
+    ours, paddles = (paddle.nn.Sequential(layer(4, 6)) for layer in (mixformer.Linear, paddle.nn.Linear))
+    assert paddle.flops(ours, [1, 5, 4]) == paddle.flops(paddles, [1, 5, 4]) > 0
