@@ -20,6 +20,9 @@ from paddle.nn.initializer import Constant, TruncatedNormal
 # gather is the faster one, but its gradient along axis 1 is wrong in paddlepaddle 2.6.2.
 gather_tokens = paddle.index_select if paddle.__version__.startswith("2.") else paddle.gather
 
+# There, a transposed view is read element by element.
+SLOW_VIEWS = paddle.__version__.startswith(("2.", "3.0.", "3.1."))
+
 
 def drop_path(x, rate, training):
     """Stochastic depth: drops the whole residual branch of a sample, arXiv 1603.09382.
@@ -78,6 +81,13 @@ def indices(count):
 def same(size, other):
     """Whether two sizes are known to be equal."""
     return all(isinstance(side, int) for side in (*size, *other)) and size == other
+
+
+def swap(x):
+    """Transposes tokens `[N, L, C]` to `[N, C, L]`, or back."""
+    if SLOW_VIEWS and paddle.in_dynamic_mode():
+        return paddle.einsum("nlc->ncl", x)
+    return x.transpose([0, 2, 1])
 
 
 def pad_map(x, bottom, right):
@@ -297,7 +307,7 @@ class MixingAttention(nn.Layer):
         """Depth-wise convolution branch: tokens of a map of `size` to u, `[N, C, H, W]`."""
         x = self.proj_cnn_norm(self.proj_cnn(x))
         conv, norm, act = self.dwconv3x3
-        return act(conv_bn(conv, norm, x.reshape([-1, *size, x.shape[-1]]).transpose([0, 3, 1, 2])))
+        return act(conv_bn(conv, norm, swap(x).reshape([-1, x.shape[-1], *size])))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
@@ -417,7 +427,7 @@ class PatchEmbed(nn.Layer):
         for conv, norm, act in zip(self.stem[::3], self.stem[1::3], self.stem[2::3]):
             x = act(conv_bn(conv, norm, x))
         x = self.proj(x)
-        tokens = self.norm(x.flatten(2).transpose([0, 2, 1]))
+        tokens = self.norm(swap(x.flatten(2)))
         return tokens.reshape([-1, *x.shape[2:], tokens.shape[-1]])
 
 

@@ -112,6 +112,16 @@ def test_stochastic_depth_drops_whole_samples_in_training_only():
     assert mixformer.drop_path(x, 0.5, training=False) is x
 
 
+def test_swapped_axes_are_no_view_where_views_are_slow():
+    x, weights = images(2, 3, 5, 4), images(3, 3, 4, 5)
+    x.stop_gradient = False
+    swapped = mixformer.swap(x)
+    (swapped * weights).sum().backward()
+    np.testing.assert_array_equal(swapped.numpy(), x.numpy().transpose(0, 2, 1))
+    np.testing.assert_array_equal(x.grad.numpy(), weights.numpy().transpose(0, 2, 1))
+    assert swapped.is_contiguous() == mixformer.SLOW_VIEWS
+
+
 @pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias"), ("x",)])
 def test_linear_has_the_outputs_and_gradients_of_paddles_own(frozen):
     x, layer = images(2, 3, 5, 4), mixformer.Linear(4, 6)
