@@ -57,5 +57,4 @@ def fuse_attention(attention):
     proj.bias.set_value(proj.bias + paddle.matmul(shift, normalised))
     proj.weight.set_value(paddle.concat([untouched, normalised * scale.unsqueeze(1)]))
     attention.conv_norm = nn.Identity()
-    # Contiguous, since Paddle 2.6 would save a transposed view as it lies in memory.
-    attention.register_buffer("fixed_position_bias", attention.position_bias().contiguous())
+    attention.register_buffer("fixed_position_bias", attention.position_bias())

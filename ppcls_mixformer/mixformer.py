@@ -84,10 +84,15 @@ def same(size, other):
 
 
 def swap(x):
-    """Transposes tokens `[N, L, C]` to `[N, C, L]`, or back."""
+    """Transposes `[N, L, C]` to `[N, C, L]`."""
     if SLOW_VIEWS and paddle.in_dynamic_mode():
         return paddle.einsum("nlc->ncl", x)
     return x.transpose([0, 2, 1])
+
+
+def as_map(x, size):
+    """Tokens `[N, L, C]` of a map of `size` as that map, `[N, C, H, W]`."""
+    return swap(x).reshape([-1, x.shape[-1], *size])
 
 
 def pad_map(x, bottom, right):
@@ -307,15 +312,14 @@ class MixingAttention(nn.Layer):
         """Depth-wise convolution branch: tokens of a map of `size` to u, `[N, C, H, W]`."""
         x = self.proj_cnn_norm(self.proj_cnn(x))
         conv, norm, act = self.dwconv3x3
-        return act(conv_bn(conv, norm, swap(x).reshape([-1, x.shape[-1], *size])))
+        return act(conv_bn(conv, norm, as_map(x, size)))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
         if self.fixed_position_bias is not None:
             return self.fixed_position_bias
-        return F.embedding(self.relative_position_index, self.relative_position_bias_table).transpose(
-            [2, 0, 1]
-        )
+        biases = F.embedding(self.relative_position_index, self.relative_position_bias_table)
+        return swap(biases.reshape([1, -1, self.num_heads])).reshape([self.num_heads, *biases.shape[:2]])
 
     def attend(self, x, layout):
         """Self-attention within each window: `[N, L, C/2]` to the same shape."""
@@ -330,7 +334,7 @@ class MixingAttention(nn.Layer):
     def channel_gate(self, u):
         """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
         gates = F.sigmoid(self.channel_interaction(F.adaptive_avg_pool2d(u, 1)))
-        return gates.flatten(2).transpose([0, 2, 1])
+        return gates.flatten(1).unsqueeze(1)
 
     def spatial_gate(self, attention):
         """Spatial interaction, attention to convolution: `[N, L, C/2]` to gates `[N, L, 1]`."""
@@ -445,7 +449,7 @@ class Downsample(nn.Layer):
         x = pad(self.norm(x.flatten(1, 2)), (height, width), even)
         patches = gather_tokens(x, patch_order(*even), axis=1)
         patches = patches.reshape([-1, even[0] // 2 * (even[1] // 2), 4 * channels])
-        weight = self.reduction.weight.transpose([0, 2, 3, 1]).flatten(1)
+        weight = swap(self.reduction.weight.flatten(2)).flatten(1)  # in the order of the patches
         x = add_bias(paddle.matmul(patches, weight, transpose_y=True), self.reduction.bias)
         return x.reshape([-1, even[0] // 2, even[1] // 2, 2 * channels])
 
@@ -543,7 +547,7 @@ class MixFormerTrunk(nn.Layer):
 
     def forward_stages(self, x):
         """Stage maps for dense prediction, `[N, C, H, W]` each, at strides 4, 8, 16, 32."""
-        return [stage_map.transpose([0, 3, 1, 2]) for stage_map in self.stage_maps(x)]
+        return [as_map(x.flatten(1, 2), x.shape[1:3]) for x in self.stage_maps(x)]
 
 
 class MixFormer(MixFormerTrunk):
