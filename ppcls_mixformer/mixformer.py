@@ -258,6 +258,12 @@ class Mlp(nn.Layer):
         return self.fc2(self.act(self.fc1(x)))
 
 
+def gate(interaction, x):
+    """The layers of an interaction on tokens `[N, L, C_in]`: gates `[N, L, C_out]` between 0 and 1."""
+    reduce, norm, act, expand = interaction
+    return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, x)))))
+
+
 class MixingAttention(nn.Layer):
     """Window attention beside a depth-wise convolution, with interactions both ways (section 3.1).
 
@@ -286,7 +292,7 @@ class MixingAttention(nn.Layer):
         )
         self.channel_interaction = nn.Sequential(
             nn.Conv2D(dim, dim // 8, 1),
-            nn.BatchNorm2D(dim // 8),
+            TokenBatchNorm(dim // 8),
             nn.GELU(),
             nn.Conv2D(dim // 8, half, 1),
         )
@@ -333,13 +339,11 @@ class MixingAttention(nn.Layer):
 
     def channel_gate(self, u):
         """Channel interaction, convolution to attention: u to gates `[N, 1, C/2]`."""
-        gates = F.sigmoid(self.channel_interaction(F.adaptive_avg_pool2d(u, 1)))
-        return gates.flatten(1).unsqueeze(1)
+        return gate(self.channel_interaction, F.adaptive_avg_pool2d(u, 1).flatten(1).unsqueeze(1))
 
     def spatial_gate(self, attention):
         """Spatial interaction, attention to convolution: `[N, L, C/2]` to gates `[N, L, 1]`."""
-        reduce, norm, act, expand = self.spatial_interaction
-        return F.sigmoid(pointwise(expand, act(norm(pointwise(reduce, attention)))))
+        return gate(self.spatial_interaction, attention)
 
     def project(self, u):
         """`projection` of u, `[N, C, H, W]`, to tokens `[N, L, C/2]`."""
