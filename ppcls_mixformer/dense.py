@@ -2,7 +2,7 @@
 
 from paddle import nn
 
-from ppcls_mixformer.mixformer import MixFormerTrunk
+from ppcls_mixformer.mixformer import MixFormerTrunk, as_map
 
 
 class DenseMixFormer(MixFormerTrunk):
@@ -47,10 +47,9 @@ class DenseMixFormer(MixFormerTrunk):
         if self.training:
             self.hold()
         maps = self.stage_maps(x)
-        normalised = [getattr(self, f"norm{i}")(maps[i].flatten(1, 2)) for i in self.out_indices]
         return [
-            tokens.transpose([0, 2, 1]).reshape([-1, tokens.shape[-1], *maps[i].shape[1:3]])
-            for i, tokens in zip(self.out_indices, normalised)
+            as_map(getattr(self, f"norm{i}")(maps[i].flatten(1, 2)), maps[i].shape[1:3])
+            for i in self.out_indices
         ]
 
     def forward(self, x):

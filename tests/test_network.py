@@ -122,6 +122,14 @@ def test_swapped_axes_are_no_view_where_views_are_slow():
     assert swapped.is_contiguous() == mixformer.SLOW_VIEWS
 
 
+def test_crop_is_the_inverse_of_pad():
+    layout, x = mixformer.window_layout(5, 9, 7, heads=2), images(0, 2, 5 * 9, 4)
+    padded = mixformer.pad(x, layout.size, layout.padded)
+    assert padded.shape == [2, 7 * 14, 4]
+    assert np.count_nonzero(padded.numpy()) == x.size
+    np.testing.assert_array_equal(mixformer.crop(padded, layout).numpy(), x.numpy())
+
+
 @pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias"), ("x",)])
 def test_linear_has_the_outputs_and_gradients_of_paddles_own(frozen):
     x, layer = images(2, 3, 5, 4), mixformer.Linear(4, 6)
