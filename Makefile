@@ -32,4 +32,4 @@ test-paddle:
 	test -d .venv-$(PADDLE) || $(PYTHON) -m venv .venv-$(PADDLE)
 	.venv-$(PADDLE)/bin/pip install --quiet -e '.[test]' paddlepaddle==$(PADDLE)
 	.venv-$(PADDLE)/bin/python -m ppcls_mixformer fetch
-	.venv-$(PADDLE)/bin/python -m pytest tests/test_network.py tests/test_export.py tests/test_paddleclas.py
+	.venv-$(PADDLE)/bin/python -m pytest tests/network/test_network.py tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py

@@ -9,7 +9,7 @@ ONNX = [
     "onnxruntime",  # checks what was converted
 ]
 
-# What PaddleDetection and PaddleSeg import; they themselves are fetched (ppcls_mixformer/source.py says why).
+# What PaddleDetection and PaddleSeg import; they themselves are fetched (hosting/source.py says why).
 DENSE = [
     "lvis==0.5.3",  # the metric of LVIS; the bridge for np.float is for this release
     "protobuf<7",  # PaddleSeg's training in several processes reads what protobuf 7 no longer has

@@ -7,7 +7,7 @@ from pathlib import Path
 import paddle
 
 from ppcls_mixformer import MixFormer
-from ppcls_mixformer.fuse import fuse_for_inference
+from ppcls_mixformer.network.fuse import fuse_for_inference
 
 
 def autocast(amp):

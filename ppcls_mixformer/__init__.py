@@ -3,8 +3,8 @@
 # paddlepaddle 2.6.2 exports its own zlib: unless Python's is loaded first, reading a PNG dies.
 import zlib  # noqa: F401  isort: skip
 
-from ppcls_mixformer.mixformer import MixFormer
-from ppcls_mixformer.weights import WeightsError
+from ppcls_mixformer.network.mixformer import MixFormer
+from ppcls_mixformer.weights.checkpoint import WeightsError
 from ppcls_mixformer.zoo import (
     VARIANTS,
     MixFormer_B0,

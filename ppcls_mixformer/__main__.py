@@ -6,8 +6,10 @@ import sys
 
 import paddle
 
-from ppcls_mixformer import VARIANTS, __version__, source, weights
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer import VARIANTS, __version__
+from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.weights import checkpoint
 
 
 def show():
@@ -27,7 +29,7 @@ def show():
         print(f"{name:14}{variant.params:10}{variant.gflops:8}{variant.top1:9}  {published}")
     print(
         "\nThe authors' numbers, at 224x224 on ImageNet-1k; top-1 was not reproduced here.\n"
-        f"MixFormer_B2(pretrained=True) downloads published weights to {weights.CACHE}."
+        f"MixFormer_B2(pretrained=True) downloads published weights to {checkpoint.CACHE}."
     )
 
 

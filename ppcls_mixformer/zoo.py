@@ -3,8 +3,8 @@
 import inspect
 from dataclasses import dataclass
 
-from ppcls_mixformer.mixformer import MixFormer
-from ppcls_mixformer.weights import Pretrained, load_into, load_pretrained, load_trunk
+from ppcls_mixformer.network.mixformer import MixFormer
+from ppcls_mixformer.weights.checkpoint import Pretrained, load_into, load_pretrained, load_trunk
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
 
@@ -65,7 +65,7 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
     Raises:
         TypeError: an override that `MixFormer` does not have.
         ValueError: arguments that cannot be built together.
-        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+        ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
     model = model_class(**{**VARIANTS[name].architecture(), **overrides})
     if pretrained:
@@ -92,7 +92,7 @@ def load_dense(model, name, pretrained):
             (its head and the norm before it are left out), or None for no weights.
 
     Raises:
-        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+        ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
     if pretrained:
         load_pretrained(model, published_weights(name), pretrained, load_trunk)

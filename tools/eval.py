@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppcls_mixformer.paddleclas.runner import evaluate
+from ppcls_mixformer.paddleclas.commands import evaluate
 
 if __name__ == "__main__":
     evaluate()

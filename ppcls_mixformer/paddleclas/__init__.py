@@ -1,13 +1,13 @@
 """PaddleClas as the host: its trainer, data pipeline and predict command run these backbones."""
 
-from ppcls_mixformer import source
+from ppcls_mixformer.hosting import source
 
 
 def register():
     """Finds PaddleClas, bridges it to this Paddle and registers the backbones; returns its root.
 
     Raises:
-        ppcls_mixformer.errors.HostError: PaddleClas was not found.
+        ppcls_mixformer.hosting.errors.HostError: PaddleClas was not found.
     """
     root = source.make_importable(source.PADDLECLAS)
     from ppcls_mixformer.paddleclas import backbone, bridges

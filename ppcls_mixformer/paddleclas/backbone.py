@@ -6,9 +6,10 @@ import ppcls.arch
 from paddle import nn
 from ppcls.arch.backbone.base.theseus_layer import TheseusLayer
 
-from ppcls_mixformer import mixformer, zoo
-from ppcls_mixformer.errors import HostError
-from ppcls_mixformer.weights import load_into
+from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.network import mixformer
+from ppcls_mixformer.weights.checkpoint import load_into
 
 # Keys under `Arch` that PaddleClas reads elsewhere and nevertheless hands to the backbone.
 HOST_KEYS = ("infer_output_key", "infer_add_softmax", "infer_model_name", "is_rec")
@@ -21,7 +22,7 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
         """Loads `state_dict`; PaddleClas's own way skips what does not fit in silence.
 
         Raises:
-            ppcls_mixformer.weights.WeightsError: names or shapes differ elsewhere than in the head.
+            ppcls_mixformer.WeightsError: names or shapes differ elsewhere than in the head.
         """
         # PaddleClas 2.6 keeps parameters of the loss in the same file.
         own = {k: v for k, v in state_dict.items() if k.split(".")[0] in self._sub_layers}

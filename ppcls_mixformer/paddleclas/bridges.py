@@ -15,8 +15,8 @@ import ppcls.metric
 from ppcls.utils import misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer.bridging import wrap
-from ppcls_mixformer.files import all_files_or_none
+from ppcls_mixformer.hosting.patches import wrap
+from ppcls_mixformer.hosting.whole import all_files_or_none
 
 logger = logging.getLogger(__name__)
 

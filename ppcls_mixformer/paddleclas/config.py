@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 from ppcls.utils import config as ppcls_config
 
-from ppcls_mixformer import mixformer, zoo
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.paddleclas.backbone import HOST_KEYS
 
 logger = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ import numpy as np
 import paddle
 
 import ppcls_mixformer
-from ppcls_mixformer.errors import HostError, in_one_line
-from ppcls_mixformer.files import publish
-from ppcls_mixformer.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.runner import build_engine
-from ppcls_mixformer.weights import first_line
+from ppcls_mixformer.hosting.errors import HostError, in_one_line
+from ppcls_mixformer.hosting.whole import publish
+from ppcls_mixformer.network.fuse import fuse_for_inference
+from ppcls_mixformer.paddleclas.commands import build_engine
+from ppcls_mixformer.weights.checkpoint import first_line
 
 READERS = {
     "inference.json": "Paddle 3: paddle.inference, paddle.jit.load, tools/predict.py",

@@ -9,7 +9,7 @@ import sys
 
 import paddle
 
-from ppcls_mixformer.errors import HostError, in_one_line
+from ppcls_mixformer.hosting.errors import HostError, in_one_line
 
 
 def main():

@@ -8,10 +8,11 @@ import paddle
 import ppcls.arch
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer import mixformer, zoo
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.paddleclas.config import ARCH_KEYS
-from ppcls_mixformer.weights import read_checkpoint, read_file
+from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from unittest import mock
 
-from ppcls_mixformer import source
+from ppcls_mixformer.hosting import source
 
 
 def register():
@@ -11,11 +11,11 @@ def register():
     Returns its root folder.
 
     Raises:
-        ppcls_mixformer.errors.HostError: PaddleDetection was not found.
+        ppcls_mixformer.hosting.errors.HostError: PaddleDetection was not found.
     """
     root = source.make_importable(source.PADDLEDET)
     with mock.patch("builtins.print"):  # it prints which packages for tracking it lacks
-        from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis  # noqa: F401
+        from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis_data  # noqa: F401
 
     bridges.apply()
     return root

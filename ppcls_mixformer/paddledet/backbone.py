@@ -4,7 +4,7 @@ from ppdet.core.workspace import register, serializable
 from ppdet.modeling.shape_spec import ShapeSpec
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.dense import DenseMixFormer
+from ppcls_mixformer.network.dense import DenseMixFormer
 
 
 @register
@@ -22,7 +22,7 @@ class MixFormer(DenseMixFormer):
 
     Raises:
         ValueError: an unknown `arch`, or arguments that cannot be built together.
-        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+        ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
 
     def __init__(

@@ -18,8 +18,8 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint
 
-from ppcls_mixformer.bridging import give, wrap
-from ppcls_mixformer.files import all_files_or_none
+from ppcls_mixformer.hosting.patches import give, wrap
+from ppcls_mixformer.hosting.whole import all_files_or_none
 
 
 def apply():

@@ -9,7 +9,7 @@ import yaml
 from ppdet.core.config.schema import SchemaDict
 from ppdet.core.workspace import global_config, load_config, merge_config
 
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.hosting.errors import HostError
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.errors import in_one_line
-from ppcls_mixformer.files import publish
-from ppcls_mixformer.fuse import fuse_for_inference
-from ppcls_mixformer.paddledet.runner import load
+from ppcls_mixformer.hosting.errors import in_one_line
+from ppcls_mixformer.hosting.whole import publish
+from ppcls_mixformer.network.fuse import fuse_for_inference
+from ppcls_mixformer.paddledet.commands import load
 
 
 def add_flags(parser):

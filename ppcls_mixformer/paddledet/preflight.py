@@ -7,9 +7,10 @@ from pathlib import Path
 import paddle
 from ppdet.core.workspace import global_config
 
-from ppcls_mixformer import dense, zoo
-from ppcls_mixformer.errors import HostError
-from ppcls_mixformer.weights import WeightsError, read_checkpoint
+from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.network import dense
+from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
 # Part of the metric's name, and the keys without which a file is not one of its annotations.

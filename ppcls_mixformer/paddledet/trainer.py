@@ -3,7 +3,7 @@
 import ppdet.engine
 
 from ppcls_mixformer.paddledet.bridges import whole_graphs
-from ppcls_mixformer.paddledet.lvis import LVISMetric
+from ppcls_mixformer.paddledet.lvis_data import LVISMetric
 
 
 class Trainer(ppdet.engine.Trainer):

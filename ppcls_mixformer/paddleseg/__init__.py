@@ -1,6 +1,6 @@
 """PaddleSeg as the host: its trainer, data pipeline and metrics run these backbones."""
 
-from ppcls_mixformer import source
+from ppcls_mixformer.hosting import source
 
 
 def register():
@@ -9,7 +9,7 @@ def register():
     Returns its root folder.
 
     Raises:
-        ppcls_mixformer.errors.HostError: PaddleSeg was not found.
+        ppcls_mixformer.hosting.errors.HostError: PaddleSeg was not found.
     """
     root = source.make_importable(source.PADDLESEG)
     from ppcls_mixformer.paddleseg import backbone, bridges, data, upernet  # noqa: F401

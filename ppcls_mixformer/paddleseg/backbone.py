@@ -3,7 +3,7 @@
 from paddleseg.cvlibs import manager
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.dense import DenseMixFormer
+from ppcls_mixformer.network.dense import DenseMixFormer
 
 
 @manager.BACKBONES.add_component
@@ -23,7 +23,7 @@ class MixFormer(DenseMixFormer):
 
     Raises:
         ValueError: an unknown `arch`, or arguments that cannot be built together.
-        ppcls_mixformer.weights.WeightsError: weights that are not there or do not fit.
+        ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
 
     def __init__(

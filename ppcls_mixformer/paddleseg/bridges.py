@@ -12,7 +12,7 @@ from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
-from ppcls_mixformer.bridging import give, wrap
+from ppcls_mixformer.hosting.patches import give, wrap
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 from paddleseg.cvlibs import SegBuilder
 
-from ppcls_mixformer.errors import HostError
-from ppcls_mixformer.weights import WeightsError
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.weights.checkpoint import WeightsError
 
 
 class Builder(SegBuilder):

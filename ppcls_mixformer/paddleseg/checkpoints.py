@@ -7,8 +7,8 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.errors import HostError
-from ppcls_mixformer.weights import WeightsError, read_checkpoint, read_file
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
 

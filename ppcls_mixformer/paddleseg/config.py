@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from paddleseg.cvlibs import Config, manager
 
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.hosting.errors import HostError
 
 logger = logging.getLogger(__name__)
 

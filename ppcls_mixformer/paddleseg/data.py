@@ -8,7 +8,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.transforms import Compose
 from PIL import Image
 
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.hosting.errors import HostError
 
 SPLITS = {"train": "training", "val": "validation"}
 

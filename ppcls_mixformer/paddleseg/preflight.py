@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 from PIL import Image
 
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.hosting.errors import HostError
 from ppcls_mixformer.paddleseg.data import list_pairs
 
 LOOKED_AT = 64  # class maps of a split

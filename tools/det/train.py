@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddledet.runner import train
+from ppcls_mixformer.paddledet.commands import train
 
 if __name__ == "__main__":
     train()

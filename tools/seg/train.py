@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from ppcls_mixformer.paddleseg.runner import train
+from ppcls_mixformer.paddleseg.commands import train
 
 if __name__ == "__main__":
     train()

@@ -5,7 +5,7 @@ import copy
 import paddle
 from paddle import nn
 
-from ppcls_mixformer.mixformer import MixingAttention
+from ppcls_mixformer.network.mixformer import MixingAttention
 
 BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.SyncBatchNorm)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from ppcls_mixformer.errors import HostError, in_one_line
+from ppcls_mixformer.hosting.errors import HostError, in_one_line
 from ppcls_mixformer.paddleseg import register
 from ppcls_mixformer.paddleseg.flags import eval_flags, predict_flags, train_flags
 

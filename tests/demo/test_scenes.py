@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-import runpy
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage
-from commands import ROOT, run
+from commands import run
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+
+from demo import scenes as composer
 
 TRAIN, VAL, EXTRA = 12, 4, 1  # the extra held-out picture is for LVIS
 SPLITS = {"train": TRAIN, "val": VAL}
@@ -159,14 +160,13 @@ def test_training_and_held_out_share_nothing(scenes):
     assert not images[0] & images[1]
     files = [digest for path, digest in contents(scenes / "coco").items() if path.endswith(".jpg")]
     assert len(set(files)) == len(files) == TRAIN + VAL + EXTRA
-    tool = runpy.run_path(str(ROOT / "tools/prepare_scenes.py"))
     digits = [
-        {image.tobytes() for images in tool["load_digit_images"](held_out) for image in images}
+        {image.tobytes() for images in composer.load_digit_images(held_out) for image in images}
         for held_out in (False, True)
     ]
     assert not digits[0] & digits[1] and min(map(len, digits)) > 300
-    train, held_out = (tool["load_photographs"](held_out) for held_out in (False, True))
-    for name, files in tool["STUFF"].items():
+    train, held_out = (composer.load_photographs(held_out) for held_out in (False, True))
+    for name, files in composer.STUFF.items():
         for file, left, right in zip(files, train[name], held_out[name]):
             whole = Image.open(Path(skimage.__file__).parent / "data" / file).convert("RGB")
             assert (np.hstack([left, right]) == whole).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.errors import HostError, in_one_line
+from ppcls_mixformer.hosting.errors import HostError, in_one_line
 from ppcls_mixformer.paddledet import register
 
 KEYPOINT_THRESHOLD = 0.2  # as in PaddleDetection's metric, below which a keypoint does not count

@@ -7,9 +7,9 @@ outputs of all layers are rounded to the half type instead. The real thing is te
 import numpy as np
 import paddle
 import pytest
-from test_network import golden_model, images
+from golden import golden_model, images
 
-from ppcls_mixformer.mixformer import window_layout
+from ppcls_mixformer.network.mixformer import window_layout
 
 # Largest error of a logit over the standard deviation of all: fp16 has 11 significant bits, bf16 has 8.
 BOUNDS = {"float16": 0.02, "bfloat16": 0.15}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-CONFIGS = Path(__file__).parent.parent / "configs/ImageNet/MixFormer"
+CONFIGS = Path(__file__).parents[2] / "configs/ImageNet/MixFormer"
 
 # learning rate, weight decay and warm-up epochs of the published recipe; all else is shared.
 RECIPES = {
@@ -86,5 +86,5 @@ def test_paddleclas_builds_all_seven(tmp_path):
         lines.append(f"{index}.jpg {index}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     command = [sys.executable, "-c", BUILD, tmp_path, *sorted(CONFIGS.glob("*.yaml"))]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=CONFIGS.parent.parent.parent)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=CONFIGS.parents[2])
     assert result.stdout.count("built MixFormer_B") == 7, result.stdout[-2000:] + result.stderr[-2000:]

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import paddle
 from commands import run
-from test_network import golden_model, images
+from golden import golden_model, images
 
 import ppcls_mixformer
 

@@ -3,10 +3,10 @@
 import numpy as np
 import paddle
 import pytest
+from golden import golden_model, images
 from paddle import nn
-from test_network import golden_model, images
 
-from ppcls_mixformer.fuse import fuse_for_inference
+from ppcls_mixformer.network.fuse import fuse_for_inference
 
 
 def outputs(model, x):

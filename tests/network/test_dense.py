@@ -6,12 +6,12 @@ import numpy as np
 import paddle
 import paddle.inference as inference
 import pytest
+from golden import images
 from paddle import nn
-from test_network import images
 
 from ppcls_mixformer import VARIANTS, MixFormer_B0, MixFormer_B1, WeightsError, zoo
-from ppcls_mixformer.dense import DenseMixFormer
-from ppcls_mixformer.weights import load_trunk
+from ppcls_mixformer.network.dense import DenseMixFormer
+from ppcls_mixformer.weights.checkpoint import load_trunk
 
 # Trainable, in M: four norms instead of the head, without running statistics and tables of positions.
 PARAMETERS = {"B0": 3.571, "B1": 6.278, "B2": 8.285, "B3": 14.975, "B4": 32.861, "B5": 59.428, "B6": 117.241}
@@ -144,12 +144,16 @@ def test_a_classifiers_checkpoint_gives_the_trunk(tmp_path, caplog):
     classifier, model = MixFormer_B0(class_num=10), dense()
     path = tmp_path / "classifier.pdparams"
     paddle.save(classifier.state_dict(), str(path))
-    with caplog.at_level(logging.INFO, "ppcls_mixformer.weights"):
+    with caplog.at_level(logging.INFO, "ppcls_mixformer.weights.checkpoint"):
         zoo.load_dense(model, "MixFormer_B0", str(path))
     theirs = values(classifier)
     trunk = {name: value for name, value in values(model).items() if not name.startswith("norm")}
     assert all((value == theirs[name]).all() for name, value in trunk.items())
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "ppcls_mixformer.weights"]
+    (line,) = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "ppcls_mixformer.weights.checkpoint"
+    ]
     assert line == (
         f"{path}: used the {len(trunk)} entries of patch_embed and layers, left head, last_proj, norm; "
         "norms of the maps start anew"

@@ -81,7 +81,7 @@ FORKS = """
 import os, sys
 from ppcls_mixformer.paddledet import register
 register()
-from ppcls_mixformer.paddledet import config, preflight, runner, trainer
+from ppcls_mixformer.paddledet import commands, config, preflight, trainer
 for path in sys.argv[1:]:
     child = os.fork()
     if not child:
@@ -224,7 +224,7 @@ import glob, sys
 path, folder, batches = sys.argv[1:4]
 del sys.argv[1:4]
 import numpy as np, paddle
-from ppcls_mixformer.paddledet import runner
+from ppcls_mixformer.paddledet import commands as runner
 _, settings = runner.load(lambda parser: None, "export")
 from ppdet.core.workspace import create
 from ppcls_mixformer.paddledet.trainer import Trainer
@@ -356,7 +356,7 @@ def lvis():
     from ppcls_mixformer.paddledet import register
 
     register()
-    from ppcls_mixformer.paddledet import lvis
+    from ppcls_mixformer.paddledet import lvis_data as lvis
 
     return lvis
 

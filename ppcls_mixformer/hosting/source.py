@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Tuple
 
-from ppcls_mixformer.errors import HostError
+from ppcls_mixformer.hosting.errors import HostError
 
 CACHE = Path("~/.cache/ppcls_mixformer")
 ORIGIN = "ORIGIN"  # file in a cached tree: where it is from, then details

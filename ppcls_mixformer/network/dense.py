@@ -2,7 +2,7 @@
 
 from paddle import nn
 
-from ppcls_mixformer.mixformer import MixFormerTrunk, as_map
+from ppcls_mixformer.network.mixformer import MixFormerTrunk, as_map
 
 
 class DenseMixFormer(MixFormerTrunk):

@@ -17,9 +17,10 @@ import numpy as np
 import paddle
 import pytest
 
-from ppcls_mixformer import VARIANTS, MixFormer_B0, MixFormer_B1, MixFormer_B5, WeightsError, weights, zoo
+from ppcls_mixformer import VARIANTS, MixFormer_B0, MixFormer_B1, MixFormer_B5, WeightsError, zoo
+from ppcls_mixformer.weights import checkpoint as weights
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SMALL = {"embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "class_num": 5}
 NAME = "MixFormer_B1_pretrained.pdparams"
 

@@ -12,7 +12,7 @@ from ppdet.data.source.dataset import DetDataset
 from ppdet.metrics import COCOMetric
 from ppdet.utils.logger import setup_logger
 
-logger = setup_logger("ppcls_mixformer.paddledet.lvis")
+logger = setup_logger("ppcls_mixformer.paddledet.lvis_data")
 
 MAX_DETECTIONS = 300  # an image, LVIS's own rule
 

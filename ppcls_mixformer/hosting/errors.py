@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from ppcls_mixformer.weights import WeightsError
+from ppcls_mixformer.weights.checkpoint import WeightsError
 
 
 class HostError(Exception):

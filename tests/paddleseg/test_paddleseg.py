@@ -16,8 +16,9 @@ from PIL import Image
 
 from benchmarks.flops import multiply_adds
 from ppcls_mixformer import MixFormer_B0
-from ppcls_mixformer.errors import HostError
-from ppcls_mixformer.paddleseg import flags, runner
+from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.paddleseg import commands as runner
+from ppcls_mixformer.paddleseg import flags
 
 CONFIG = "configs/scenes/upernet_mixformer_b0.yml"
 SIZES = [(1, 3, 61, 75), (2, 3, 130, 97)]

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from ppcls_mixformer import VARIANTS, __main__, source
+from ppcls_mixformer import VARIANTS, __main__
+from ppcls_mixformer.hosting import source
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOST = source.PADDLECLAS
 ENGINE = "ppcls/engine/engine.py"
 
@@ -141,7 +142,7 @@ def process(*arguments, code=MAIN, **environment):
 
 def pinned(sha256):
     return (
-        "from dataclasses import replace; from ppcls_mixformer import source\n"
+        "from dataclasses import replace; from ppcls_mixformer.hosting import source\n"
         f"source.HOSTS['paddleclas'] = replace(source.PADDLECLAS, sha256={sha256!r})\n"
     )
 
@@ -156,7 +157,7 @@ def test_a_clone_goes_before_an_importable_tree_before_the_cache(tmp_path, home)
     (tmp_path / "command only/ppcls").mkdir(parents=True)  # as some wheels install it
     code = f"""
 import importlib, os, sys
-from ppcls_mixformer import source
+from ppcls_mixformer.hosting import source
 print(source.locate(source.PADDLECLAS))
 sys.path.insert(0, {str(tmp_path / "command only")!r}); importlib.invalidate_caches()
 print(source.locate(source.PADDLECLAS))

@@ -2,7 +2,7 @@
 
 import sys
 
-from ppcls_mixformer.errors import in_one_line
+from ppcls_mixformer.hosting.errors import in_one_line
 from ppcls_mixformer.paddleclas import register
 
 
