@@ -18,6 +18,7 @@ from PIL import Image
 
 from demo.quick_start import TOOLS, tool
 from demo.quick_start import WEIGHTS as START
+from ppcls_mixformer.hosting.whole import whole_file
 
 DATA = Path("dataset/scenes")
 OUTPUT = Path("output/scenes")
@@ -53,13 +54,13 @@ def config_of(task):
     return TOOLS.parent / "configs/scenes" / f"{task.config}.yml"
 
 
-def train_detector(task, folder):
-    """Trains with PaddleDetection; `before.log` is of steps that change nothing, `train.log` of all."""
+def train_detector(task, folder, log):
+    """Trains with PaddleDetection; `before.log` is of steps that change nothing, `log` of all."""
     start = ("LearningRate.base_lr=0.0", "epoch=1", f"save_dir={folder / 'before'}")
     few = ("TrainDataset.sample_num=16",) if "simple" not in task.config else ()
     tool("det/train", "-c", config_of(task), "--eval", "-o", *start, *few, log=folder / "before.log")
     settings = ("-o", f"save_dir={folder}")
-    tool("det/train", "-c", config_of(task), "--eval", "--seed", 0, *settings, log=folder / "train.part")
+    tool("det/train", "-c", config_of(task), "--eval", "--seed", 0, *settings, log=log)
     weights = ("-o", f"weights={folder / task.config / 'best_model'}")
     tool("det/infer", "-c", config_of(task), *weights, *infer_flags(task, folder))
     tool("det/export", "-c", config_of(task), *weights, "--output_dir", folder / "inference")
@@ -73,13 +74,13 @@ def infer_flags(task, folder):
     return *flags, "--draw_threshold", 0.5
 
 
-def train_segmenter(task, folder):
+def train_segmenter(task, folder, log):
     """The same with PaddleSeg."""
     config = ("--config", config_of(task))
     start = ("--iters", 1, "--learning_rate", 2e-6, "--save_dir", folder / "before")
     tool("seg/train", *config, "--do_eval", *start, log=folder / "before.log")
     settings = ("--do_eval", "--seed", 0, "--save_dir", folder)
-    tool("seg/train", *config, *settings, log=folder / "train.part")
+    tool("seg/train", *config, *settings, log=log)
     model = ("--model_path", folder / "best_model/model.pdparams")
     pictures = DATA / "ADEChallengeData2016/images/validation"
     tool("seg/predict", *config, *model, "--image_path", pictures, "--save_dir", folder / "pictures")
@@ -92,7 +93,7 @@ def measured(task, log):
     return {name: float(value) for name, value in zip(task.metrics, found)}
 
 
-def report(results, path):
+def draw_curves(results, path):
     """Writes the loss curves of all tasks, with what was measured before and after, to a PNG file."""
     figure, axes = plt.subplots(1, len(results), figsize=(4 * len(results), 3.2), constrained_layout=True)
     for axis, (name, result) in zip(axes, results.items()):
@@ -129,8 +130,8 @@ def main():
         folder = OUTPUT / task.config
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "train.log").is_file():
-            (train_detector if task.host == "det" else train_segmenter)(task, folder)
-            (folder / "train.part").rename(folder / "train.log")
+            with whole_file(folder / "train.log") as log:
+                (train_detector if task.host == "det" else train_segmenter)(task, folder, log)
         log = (folder / "train.log").read_text()
         losses = (DET_LOSS if task.host == "det" else SEG_LOSS).findall(log)
         results[task.name] = {
@@ -139,7 +140,7 @@ def main():
             "losses": [float(loss) for loss in losses],
         }
     (OUTPUT / "results.json").write_text(json.dumps(results, indent=1))
-    report(results, OUTPUT / "curves.png")
+    draw_curves(results, OUTPUT / "curves.png")
     draw_sheet({t.name: OUTPUT / t.config / "pictures" for t in TASKS}, OUTPUT / "pictures.png")
     print(f"\n{'':34}{'before':>8}{'after':>8}")
     for name, result in results.items():

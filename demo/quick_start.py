@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ppcls_mixformer.hosting.whole import whole_file
+
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 CONFIG = TOOLS.parent / "configs/quick_start/MixFormer_B0_digits.yaml"
 DATA = Path("dataset/digits")
@@ -41,9 +43,8 @@ def main():
     tool("prepare_digits", "--output", DATA)
     if not WEIGHTS.exists():
         tool("train", "-c", CONFIG)
-        partial = WEIGHTS.with_suffix(".part")
-        shutil.copyfile(trained_file("best_model.pdparams"), partial)
-        partial.replace(WEIGHTS)
+        with whole_file(WEIGHTS) as part:
+            shutil.copyfile(trained_file("best_model.pdparams"), part)
     weights = ("-o", f"Global.pretrained_model={WEIGHTS}")
     evaluation = tool("eval", "-c", CONFIG, *weights)
     tool("export_model", "-c", CONFIG, *weights)

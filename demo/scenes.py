@@ -24,6 +24,8 @@ import skimage
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ppcls_mixformer.hosting.whole import swap_folder
+
 SEED = 4  # with it even the rarest digit is in 2 of the first 96 training pictures
 SPLITS = {"train": 1, "val": 100001, "lvis_val": 200001}  # number of the first picture
 TRAIN_DIGITS = 1437  # of 1,797, as in tools/prepare_digits.py
@@ -490,9 +492,7 @@ def main():
     # Complete or not there: an interrupted run leaves what was there before.
     with tempfile.TemporaryDirectory(prefix=".scenes-", dir=output.parent) as scratch:
         write_all(Path(scratch, "new"), options.train, options.val)
-        if output.exists():
-            output.rename(Path(scratch, "old"))
-        Path(scratch, "new").rename(output)
+        swap_folder(Path(scratch, "new"), output)
 
 
 if __name__ == "__main__":

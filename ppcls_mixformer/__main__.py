@@ -1,4 +1,12 @@
-"""`python -m ppcls_mixformer` says what is in use; `fetch` puts a host's trainer in the cache."""
+"""The command line: `python -m ppcls_mixformer VERB …`, or `ppcls-mixformer VERB …`.
+
+    train, eval, infer, export, predict     classification, with PaddleClas's flags
+    det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
+    seg train, eval, predict, export        segmentation, with PaddleSeg's flags
+    fetch [HOST …]                          puts the trainer of a host into the cache
+
+Without a verb it says what is in use. `VERB --help` lists the flags.
+"""
 
 import argparse
 import platform
@@ -6,21 +14,27 @@ import sys
 
 import paddle
 
-from ppcls_mixformer import VARIANTS, __version__
-from ppcls_mixformer.hosting import source
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer import VARIANTS, __version__, paddleclas, paddledet, paddleseg
+from ppcls_mixformer.hosting import cli, fetch, source
+from ppcls_mixformer.hosting.advice import did_you_mean
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import commands as classification
+from ppcls_mixformer.paddledet import commands as detection
+from ppcls_mixformer.paddleseg import commands as segmentation
 from ppcls_mixformer.weights import checkpoint
 
+HOSTS = {host.key: host for host in (paddleclas.HOST, paddledet.HOST, paddleseg.HOST)}
 
-def show():
+
+def show(argv):
     """Prints the versions in use and the variants with their published numbers."""
     device = "GPU" if paddle.is_compiled_with_cuda() else "CPU"
     print(f"ppcls_mixformer {__version__}, Python {platform.python_version()}")
     print(f"paddlepaddle {paddle.__version__} for {device}")
-    for host in source.HOSTS.values():
+    for host in HOSTS.values():
         try:
             print(source.describe(host, source.locate(host)))
-        except HostError as error:
+        except UserError as error:
             print(error)
     print()
     print(f"{'':14}{'params M':>10}{'GFLOPs':>8}{'top-1 %':>9}  weights")
@@ -33,11 +47,33 @@ def show():
     )
 
 
-def fetch(host, release, git):
+def fetch_hosts(argv):
+    """Puts hosts' trainers into the cache, from the package index or a clone."""
+    parser = argparse.ArgumentParser(description=fetch_hosts.__doc__)
+    parser.add_argument("host", nargs="*", help=f"{', '.join(HOSTS)} (the default: the first)")
+    parser.add_argument("--release", help="clone this one instead: release/2.6, develop, …")
+    parser.add_argument("--git", help="address to clone from, instead of GitHub's")
+    flags = parser.parse_args(argv)
+    if flags.git and not flags.release:
+        parser.error("--git needs --release")
+    names = flags.host or ["paddleclas"]
+    for name in names:
+        if name not in HOSTS:
+            parser.error(f"{name} is not a host; they are {', '.join(HOSTS)}")
+    if flags.release and len(names) > 1:
+        parser.error("--release needs one host")
+    try:
+        for host in map(HOSTS.get, names):
+            fetch_host(host, flags.release, flags.git or host.git_url)
+    except KeyboardInterrupt:
+        raise UserError("interrupted; the cache is unchanged") from None
+
+
+def fetch_host(host, release, git):
     """Puts the tree of the package index, or `release` from the address `git`, into the cache."""
     cached = source.cached_tree(host)
     before = source.describe(host, cached) if source.is_full_tree(host, cached) else None
-    root = source.clone(host, release, git) if release else source.fetch_from_pypi(host)
+    root = fetch.clone(host, release, git) if release else fetch.fetch_from_pypi(host)
     tree = source.describe(host, root)
     print(f"already there: {tree}; delete that folder to fetch it again" if tree == before else tree)
     used = source.locate(host)
@@ -48,34 +84,49 @@ def fetch(host, release, git):
         )
 
 
+COMMANDS = {
+    "train": classification.train,
+    "eval": classification.evaluate,
+    "infer": classification.infer,
+    "export": classification.export,
+    "predict": classification.predict,
+    "det train": detection.train,
+    "det eval": detection.evaluate,
+    "det infer": detection.infer,
+    "det export": detection.export,
+    "seg train": segmentation.train,
+    "seg eval": segmentation.evaluate,
+    "seg predict": segmentation.predict,
+    "seg export": segmentation.export,
+    "fetch": fetch_hosts,
+}
+
+
+def parse(argv):
+    """The verb and the command of a command line, and the flags behind it."""
+    if not argv:
+        return "", show, []
+    if argv[0] in ("-h", "--help"):
+        return "", lambda argv: print(__doc__), []
+    length = 2 if argv[0] in ("det", "seg") else 1
+    verb = " ".join(argv[:length])
+    if verb not in COMMANDS:
+        raise UserError(f"there is no command {verb}{did_you_mean(verb, COMMANDS)}")
+    return verb, COMMANDS[verb], argv[length:]
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="python -m ppcls_mixformer", description=__doc__)
-    commands = parser.add_subparsers(dest="command")
-    command = commands.add_parser("fetch", help="fetch a host's trainer into the cache")
-    command.add_argument(
-        "host", nargs="*", metavar="host", help=f"{', '.join(source.HOSTS)} (the default: the first)"
-    )
-    command.add_argument("--release", help="clone this one instead: release/2.6, develop, …")
-    command.add_argument("--git", help="address to clone from, instead of GitHub's")
-    arguments = parser.parse_args()
-    if arguments.command is None:
-        show()
-        return
-    if arguments.git and not arguments.release:
-        command.error("--git needs --release")
-    names = arguments.host or ["paddleclas"]
-    for name in names:
-        if name not in source.HOSTS:
-            command.error(f"{name} is not a host; they are {', '.join(source.HOSTS)}")
-    if arguments.release and len(names) > 1:
-        command.error("--release needs one host")
-    try:
-        for host in map(source.HOSTS.get, names):
-            fetch(host, arguments.release, arguments.git or host.git_url)
-    except HostError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("error: interrupted; the cache is unchanged")
+    """Runs the command that this process's arguments name."""
+
+    def run(argv):
+        verb, command, flags = parse(argv)
+        sys.argv = [
+            f"python -m ppcls_mixformer {verb}",
+            *flags,
+        ]  # what argparse and hosts show
+        command(flags)
+
+    cli.run(run)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Evaluates a model: `python tools/eval.py -c CONFIG [-o key=value …]`, PaddleClas's flags."""
+"""Evaluates a model: `python tools/eval.py -c CONFIG -o Global.pretrained_model=PATH`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_mixformer.paddleclas.commands import evaluate
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    evaluate()
+    cli.run(commands.evaluate)

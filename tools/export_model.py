@@ -1,11 +1,12 @@
-"""Exports a checkpoint: `python tools/export_model.py -c CONFIG [-o key=value …] [--onnx]`."""
+"""Exports a model: `python tools/export_model.py -c CONFIG -o Global.pretrained_model=PATH [--onnx]`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_mixformer.paddleclas.export import main
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    main()
+    cli.run(commands.export)

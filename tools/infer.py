@@ -1,11 +1,12 @@
-"""Classifies pictures with a checkpoint: `python tools/infer.py -c CONFIG [-o key=value …]`."""
+"""Classifies pictures: `python tools/infer.py -c CONFIG -o Global.pretrained_model=PATH`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_mixformer.paddleclas.commands import infer
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    infer()
+    cli.run(commands.infer)

@@ -1,11 +1,12 @@
-"""The `paddleclas` predict command on every supported Paddle, with the same flags."""
+"""Classifies pictures with an export: `python tools/predict.py --help`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_mixformer.paddleclas.predict import main
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    main()
+    cli.run(commands.predict)

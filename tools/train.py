@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_mixformer.paddleclas.commands import train
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    train()
+    cli.run(commands.train)

@@ -1,10 +1,11 @@
-"""What every host's bridges are built with. Nothing of a host is changed on disk."""
+"""What bridges are built with: parts of a host replaced in memory, never on disk."""
 
+import contextlib
 import types
 
 
-def wrap(owner, name, wrapper):
-    """Replaces `owner.name` by `wrapper(owner.name)`, once."""
+def replace_once(owner, name, wrapper):
+    """Replaces `owner.name` by `wrapper(owner.name)`; a second call changes nothing."""
     original = getattr(owner, name)
     if not hasattr(original, "bridged"):
         replacement = wrapper(original)
@@ -12,8 +13,8 @@ def wrap(owner, name, wrapper):
         setattr(owner, name, replacement)
 
 
-def give(module, name, **replacements):
-    """Gives `module` a `name` of its own, with the `replacements` and otherwise as that which it has."""
+def shadow_module(module, name, **replacements):
+    """Lets `module` see a copy of its import `name` with some attributes replaced."""
     own = getattr(module, name)
     if not hasattr(own, "stands_for"):
         copy = types.ModuleType(own.__name__)
@@ -21,3 +22,14 @@ def give(module, name, **replacements):
         copy.__getattr__ = lambda key: getattr(own, key)
         setattr(module, name, copy)
     vars(getattr(module, name)).update(replacements)
+
+
+@contextlib.contextmanager
+def replaced(owner, name, value):
+    """Gives `owner` another attribute `name` for the time of a `with` block."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield original
+    finally:
+        setattr(owner, name, original)

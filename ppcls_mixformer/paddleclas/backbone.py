@@ -7,12 +7,14 @@ from paddle import nn
 from ppcls.arch.backbone.base.theseus_layer import TheseusLayer
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.weights.checkpoint import load_into
 
 # Keys under `Arch` that PaddleClas reads elsewhere and nevertheless hands to the backbone.
 HOST_KEYS = ("infer_output_key", "infer_add_softmax", "infer_model_name", "is_rec")
+# All keys of the section that are no arguments of the network.
+ARCH_KEYS = ("name", "pretrained", "use_sync_bn", *HOST_KEYS)
 
 
 class MixFormer(mixformer.MixFormer, TheseusLayer):
@@ -34,10 +36,10 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
         """RecModel's BackboneStopLayer: `last_proj`, behind which are the pooled features `[N, 1280]`.
 
         Raises:
-            HostError: any other layer; GELU and pooling are no layers that could be left out.
+            UserError: any other layer; GELU and pooling are no layers that could be left out.
         """
         if stop_layer_name != "last_proj":
-            raise HostError(
+            raise UserError(
                 f"BackboneStopLayer {stop_layer_name}: MixFormer can only stop after last_proj, "
                 "which gives the pooled features [N, 1280] for Neck or Head"
             )

@@ -15,8 +15,8 @@ import ppcls.metric
 from ppcls.utils import misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer.hosting.patches import wrap
-from ppcls_mixformer.hosting.whole import all_files_or_none
+from ppcls_mixformer.hosting.patches import replace_once
+from ppcls_mixformer.hosting.whole import saves_whole
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def one_element_scalars():
     if "numpy()[0]" not in inspect.getsource(utils):
         return
     for combined in (ppcls.loss.CombinedLoss, ppcls.metric.CombinedMetrics):
-        wrap(combined, "__call__", _with_one_element_values)
+        replace_once(combined, "__call__", _with_one_element_values)
 
 
 def _with_one_element_values(original):
@@ -60,7 +60,7 @@ def _with_one_element_values(original):
 def one_element_meters():
     """PaddleClas 2.4: the same `.numpy()[0]`, of the average that a metric keeps."""
     if "numpy()[0]" in inspect.getsource(misc):
-        wrap(misc.AverageMeter, "update", _with_one_element_value)
+        replace_once(misc.AverageMeter, "update", _with_one_element_value)
 
 
 def _with_one_element_value(original):
@@ -89,7 +89,7 @@ def _set_known_flags(flags):
 def one_log_line():
     """PaddleClas 2.3: logs each line twice, its logger is Python's root, which Paddle uses too."""
     if inspect.signature(ppcls.engine.engine.init_logger).parameters["name"].default == "root":
-        wrap(ppcls.engine.engine, "init_logger", _with_its_own_logger)
+        replace_once(ppcls.engine.engine, "init_logger", _with_its_own_logger)
 
 
 def _with_its_own_logger(original):
@@ -109,7 +109,7 @@ def device_id_on_cpu():
 def ema_of_integers():
     """PaddleClas 2.5 and 2.6: EMA turns integer buffers into floats; gathers by them then fail."""
     if hasattr(ExponentialMovingAverage, "_update"):
-        wrap(ExponentialMovingAverage, "_update", _floats_only)
+        replace_once(ExponentialMovingAverage, "_update", _floats_only)
 
 
 def _floats_only(original):
@@ -126,12 +126,12 @@ def _floats_only(original):
 
 def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
-    wrap(save_load, "save_model", all_files_or_none)
+    replace_once(save_load, "save_model", saves_whole)
 
 
 def best_metric_on_resume():
     """All releases: a resumed run forgets the best metric, and a worse epoch replaces `best_model`."""
-    wrap(ppcls.engine.engine, "init_model", _with_best_metric)
+    replace_once(ppcls.engine.engine, "init_model", _with_best_metric)
 
 
 def _with_best_metric(original):

@@ -1,45 +1,53 @@
-"""The bodies of `tools/train.py`, `eval.py` and `infer.py`."""
+"""The bodies of the commands train, eval, infer and export, which take PaddleClas's flags."""
 
-import sys
-
-from ppcls_mixformer.hosting.errors import in_one_line
 from ppcls_mixformer.paddleclas import register
 
 
-def build_engine(mode, argv, overrides=()):
-    """PaddleClas's Engine for `mode` (train, eval, infer, export).
+def build_engine(argv, mode):
+    """PaddleClas's Engine for `mode` (train, eval, infer, export), and the flags.
 
     Args:
-        argv: PaddleClas's flags, `-c CONFIG -o key=value …`.
-        overrides: further `key=value` strings, behind those of `argv`.
+        argv: flags, `-c CONFIG -o key=value …`.
 
     Raises:
-        HostError: something about the set-up, the config or a file that a user can mend.
+        UserError: something about the set-up, the config or a file that a user can fix.
     """
     register()
     from ppcls.engine.engine import Engine
-    from ppcls.utils.config import parse_args
 
-    from ppcls_mixformer.paddleclas import config, preflight
+    from ppcls_mixformer.paddleclas.config import settings
 
-    sys.argv[1:] = argv
-    args = parse_args()
-    settings = config.load(args.config, [*args.override, *overrides])
-    preflight.check(settings, mode)
-    settings.profiler_options = args.profiler_options
-    return Engine(settings, mode=mode)
+    flags, config = settings(argv, mode)
+    return Engine(config, mode=mode), flags
 
 
-def train():
+def train(argv):
     """Trains as the config says."""
-    in_one_line(lambda: build_engine("train", sys.argv[1:]).train())
+    engine, _ = build_engine(argv, "train")
+    engine.train()
 
 
-def evaluate():
+def evaluate(argv):
     """Evaluates on DataLoader.Eval."""
-    in_one_line(lambda: build_engine("eval", sys.argv[1:]).eval())
+    engine, _ = build_engine(argv, "eval")
+    engine.eval()
 
 
-def infer():
+def infer(argv):
     """Classifies Infer.infer_imgs."""
-    in_one_line(lambda: build_engine("infer", sys.argv[1:]).infer())
+    engine, _ = build_engine(argv, "infer")
+    engine.infer()
+
+
+def export(argv):
+    """Exports a checkpoint for Paddle inference, in both formats, and to ONNX with `--onnx`."""
+    from ppcls_mixformer.paddleclas.export import write_export
+
+    write_export(argv)
+
+
+def predict(argv):
+    """Classifies pictures with an export: the `paddleclas` command and its flags."""
+    from ppcls_mixformer.paddleclas.predict import run_command
+
+    run_command(argv)

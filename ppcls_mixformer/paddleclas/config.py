@@ -1,42 +1,64 @@
-"""Configs as PaddleClas reads them, with a word on every override that it would swallow."""
+"""Configs and flags as PaddleClas has them, and a word on what it would ignore silently."""
 
-import difflib
-import logging
-from pathlib import Path
+from argparse import ArgumentParser
 
-import yaml
 from ppcls.utils import config as ppcls_config
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting import configs
+from ppcls_mixformer.hosting.cli import Settings
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import mixformer
-from ppcls_mixformer.paddleclas.backbone import HOST_KEYS
-
-logger = logging.getLogger(__name__)
+from ppcls_mixformer.paddleclas import preflight
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 
 OPTIONAL_SECTIONS = {
     "AMP": ("use_amp", "level", "scale_loss", "use_dynamic_loss_scaling", "use_fp16_test", "use_promote"),
     "EMA": ("decay",),
 }
-ARCH_KEYS = ("name", "pretrained", "use_sync_bn", *HOST_KEYS)
 
 
-def load(path, overrides):
-    """PaddleClas's config from the YAML at `path` with `key=value` overrides.
+def settings(argv, mode):
+    """Flags and PaddleClas's config, checked for `mode` (train, eval, infer, export).
 
     Raises:
-        HostError: no such file, no YAML, not a PaddleClas config, or a malformed override.
+        UserError: something about the config or a file that a user can fix.
     """
-    if not Path(path).is_file():
-        raise HostError(f"config file not found: {path}")
-    try:
+    flags = parser(mode).parse_args(argv)
+    config = load(flags.config, flags.override)
+    config.profiler_options = flags.profiler_options
+    checked = Settings(flags, config)
+    preflight.check(checked, mode)
+    return checked
+
+
+def parser(mode):
+    """PaddleClas's flags, and those that `export` adds."""
+    flags = ArgumentParser()
+    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument(
+        "-o", "--override", action="append", default=[], metavar="key=value", help="replaces a value"
+    )
+    flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
+    if mode == "export":
+        flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
+        flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
+    return flags
+
+
+def load(name, overrides):
+    """PaddleClas's config from the YAML that `name` means, see `configs.find`, with `key=value` overrides.
+
+    Raises:
+        UserError: no such file, no YAML, not a PaddleClas config, or a malformed override.
+    """
+    path = configs.find(name)
+    with configs.valid_yaml(path):
         config = ppcls_config.parse_config(path)
-    except yaml.YAMLError as error:
-        raise HostError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     missing = [s for s in ("Global", "Arch", "DataLoader") if not isinstance(config, dict) or s not in config]
     if missing:
-        raise HostError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
-    known = [*dotted_keys(config), *optional_keys()]
+        raise UserError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
+    known = [*dotted_keys(config), *optional_keys(config)]
     for override in overrides:
         check_override(config, override, known, path)
     ppcls_config.override_config(config, overrides)
@@ -52,10 +74,11 @@ def dotted_keys(node, prefix=""):
             yield from dotted_keys(value, f"{prefix}{key}.")
 
 
-def optional_keys():
+def optional_keys(config):
     """Keys that PaddleClas or MixFormer reads though a config may leave them out, dotted."""
+    backbone, _ = preflight.backbone_section(config["Arch"])
     arch = [*zoo.arguments_of(mixformer.MixFormer), *ARCH_KEYS]
-    for section, keys in {**OPTIONAL_SECTIONS, "Arch": arch}.items():
+    for section, keys in {**OPTIONAL_SECTIONS, backbone: arch}.items():
         yield from (f"{section}.{key}" for key in keys)
 
 
@@ -63,25 +86,24 @@ def check_override(config, override, known, path):
     """Warns of a `key=value` whose key is not known, and makes the sections it needs.
 
     Raises:
-        HostError: not `key=value`, or a key that passes through a plain value or a list's end.
+        UserError: not `key=value`, or a key that passes through a plain value or a list's end.
     """
-    key, separator, value = override.partition("=")
-    if not separator or not key or "=" in value:
-        raise HostError(f"-o {override}: an override is written key=value, with one =")
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    hint = f"; the nearest key there is {near[0]}" if near else ""
+    key, value = configs.split_override("-o", override)
+    if "=" in value:
+        raise UserError(f"-o {override}: an override is written key=value, with one =")
     node = config
     *sections, _ = key.split(".")
     for section in sections:
         if isinstance(node, list):
             if not section.isdigit() or int(section) >= len(node):
-                raise HostError(f"-o {key}: {path} has no such list entry{hint}")
+                raise UserError(f"-o {key}: {path} has no such list entry{configs.nearest_hint(key, known)}")
             node = node[int(section)]
         else:
             if node.get(section) is None:
                 node[section] = ppcls_config.AttrDict()
             node = node[section]
         if not isinstance(node, (dict, list)):
-            raise HostError(f"-o {key}: {section} is a plain value in {path}{hint}")
-    if key not in known:
-        logger.warning("-o %s: %s has no such key, it is added%s", key, path, hint)
+            raise UserError(
+                f"-o {key}: {section} is a plain value in {path}{configs.nearest_hint(key, known)}"
+            )
+    configs.warn_of_unknown_key("-o", key, known, path)

@@ -4,27 +4,22 @@ PaddleClas's own predictor does the work; three things about it are bridged, see
 """
 
 import os
-import re
 import sys
 
-import paddle
-
-from ppcls_mixformer.hosting.errors import HostError, in_one_line
-
-
-def main():
-    """`tools/predict.py --inference_model_dir DIR --infer_imgs PATH …`."""
-    in_one_line(predict)
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.inference import config_for, find_program
+from ppcls_mixformer.hosting.patches import replaced
 
 
-def predict():
-    """Checks the paths among the flags, then runs the `paddleclas` command on them."""
-    check_paths(sys.argv[1:])
+def run_command(argv):
+    """Checks the paths among the flags `argv`, then runs the `paddleclas` command on them."""
+    check_paths(argv)
     from paddleclas import paddleclas as command
     from paddleclas.deploy.utils import predictor
 
     bridge(command, predictor)
-    command.main()
+    with replaced(sys, "argv", ["paddleclas", *argv]):
+        command.main()
 
 
 def check_paths(argv):
@@ -35,7 +30,7 @@ def check_paths(argv):
             if argument == flag and position + 1 < len(argv):
                 value = argv[position + 1]
             if value and not value.startswith("http") and not os.path.exists(value):
-                raise HostError(f"{flag}: there is no file or folder {value}")
+                raise UserError(f"{flag}: there is no file or folder {value}")
 
 
 def bridge(command, predictor):
@@ -45,34 +40,13 @@ def bridge(command, predictor):
     - Paddle 3: `enable_memory_optim` before `enable_new_executor` ends in "Not find predictor_id".
     - Paddle 2.6: it hands the folder over as if it were a file, which ends in `std::bad_alloc`.
     """
-    predictor.Config = inference_config
+    predictor.Config = lambda folder, prefix: config_for(find_program(folder, prefix))
     check_input_model = command.PaddleClas._check_input_model
 
     def accept_json(self, model_name, folder):
-        if not model_name and folder and os.path.isfile(os.path.join(folder, "inference.json")):
+        if not model_name and folder and os.path.isdir(folder):
+            find_program(folder)
             return "custom", folder
-        if not model_name and folder and not os.path.isfile(os.path.join(folder, "inference.pdmodel")):
-            raise HostError(
-                f"{folder} holds neither inference.json nor inference.pdmodel: "
-                "export a checkpoint with tools/export_model.py"
-            )
         return check_input_model(self, model_name, folder)
 
     command.PaddleClas._check_input_model = accept_json
-
-
-def inference_config(folder, prefix):
-    """`paddle.inference.Config` for the program of `folder` that this Paddle reads."""
-    names = [f"{prefix}.json", f"{prefix}.pdmodel"]
-    if int(re.match(r"\d+", paddle.__version__)[0]) < 3:
-        names.reverse()
-    programs = [path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)]
-    if not programs or (programs[0].endswith(".json") and names[0].endswith(".pdmodel")):
-        raise HostError(
-            f"{folder} holds no {names[0]}, which paddlepaddle {paddle.__version__} reads: "
-            "export again with this Paddle"
-        )
-    config = paddle.inference.Config(programs[0], os.path.join(folder, f"{prefix}.pdiparams"))
-    if programs[0].endswith(".json"):
-        config.enable_new_executor()
-    return config

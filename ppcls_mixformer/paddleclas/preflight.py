@@ -1,28 +1,32 @@
-"""What PaddleClas would swallow or die of, said in one line before anything is built."""
+"""Checks what PaddleClas would ignore silently or crash on, before anything is built."""
 
-import difflib
 import logging
 from pathlib import Path
+from typing import NamedTuple, Optional
 
-import paddle
 import ppcls.arch
 from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import mixformer
-from ppcls_mixformer.paddleclas.config import ARCH_KEYS
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
 
 
-def check(config, mode):
+def check(settings, mode):
     """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
 
     Raises:
-        HostError: names the key, the value and what to do.
+        UserError: names the key, the value and what to do.
     """
+    flags, config = settings
+    if mode == "export" and flags.onnx:
+        onnx.require("--onnx")
     check_device(config["Global"].get("device"))
     check_options(config)
     check_arch(config["Arch"])
@@ -31,16 +35,37 @@ def check(config, mode):
         if split == "Eval" and mode == "train" and not config["Global"].get("eval_during_train"):
             continue
         if not config["DataLoader"].get(split):
-            raise HostError(f"the config has no DataLoader.{split}, which {mode} needs")
-        check_data(config["DataLoader"][split], f"DataLoader.{split}", config["Arch"].get("class_num"))
+            raise UserError(f"the config has no DataLoader.{split}, which {mode} needs")
+        check_data(config["DataLoader"][split], f"DataLoader.{split}", Classes.of(config["Arch"]))
     if mode == "infer":
         check_infer(config)
 
 
+class Classes(NamedTuple):
+    """How many classes the head has, None where the config does not say, and the key that says it."""
+
+    key: str
+    number: Optional[int]
+
+    @classmethod
+    def of(cls, arch):
+        """Those of the section `Arch`; RecModel has them in its head."""
+        if arch.get("name") == "RecModel":
+            return cls("Arch.Head.class_num", (arch.get("Head") or {}).get("class_num"))
+        return cls("Arch.class_num", arch.get("class_num"))
+
+
+def backbone_section(arch):
+    """Where the section `Arch` has the backbone: the dotted key, and what is under it."""
+    if arch.get("name") == "RecModel":
+        return "Arch.Backbone", arch.get("Backbone") or {}
+    return "Arch", arch
+
+
 def check_device(device):
     """Refuses `gpu` on a machine or a Paddle without one."""
-    if device == "gpu" and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
-        raise HostError(
+    if device == "gpu" and not has_gpu():
+        raise UserError(
             "Global.device is gpu, but this machine or this Paddle has none: "
             "add -o Global.device=cpu, or install paddlepaddle-gpu"
         )
@@ -62,15 +87,13 @@ def check_options(config):
 
 def check_arch(arch):
     """Refuses an unknown backbone, and for MixFormer an unknown or impossible argument."""
+    section, arch = backbone_section(arch)
     name = arch.get("name")
-    if name == "RecModel":
-        arch = arch.get("Backbone") or {}
-        name = arch.get("name")
     if not name or not hasattr(ppcls.arch, name):
-        near = difflib.get_close_matches(str(name), dir(ppcls.arch), n=1)
-        raise HostError(
-            f"Arch.name {name} is not a model of this PaddleClas"
-            + (f"; did you mean {near[0]}?" if near else "")
+        near = nearest(name, dir(ppcls.arch))
+        raise UserError(
+            f"{section}.name {name} is not a model of this PaddleClas"
+            + (f"; did you mean {near}?" if near else "")
         )
     if name not in zoo.VARIANTS:
         return
@@ -78,17 +101,13 @@ def check_arch(arch):
     arguments = {key: value for key, value in arch.items() if key not in ARCH_KEYS}
     for key in arguments:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise HostError(
-                f"Arch.{key} is not an argument of {name}"
-                + (f"; did you mean {near[0]}?" if near else f": {', '.join(known)}")
-            )
+            raise UserError(f"{section}.{key} is not an argument of {name}{did_you_mean(key, known)}")
     arguments = {**known, **zoo.VARIANTS[name].architecture(), **arguments}
     try:
         mixformer.check_positive(class_num=arguments.pop("class_num"))
         mixformer.check_arguments(**arguments)
     except (TypeError, ValueError) as error:
-        raise HostError(f"Arch of {name}: {error}") from None
+        raise UserError(f"{section} of {name}: {error}") from None
 
 
 def check_weights(config, mode):
@@ -99,9 +118,10 @@ def check_weights(config, mode):
         if value and not str(value).startswith("http"):
             section[key] = str(value)[: -len(".pdparams")] if str(value).endswith(".pdparams") else value
             _read(read_checkpoint, section[key] + ".pdparams", f"Global.{key}")
-    pretrained = config["Arch"].get("pretrained")
+    where, backbone = backbone_section(config["Arch"])
+    pretrained = backbone.get("pretrained")
     if isinstance(pretrained, str) and pretrained:
-        _read(read_checkpoint, pretrained, "Arch.pretrained")
+        _read(read_checkpoint, pretrained, f"{where}.pretrained")
     if mode == "train" and section.get("checkpoints"):
         for suffix in (".pdopt", ".pdstates"):
             _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")
@@ -111,10 +131,10 @@ def _read(reader, path, key):
     try:
         reader(path)
     except ValueError as error:
-        raise HostError(f"{key}: {error}") from None
+        raise UserError(f"{key}: {error}") from None
 
 
-def check_data(node, key, class_num):
+def check_data(node, key, classes):
     """Refuses a missing image folder or list, and labels that the head has no class for.
 
     `node` is a split of `DataLoader`, or a dict of such (Query and Gallery).
@@ -122,38 +142,38 @@ def check_data(node, key, class_num):
     if "dataset" not in node:
         for name, value in node.items():
             if isinstance(value, dict):
-                check_data(value, f"{key}.{name}", class_num)
+                check_data(value, f"{key}.{name}", classes)
         return
     dataset = node["dataset"]
     root, listing = dataset.get("image_root"), dataset.get("cls_label_path")
     if root and not Path(root).is_dir():
-        raise HostError(f"{key}.dataset.image_root: there is no folder {root}")
+        raise UserError(f"{key}.dataset.image_root: there is no folder {root}")
     if not listing:
         return
     for path in listing if isinstance(listing, list) else [listing]:
         if not Path(path).is_file():
-            raise HostError(f"{key}.dataset.cls_label_path: there is no file {path}")
+            raise UserError(f"{key}.dataset.cls_label_path: there is no file {path}")
         if dataset.get("name") == "ImageNetDataset":
-            check_list(path, root, dataset.get("delimiter") or " ", class_num)
+            check_list(path, root, dataset.get("delimiter") or " ", classes)
 
 
-def check_list(path, root, delimiter, class_num):
+def check_list(path, root, delimiter, classes):
     """Refuses an empty list, a line that is not `image label`, and a label of no class."""
     with open(path, encoding="utf-8") as file:
         lines = [line.strip() for line in file]
     if not any(lines):
-        raise HostError(f"{path} lists no images")
+        raise UserError(f"{path} lists no images")
     for number, line in enumerate(lines, 1):
         image, _, label = line.partition(delimiter)
         if not label.strip().isdigit():
-            raise HostError(f"{path}, line {number}: expected `image{delimiter}label`, got {line!r}")
-        if class_num and int(label) >= class_num:
-            raise HostError(
-                f"{path}, line {number}: label {label} needs Arch.class_num of at least "
-                f"{int(label) + 1}, it is {class_num}"
+            raise UserError(f"{path}, line {number}: expected `image{delimiter}label`, got {line!r}")
+        if classes.number and int(label) >= classes.number:
+            raise UserError(
+                f"{path}, line {number}: label {label} needs {classes.key} of at least {int(label) + 1}, "
+                f"it is {classes.number}"
             )
     if root and not (Path(root) / lines[0].partition(delimiter)[0]).is_file():
-        raise HostError(
+        raise UserError(
             f"{path}, line 1: there is no {lines[0].partition(delimiter)[0]} in {root}; "
             "image paths are taken from DataLoader's image_root"
         )
@@ -163,9 +183,9 @@ def check_infer(config):
     """Refuses missing pictures and a missing class-name file."""
     infer = config.get("Infer")
     if not infer:
-        raise HostError("the config has no section Infer")
+        raise UserError("the config has no section Infer")
     if not Path(infer["infer_imgs"]).exists():
-        raise HostError(f"Infer.infer_imgs: there is no file or folder {infer['infer_imgs']}")
+        raise UserError(f"Infer.infer_imgs: there is no file or folder {infer['infer_imgs']}")
     names = (infer.get("PostProcess") or {}).get("class_id_map_file")
     if names and not Path(names).is_file():
-        raise HostError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")
+        raise UserError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")

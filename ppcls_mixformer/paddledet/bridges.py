@@ -18,8 +18,8 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint
 
-from ppcls_mixformer.hosting.patches import give, wrap
-from ppcls_mixformer.hosting.whole import all_files_or_none
+from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.whole import saves_whole
 
 
 def apply():
@@ -40,7 +40,7 @@ def apply():
 def scalars_in_concat():
     """All releases: `paddle.concat` of `paddle.shape(x)[0]` refuses 0-D tensors since Paddle 2.5."""
     for module in (rpn_head, target, post_process, mask_head):
-        give(module, "paddle", concat=_concat_of_scalars)
+        shadow_module(module, "paddle", concat=_concat_of_scalars)
 
 
 def _concat_of_scalars(x, axis=0, name=None):
@@ -50,7 +50,7 @@ def _concat_of_scalars(x, axis=0, name=None):
 def aligned_roi_align():
     """develop: `RoIAlign` takes `aligned: true` for false; a trained network finds less, masks above all."""
     if not RoIAlign(aligned=True).aligned:
-        wrap(RoIAlign, "__init__", _keeping_aligned)
+        replace_once(RoIAlign, "__init__", _keeping_aligned)
 
 
 def _keeping_aligned(original):
@@ -73,7 +73,7 @@ def whole_graphs():
 
 def nms_in_graphs():
     """2.6: `multiclass_nms` in a graph of Paddle 3 refuses its boxes (`should be one of [… Variable]`)."""
-    wrap(ops, "multiclass_nms", _nms_of_paddle_3)
+    replace_once(ops, "multiclass_nms", _nms_of_paddle_3)
 
 
 def _nms_of_paddle_3(original):
@@ -106,7 +106,7 @@ def _nms_of_paddle_3(original):
 
 def inputs_of_exports():
     """2.6: looks for unused inputs in a way that Paddle 3's programs do not have (`_prune`)."""
-    wrap(trainer, "_prune_input_spec", _inputs_in_use)
+    replace_once(trainer, "_prune_input_spec", _inputs_in_use)
 
 
 def _inputs_in_use(original):
@@ -123,7 +123,7 @@ def _inputs_in_use(original):
 def categories_of_lvis():
     """All releases: `metric: LVIS` is an unknown kind of category file; COCO's is the same."""
     for module in (trainer, export_utils):
-        wrap(module, "get_categories", _lvis_as_coco)
+        replace_once(module, "get_categories", _lvis_as_coco)
 
 
 def _lvis_as_coco(original):
@@ -136,7 +136,7 @@ def _lvis_as_coco(original):
 def numpy_float_in_lvis():
     """lvis 0.5.3: calls `np.float`, gone since numpy 1.24."""
     if not hasattr(lvis.eval.np, "float"):
-        give(lvis.eval, "np", float=float)
+        shadow_module(lvis.eval, "np", float=float)
 
 
 def size_of_drawn_text():
@@ -147,5 +147,5 @@ def size_of_drawn_text():
 
 def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
-    wrap(checkpoint, "save_model", all_files_or_none)
+    replace_once(checkpoint, "save_model", saves_whole)
     callbacks.save_model = checkpoint.save_model

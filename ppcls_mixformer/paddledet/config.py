@@ -9,7 +9,7 @@ import yaml
 from ppdet.core.config.schema import SchemaDict
 from ppdet.core.workspace import global_config, load_config, merge_config
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -37,20 +37,20 @@ def load(flags):
     """PaddleDetection's config from the YAML `flags.config` names, with the overrides of `flags.opt`.
 
     Raises:
-        HostError: no such file, no YAML, not a PaddleDetection config, or a malformed override.
+        UserError: no such file, no YAML, not a PaddleDetection config, or a malformed override.
     """
     path = flags.config
     if not Path(path).is_file():
-        raise HostError(f"config file not found: {path}")
+        raise UserError(f"config file not found: {path}")
     try:
         config = load_config(path)
     except yaml.YAMLError as error:
-        raise HostError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except (FileNotFoundError, AssertionError) as error:
-        raise HostError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
     missing = [key for key in ("architecture", "TrainReader", "metric") if not config.get(key)]
     if missing:
-        raise HostError(f"{path} is not a PaddleDetection config: it has no {', '.join(missing)}")
+        raise UserError(f"{path} is not a PaddleDetection config: it has no {', '.join(missing)}")
     for override in flags.opt:
         check_override(override, path)
     merge_config(nested(flags.opt))
@@ -66,7 +66,7 @@ def nested(overrides):
     """`key.key=value` overrides as one nested dict. PaddleDetection's own parser loses some of three keys.
 
     Raises:
-        HostError: a value that is not YAML, or a key below another one's value.
+        UserError: a value that is not YAML, or a key below another one's value.
     """
     tree = {}
     for override in overrides:
@@ -76,11 +76,11 @@ def nested(overrides):
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise HostError(f"-o {override}: another override gives {parent} a value of its own")
+                raise UserError(f"-o {override}: another override gives {parent} a value of its own")
         try:
             node[last] = yaml.load(value, Loader=yaml.Loader)
         except yaml.YAMLError:
-            raise HostError(f"-o {override}: the value is not valid YAML") from None
+            raise UserError(f"-o {override}: the value is not valid YAML") from None
     return tree
 
 
@@ -93,11 +93,11 @@ def check_override(override, path):
     """Warns of a `key=value` whose key neither the config nor a registered module has.
 
     Raises:
-        HostError: not `key=value`.
+        UserError: not `key=value`.
     """
     key, separator, _ = override.partition("=")
     if not separator or not key:
-        raise HostError(f"-o {override}: an override is written key=value")
+        raise UserError(f"-o {override}: an override is written key=value")
     known = [*OPTIONAL_KEYS, *dotted_keys(global_config)]
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)

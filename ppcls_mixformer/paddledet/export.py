@@ -9,7 +9,6 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.hosting.errors import in_one_line
 from ppcls_mixformer.hosting.whole import publish
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.commands import load
@@ -21,30 +20,25 @@ def add_flags(parser):
     parser.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
 
 
-def main():
+def main(argv):
     """`tools/det/export.py -c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse]`."""
 
-    def run():
-        flags, settings = load(add_flags, "export")
-        from ppcls_mixformer.paddledet.batched import without_loops
-        from ppcls_mixformer.paddledet.trainer import Trainer
+    flags, settings = load(argv, add_flags, "export")
+    from ppcls_mixformer.paddledet.batched import without_loops
+    from ppcls_mixformer.paddledet.trainer import Trainer
 
-        paddle.set_device("cpu")
-        trainer = Trainer(settings, mode="test")
-        trainer.load_weights(settings.weights)
-        if flags.fuse:
-            trainer.model = fuse_for_inference(trainer.model)
-        if settings.architecture == "MaskRCNN":
-            without_loops(trainer.model)
-        target = Path(flags.output_dir) / settings.filename
-        with tempfile.TemporaryDirectory(prefix="export-") as staging:
-            trainer.export(staging)
-            publish(Path(staging) / settings.filename, target, ["model.*"])
-        for path in sorted(target.iterdir()):
-            print(path)
-        if paddle.__version__.startswith("3.3.") and settings.architecture == "MaskRCNN":
-            print(
-                "read it with Config.disable_mkldnn(): oneDNN refuses every interpolation on paddlepaddle 3.3"
-            )
-
-    in_one_line(run)
+    paddle.set_device("cpu")
+    trainer = Trainer(settings, mode="test")
+    trainer.load_weights(settings.weights)
+    if flags.fuse:
+        trainer.model = fuse_for_inference(trainer.model)
+    if settings.architecture == "MaskRCNN":
+        without_loops(trainer.model)
+    target = Path(flags.output_dir) / settings.filename
+    with tempfile.TemporaryDirectory(prefix="export-") as staging:
+        trainer.export(staging)
+        publish(Path(staging) / settings.filename, target, ["model.*"])
+    for path in sorted(target.iterdir()):
+        print(path)
+    if paddle.__version__.startswith("3.3.") and settings.architecture == "MaskRCNN":
+        print("read it with Config.disable_mkldnn(): oneDNN refuses every interpolation on paddlepaddle 3.3")

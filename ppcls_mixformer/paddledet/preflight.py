@@ -8,7 +8,7 @@ import paddle
 from ppdet.core.workspace import global_config
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import dense
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
@@ -28,7 +28,7 @@ def check(config, flags, mode):
     """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
 
     Raises:
-        HostError: names the key, the value and what to do.
+        UserError: names the key, the value and what to do.
     """
     check_device(config)
     check_backbone()
@@ -42,7 +42,7 @@ def check(config, flags, mode):
 def check_device(config):
     """Refuses `use_gpu` on a machine or a Paddle without one."""
     if config.use_gpu and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
-        raise HostError(
+        raise UserError(
             "use_gpu is true, but this machine or this Paddle has no GPU: add -o use_gpu=false, "
             "or install paddlepaddle-gpu"
         )
@@ -53,25 +53,25 @@ def check_backbone():
     section = global_config["MixFormer"]
     unknown = sorted(set(section) - set(section.schema))
     if unknown:
-        raise HostError(f"MixFormer.{unknown[0]} is not an argument; they are {', '.join(section.schema)}")
+        raise UserError(f"MixFormer.{unknown[0]} is not an argument; they are {', '.join(section.schema)}")
     try:
         variant = zoo.find_variant(section["arch"])
         dense.check_stages(section["out_indices"], section["frozen_stages"], len(variant.depths))
     except (TypeError, ValueError) as error:
-        raise HostError(f"MixFormer: {error}") from None
+        raise UserError(f"MixFormer: {error}") from None
 
 
 def check_checkpoints(config, flags, mode):
     """Refuses a checkpoint that is not there, is damaged or is of another network."""
     if mode != "train":
         if not config.get("weights"):
-            raise HostError(f"{mode} needs a checkpoint: -o weights=PATH")
+            raise UserError(f"{mode} needs a checkpoint: -o weights=PATH")
         check_state("weights", config.weights, config)
     elif flags.resume:
         check_state("--resume", flags.resume, config)
         optimizer = Path(str(flags.resume).removesuffix(".pdparams") + ".pdopt")
         if not optimizer.is_file():
-            raise HostError(f"--resume {flags.resume}: there is no {optimizer}, which resuming needs")
+            raise UserError(f"--resume {flags.resume}: there is no {optimizer}, which resuming needs")
     elif config.get("pretrain_weights"):
         check_state("pretrain_weights", config.pretrain_weights, config)
 
@@ -83,18 +83,18 @@ def check_state(key, path, config):
     try:
         state = read_checkpoint(path)
     except WeightsError as error:
-        raise HostError(f"{key}: {error}") from None
+        raise UserError(f"{key}: {error}") from None
     stem = next((name for name in state if name.endswith("patch_embed.proj.weight")), None)
     if stem is None:
-        raise HostError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
+        raise UserError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
     if stem == "patch_embed.proj.weight" and key != "pretrain_weights":
-        raise HostError(
+        raise UserError(
             f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"
         )
     expected = zoo.VARIANTS[global_config["MixFormer"]["arch"]]
     found = describe_trunk(state, stem.removesuffix("patch_embed.proj.weight"))
     if found != (expected.embed_dim, expected.depths):
-        raise HostError(
+        raise UserError(
             f"{key}: {path} is of another variant: it has embed_dim {found[0]} and depths {found[1]}, "
             f"{global_config['MixFormer']['arch']} has {expected.embed_dim} and {expected.depths}"
         )
@@ -114,7 +114,7 @@ def check_classes(key, path, state, config):
     """Refuses a detector's checkpoint that was trained for another number of classes."""
     bias = state.get("bbox_head.bbox_score.bias")
     if bias is not None and key != "pretrain_weights" and bias.shape[0] - 1 != config.num_classes:
-        raise HostError(
+        raise UserError(
             f"{key}: {path} was trained for {bias.shape[0] - 1} classes, num_classes is {config.num_classes}"
         )
 
@@ -124,20 +124,20 @@ def check_data(dataset, key, config):
     options = dataset if isinstance(dataset, dict) else vars(dataset)
     folder, name = options.get("dataset_dir") or "", options.get("anno_path") or ""
     if not Path(folder).is_dir():
-        raise HostError(
+        raise UserError(
             f"{key}.dataset_dir: there is no folder {folder}; put the data there or point to it with "
             f"-o {key}.dataset_dir=PATH"
         )
     pictures = os.path.join(folder, options.get("image_dir") or "")
     if not Path(pictures).is_dir():
-        raise HostError(f"{key}.image_dir: there is no folder {pictures}")
+        raise UserError(f"{key}.image_dir: there is no folder {pictures}")
     path = os.path.join(folder, name)
     if not name or not Path(path).is_file():
-        raise HostError(f"{key}.anno_path: there is no file {path}")
+        raise UserError(f"{key}.anno_path: there is no file {path}")
     check_annotations(path, key, config)
     boxes = os.path.join(folder, options.get("bbox_file") or "")
     if options.get("use_gt_bbox") is False and not Path(boxes).is_file():
-        raise HostError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
+        raise UserError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
 
 
 def check_annotations(path, key, config):
@@ -147,20 +147,20 @@ def check_annotations(path, key, config):
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
     except ValueError as error:
-        raise HostError(f"{key}.anno_path: {path} is not JSON: {error}") from None
+        raise UserError(f"{key}.anno_path: {path} is not JSON: {error}") from None
     for section, fields in needed.items():
         entries = content.get(section) if isinstance(content, dict) else None
         if not entries:
-            raise HostError(f"{key}.anno_path: {path} is not a file of {kind}: it has no {section}")
+            raise UserError(f"{key}.anno_path: {path} is not a file of {kind}: it has no {section}")
         lacking = [field for field in fields if field not in entries[0]]
         if lacking:
-            raise HostError(
+            raise UserError(
                 f"{key}.anno_path: {path} is not a file of {kind}: its {section} have no {lacking[0]}; "
                 "is it of another task?"
             )
     classes = len(content["categories"])
     if classes != config.num_classes:
-        raise HostError(
+        raise UserError(
             f"{key}.anno_path: {path} has {classes} classes, num_classes is {config.num_classes}: "
             f"set -o num_classes={classes}"
         )

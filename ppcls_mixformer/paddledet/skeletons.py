@@ -13,7 +13,7 @@ import paddle
 from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 
 # COCO's pairs of keypoints with a line between them, counted from 0.
 EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12))
@@ -27,7 +27,7 @@ def read_boxes(path, threshold):
     below `threshold` or of another class than person, 1, are left out.
 
     Raises:
-        HostError: no such file, or another kind of file.
+        UserError: no such file, or another kind of file.
     """
     try:
         found = json.loads(Path(path).read_text())
@@ -38,9 +38,9 @@ def read_boxes(path, threshold):
                 boxes[name].append(tuple(box["bbox"]))
         return boxes
     except OSError as error:
-        raise HostError(f"--bbox_file: cannot read {path}: {error.strerror}") from None
+        raise UserError(f"--bbox_file: cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise HostError(
+        raise UserError(
             f"--bbox_file: {path} is not a detector's result file, a JSON list of image_id, "
             "category_id, bbox and score"
         ) from None
@@ -56,14 +56,14 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
         threshold: the least score of a keypoint that is drawn.
 
     Raises:
-        HostError: one that is no picture.
+        UserError: one that is no picture.
     """
     trainer.model.eval()
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     for path in pictures:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise HostError(f"{path} cannot be read as a picture")
+            raise UserError(f"{path} cannot be read as a picture")
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])

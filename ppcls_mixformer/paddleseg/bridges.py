@@ -12,7 +12,7 @@ from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
-from ppcls_mixformer.hosting.patches import give, wrap
+from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
@@ -38,7 +38,7 @@ def apply():
 def one_element_losses():
     """PaddleSeg 2.8: `loss.numpy()[0]` is an IndexError, scalars are 0-D since Paddle 2.5."""
     if "l[0] / log_iters" in inspect.getsource(trainer.train):
-        wrap(trainer, "loss_computation", _with_one_element_each)
+        replace_once(trainer, "loss_computation", _with_one_element_each)
 
 
 def _with_one_element_each(original):
@@ -51,7 +51,7 @@ def _with_one_element_each(original):
 def scalars_in_concat():
     """PaddleSeg 2.8: the metrics concatenate sums, and `paddle.concat` refuses 0-D tensors."""
     if "concat(pred_area)" in inspect.getsource(metrics.calculate_area):
-        give(metrics, "paddle", concat=paddle.stack)
+        shadow_module(metrics, "paddle", concat=paddle.stack)
 
 
 def labels_times_floats():
@@ -60,8 +60,8 @@ def labels_times_floats():
     if not hasattr(loss._post_process_loss, "bridged") and "astype(mask.dtype)" not in inspect.getsource(
         loss._post_process_loss
     ):
-        wrap(loss, "_post_process_loss", _with_float_labels)
-        give(cross_entropy_loss, "F", one_hot=_one_hot_of_floats)
+        replace_once(loss, "_post_process_loss", _with_float_labels)
+        shadow_module(cross_entropy_loss, "F", one_hot=_one_hot_of_floats)
 
 
 def _with_float_labels(original):
@@ -78,7 +78,7 @@ def _one_hot_of_floats(x, num_classes):
 def crops_of_pictures():
     """PaddleSeg 2.8, 2.9: with a `category_max_ratio`, crops put the class map in place of the picture."""
     if "data['img'] = seg_temp" in inspect.getsource(RandomPaddingCrop.__call__):
-        wrap(RandomPaddingCrop, "__call__", _with_the_picture_aside)
+        replace_once(RandomPaddingCrop, "__call__", _with_the_picture_aside)
 
 
 def _with_the_picture_aside(original):
@@ -107,16 +107,16 @@ class SteppingScaler(paddle.amp.GradScaler):
 def scaler_of_groups():
     """PaddleSeg 2.8: mixed precision with the optimizer's `custom_cfg` is a TypeError, "but got dict"."""
     if "scaler.minimize" in inspect.getsource(trainer.train):
-        give(trainer, "paddle")
-        give(trainer.paddle, "amp", GradScaler=SteppingScaler)
+        shadow_module(trainer, "paddle")
+        shadow_module(trainer.paddle, "amp", GradScaler=SteppingScaler)
 
 
 def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
-    give(trainer, "paddle", save=saver.save)
+    shadow_module(trainer, "paddle", save=saver.save)
 
 
 def best_model_on_resume():
     """All releases: a resumed run forgets the best mIoU, and a worse model replaces `best_model`."""
-    wrap(trainer, "resume", saver.remembering)
-    wrap(trainer, "evaluate", saver.noting)
+    replace_once(trainer, "resume", saver.remembering)
+    replace_once(trainer, "evaluate", saver.noting)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from paddleseg.cvlibs import SegBuilder
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.weights.checkpoint import WeightsError
 
 
@@ -14,14 +14,14 @@ class Builder(SegBuilder):
     """Builds model, data, loss and optimizer of a config.
 
     Raises:
-        HostError: a component that does not exist, with an argument it does not have, or that
+        UserError: a component that does not exist, with an argument it does not have, or that
             refuses its arguments.
     """
 
     def load_component_class(self, class_type):
         known = [name for components in self.comp_list for name in components.components_dict]
         if class_type not in known:
-            raise HostError(f"type {class_type} is not known to this PaddleSeg{nearest(class_type, known)}")
+            raise UserError(f"type {class_type} is not known to this PaddleSeg{nearest(class_type, known)}")
         return super().load_component_class(class_type)
 
     def build_component_impl(self, component_class, **arguments):
@@ -29,21 +29,21 @@ class Builder(SegBuilder):
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             for name in arguments:
                 if name not in parameters:
-                    raise HostError(
+                    raise UserError(
                         f"{name} is not an argument of {component_class.__name__}{nearest(name, parameters)}"
                     )
         try:
             return component_class(**arguments)
         except WeightsError as error:
-            raise HostError(f"{component_class.__name__}: {error}") from None
+            raise UserError(f"{component_class.__name__}: {error}") from None
         except (TypeError, ValueError) as error:
-            raise HostError(f"{component_class.__name__} cannot be built: {error}") from None
+            raise UserError(f"{component_class.__name__} cannot be built: {error}") from None
 
     def build_component(self, cfg):
         try:
             return super().build_component(cfg)
         except RuntimeError as error:
-            if isinstance(error.__context__, HostError):  # PaddleSeg wraps it in a text of five lines
+            if isinstance(error.__context__, UserError):  # PaddleSeg wraps it in a text of five lines
                 raise error.__context__ from None
             raise
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
@@ -47,18 +47,18 @@ def check_resume(folder, iters):
     """Refuses to resume from what is not a whole checkpoint, or is at the end already.
 
     Raises:
-        HostError: no such folder, not named as PaddleSeg names them, or nothing left to do.
+        UserError: no such folder, not named as PaddleSeg names them, or nothing left to do.
         WeightsError: a file of it is missing or damaged.
     """
     if not Path(folder).is_dir():
-        raise HostError(f"--resume_model: there is no folder {folder}")
+        raise UserError(f"--resume_model: there is no folder {folder}")
     number = re.fullmatch(r"iter_(\d+)", Path(folder).name)
     if not number:
-        raise HostError(
+        raise UserError(
             f"--resume_model {folder}: PaddleSeg resumes from a folder iter_N, whose name says where it was"
         )
     if int(number[1]) >= iters:
-        raise HostError(f"--resume_model {folder}: training ends at {iters}; raise --iters to go on")
+        raise UserError(f"--resume_model {folder}: training ends at {iters}; raise --iters to go on")
     for name in ("model.pdparams", "model.pdopt"):
         read_file(Path(folder) / name)
 

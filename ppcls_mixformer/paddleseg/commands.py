@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from ppcls_mixformer.hosting.errors import HostError, in_one_line
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import register
 from ppcls_mixformer.paddleseg.flags import eval_flags, predict_flags, train_flags
 
@@ -17,7 +17,7 @@ def prepare(flags, splits, **settings):
         settings: as in `config.load`.
 
     Raises:
-        HostError: something about the set-up, the config or a file that a user can mend.
+        UserError: something about the set-up, the config or a file that a user can fix.
     """
     register()
     from paddleseg.utils import utils
@@ -38,9 +38,9 @@ def without_pretrained(builder):
     builder.config.dic["model"].get("backbone", {}).pop("pretrained", None)
 
 
-def train():
+def train(argv):
     """Trains as the config says."""
-    in_one_line(lambda: run_training(train_flags().parse_args()))
+    run_training(train_flags().parse_args(argv))
 
 
 def run_training(flags):
@@ -108,14 +108,14 @@ def windows(config, flags, augmented):
             settings[name] = getattr(flags, name)
     if flags.is_slide:
         if not (flags.crop_size and flags.stride):
-            raise HostError("--is_slide needs --crop_size and --stride, each width and height")
+            raise UserError("--is_slide needs --crop_size and --stride, each width and height")
         settings.update(is_slide=True, crop_size=flags.crop_size, stride=flags.stride)
     return settings
 
 
-def evaluate():
+def evaluate(argv):
     """Evaluates on the config's val_dataset."""
-    in_one_line(lambda: run_evaluation(eval_flags().parse_args()))
+    run_evaluation(eval_flags().parse_args(argv))
 
 
 def run_evaluation(flags):
@@ -132,23 +132,23 @@ def list_pictures(path):
     """The pictures that `--image_path` means, and their folder as PaddleSeg wants it.
 
     Raises:
-        HostError: there are none, or one is not there or cannot be read.
+        UserError: there are none, or one is not there or cannot be read.
     """
     from paddleseg.utils import get_image_list
 
     try:
         pictures, folder = get_image_list(path)
     except (FileNotFoundError, RuntimeError, UnicodeDecodeError):
-        raise HostError(f"--image_path: {path} is no picture, and no folder or list of pictures") from None
+        raise UserError(f"--image_path: {path} is no picture, and no folder or list of pictures") from None
     for picture in pictures:
         if not cv2.haveImageReader(picture):
-            raise HostError(f"--image_path: {picture} does not exist or is no picture")
+            raise UserError(f"--image_path: {picture} does not exist or is no picture")
     return pictures, folder
 
 
-def predict():
+def predict(argv):
     """Segments pictures and writes them coloured."""
-    in_one_line(lambda: run_prediction(predict_flags().parse_args()))
+    run_prediction(predict_flags().parse_args(argv))
 
 
 def run_prediction(flags):
@@ -171,3 +171,10 @@ def run_prediction(flags):
         custom_color=flags.custom_color,
         **settings,
     )
+
+
+def export(argv):
+    """Exports a trained network for Paddle inference."""
+    from ppcls_mixformer.paddleseg import export, flags
+
+    export.export(flags.export_flags().parse_args(argv))

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from paddleseg.cvlibs import Config, manager
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +23,18 @@ def load(path, overrides, **settings):
         settings: `learning_rate`, `batch_size` and `iters`, each None where the config's is meant.
 
     Raises:
-        HostError: no such file, no YAML, not a PaddleSeg config, or a malformed override.
+        UserError: no such file, no YAML, not a PaddleSeg config, or a malformed override.
     """
     check_file(path)
     try:
         known = list(dotted_keys(Config(path).dic))
         config = Config(path, opts=overrides, **settings)
     except FileNotFoundError as error:
-        raise HostError(f"{path}: its _base_ {error.filename} does not exist") from None
+        raise UserError(f"{path}: its _base_ {error.filename} does not exist") from None
     except yaml.YAMLError as error:
-        raise HostError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except (AssertionError, RuntimeError) as error:
-        raise HostError(f"{path} is no config for PaddleSeg: {str(error).splitlines()[-1]}") from None
+        raise UserError(f"{path} is no config for PaddleSeg: {str(error).splitlines()[-1]}") from None
     for override in overrides:
         warn_of_unknown(override.partition("=")[0], known, path)
     return config
@@ -43,15 +43,15 @@ def load(path, overrides, **settings):
 def check_file(path):
     """Refuses what is not there or no mapping in YAML."""
     if not Path(path).is_file():
-        raise HostError(f"config file not found: {path}")
+        raise UserError(f"config file not found: {path}")
     if Path(path).suffix not in (".yml", ".yaml"):
-        raise HostError(f"{path}: PaddleSeg reads .yml and .yaml only")
+        raise UserError(f"{path}: PaddleSeg reads .yml and .yaml only")
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HostError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise HostError(f"{path} is no config for PaddleSeg: it holds no sections")
+        raise UserError(f"{path} is no config for PaddleSeg: it holds no sections")
 
 
 def dotted_keys(node, prefix=""):

@@ -8,7 +8,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.transforms import Compose
 from PIL import Image
 
-from ppcls_mixformer.hosting.errors import HostError
+from ppcls_mixformer.hosting.errors import UserError
 
 SPLITS = {"train": "training", "val": "validation"}
 
@@ -27,7 +27,7 @@ class ADE20KLayout(paddle.io.Dataset):
         mode: `train` or `val`.
 
     Raises:
-        HostError: no such folder, no pictures, or a picture without a class map.
+        UserError: no such folder, no pictures, or a picture without a class map.
     """
 
     IGNORE_INDEX = 255
@@ -60,22 +60,22 @@ def list_pairs(root, mode):
     """`[picture, class map]` paths of a split in ADE20K's layout, in order of their names.
 
     Raises:
-        HostError: as `ADE20KLayout`.
+        UserError: as `ADE20KLayout`.
     """
     if mode not in SPLITS:
-        raise HostError(f"mode must be train or val, got {mode!r}")
+        raise UserError(f"mode must be train or val, got {mode!r}")
     pictures = Path(root) / "images" / SPLITS[mode]
     maps = Path(root) / "annotations" / SPLITS[mode]
     for folder in (pictures, maps):
         if not folder.is_dir():
-            raise HostError(
+            raise UserError(
                 f"there is no folder {folder}: ADE20K's layout is images/{SPLITS[mode]}/*.jpg and "
                 f"annotations/{SPLITS[mode]}/*.png in dataset_root; nothing is downloaded"
             )
     pairs = [(path, maps / f"{path.stem}.png") for path in sorted(pictures.glob("*.jpg"))]
     if not pairs:
-        raise HostError(f"there is no *.jpg in {pictures}")
+        raise UserError(f"there is no *.jpg in {pictures}")
     for picture, class_map in pairs:
         if not class_map.is_file():
-            raise HostError(f"{picture} has no class map: there is no {class_map}")
+            raise UserError(f"{picture} has no class map: there is no {class_map}")
     return [[str(picture), str(class_map)] for picture, class_map in pairs]

@@ -6,18 +6,11 @@ from pathlib import Path
 import paddle
 import yaml
 
-from ppcls_mixformer.hosting.errors import in_one_line
 from ppcls_mixformer.hosting.whole import publish
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.commands import prepare, trained_model
-from ppcls_mixformer.paddleseg.flags import export_flags
 
 PROGRAMS = ("model.json", "model.pdmodel")  # of Paddle 3, and of Paddle 2
-
-
-def main():
-    """`tools/seg/export.py --config CONFIG --model_path WEIGHTS [--save_dir FOLDER] …`."""
-    in_one_line(lambda: export(export_flags().parse_args()))
 
 
 def export(flags):

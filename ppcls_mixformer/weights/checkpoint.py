@@ -16,13 +16,15 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
+from ppcls_mixformer.hosting.errors import UserError, first_line
+
 logger = logging.getLogger(__name__)
 
 CACHE = Path("~/.cache/paddle/hapi/weights")  # Paddle's own
 TIMEOUT = 10  # seconds to the answer, and then without a byte
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError, ValueError):
     """Weights that are not published, cannot be fetched, are damaged or do not fit the model."""
 
 
@@ -189,11 +191,6 @@ def _load(path, sha256):
         return paddle.load(str(path))
     except Exception as error:  # whatever pickle and Paddle make of a damaged file
         raise ValueError(f"not a whole Paddle checkpoint ({type(error).__name__})") from None
-
-
-def first_line(error):
-    """First line of an error's text, or its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def check_state_dict(state, source):

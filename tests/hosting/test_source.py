@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from ppcls_mixformer import VARIANTS, __main__
-from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting import fetch, source
+from ppcls_mixformer.hosting.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-HOST = source.PADDLECLAS
+HOST = __main__.HOSTS["paddleclas"]
 ENGINE = "ppcls/engine/engine.py"
 
 
@@ -76,7 +77,7 @@ WHEEL_TREE = {f"PaddleClas/{ENGINE}": "of the wheel", "paddlex/__init__.py": ""}
 def wheel(links, monkeypatch):
     """A small stand-in for the pinned wheel, which pip finds and whose hash is the pinned one."""
     sha256 = make_wheel(links, WHEEL_TREE)
-    monkeypatch.setitem(source.HOSTS, "paddleclas", replace(HOST, sha256=sha256))
+    monkeypatch.setitem(__main__.HOSTS, "paddleclas", replace(HOST, sha256=sha256))
 
 
 @pytest.fixture(params=["nothing cached", "a tree cached"])
@@ -142,8 +143,8 @@ def process(*arguments, code=MAIN, **environment):
 
 def pinned(sha256):
     return (
-        "from dataclasses import replace; from ppcls_mixformer.hosting import source\n"
-        f"source.HOSTS['paddleclas'] = replace(source.PADDLECLAS, sha256={sha256!r})\n"
+        "from dataclasses import replace; from ppcls_mixformer import __main__, paddleclas\n"
+        f"__main__.HOSTS['paddleclas'] = replace(paddleclas.HOST, sha256={sha256!r})\n"
     )
 
 
@@ -157,14 +158,15 @@ def test_a_clone_goes_before_an_importable_tree_before_the_cache(tmp_path, home)
     (tmp_path / "command only/ppcls").mkdir(parents=True)  # as some wheels install it
     code = f"""
 import importlib, os, sys
+from ppcls_mixformer import paddleclas
 from ppcls_mixformer.hosting import source
-print(source.locate(source.PADDLECLAS))
+print(source.locate(paddleclas.HOST))
 sys.path.insert(0, {str(tmp_path / "command only")!r}); importlib.invalidate_caches()
-print(source.locate(source.PADDLECLAS))
+print(source.locate(paddleclas.HOST))
 sys.path.insert(0, {str(tmp_path / "importable")!r}); importlib.invalidate_caches()
-print(source.locate(source.PADDLECLAS))
+print(source.locate(paddleclas.HOST))
 os.environ["PADDLECLAS_HOME"] = "~/clone"
-print(source.locate(source.PADDLECLAS))
+print(source.locate(paddleclas.HOST))
 """
     output, _ = process(code=code).communicate()
     # Paddle may have warned before.
@@ -180,15 +182,15 @@ def test_none_at_all_names_both_remedies(command):
     assert error is None and "python -m ppcls_mixformer fetch" in output and "PADDLECLAS_HOME" in output
 
 
-@pytest.mark.parametrize("host", source.HOSTS.values(), ids=source.HOSTS)
+@pytest.mark.parametrize("host", __main__.HOSTS.values(), ids=__main__.HOSTS)
 def test_the_remedy_is_a_command_that_fetches_that_host(host, command, monkeypatch, home):
     monkeypatch.delenv(host.home, raising=False)
     monkeypatch.setattr(source.importlib.util, "find_spec", lambda name: None)  # other tests import them
-    with pytest.raises(source.HostError) as error:
+    with pytest.raises(UserError) as error:
         source.locate(host)
     words = re.search("`python -m ppcls_mixformer (.*?)`", str(error.value))[1].split()
     fetched = make_tree(source.cached_tree(host), **{host.mark: ""})
-    monkeypatch.setattr(source, "fetch_from_pypi", lambda other: fetched if other is host else None)
+    monkeypatch.setattr(fetch, "fetch_from_pypi", lambda other: fetched if other is host else None)
     output, end = command(*words)
     assert end is None and str(fetched) in output
 
@@ -199,9 +201,7 @@ def test_a_wrong_paddleclas_home_is_named_even_where_the_cache_has_one(tmp_path,
     make_tree(tmp_path / "home")
     wrong = str(tmp_path / folder)
     monkeypatch.setenv("PADDLECLAS_HOME", wrong)
-    with pytest.raises(
-        source.HostError, match=f"PADDLECLAS_HOME={wrong} is not a PaddleClas clone.*unset it"
-    ):
+    with pytest.raises(UserError, match=f"PADDLECLAS_HOME={wrong} is not a PaddleClas clone.*unset it"):
         source.locate(HOST)
 
 
@@ -357,9 +357,9 @@ def test_trees_that_are_put_in_place_at_once(tmp_path):
     def install(number):
         try:
             for count in range(25):
-                with source._staging() as folder:
+                with fetch._staging() as folder:
                     make_tree(folder / HOST.name, f"{number} {count}")
-                    source._install(HOST, folder / HOST.name, "somewhere", folder)
+                    fetch._install(HOST, folder / HOST.name, "somewhere")
         except Exception as error:
             errors.append(error)
 

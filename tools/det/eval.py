@@ -1,11 +1,12 @@
-"""Evaluates a checkpoint: `python tools/det/eval.py -c CONFIG -o weights=PATH`."""
+"""Evaluates a detector or keypoint network: `python tools/det/eval.py -c CONFIG -o weights=PATH`."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddledet.commands import evaluate
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddledet import commands
 
 if __name__ == "__main__":
-    evaluate()
+    cli.run(commands.evaluate)

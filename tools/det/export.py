@@ -1,11 +1,12 @@
-"""Exports a checkpoint: `python tools/det/export.py -c CONFIG -o weights=PATH [--output_dir DIR]`."""
+"""Exports a detector or keypoint network: `python tools/det/export.py -c CONFIG -o weights=PATH`."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddledet.export import main
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddledet import commands
 
 if __name__ == "__main__":
-    main()
+    cli.run(commands.export)

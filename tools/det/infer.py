@@ -1,11 +1,12 @@
-"""Draws what is found: `python tools/det/infer.py -c CONFIG -o weights=PATH --infer_img PATH`."""
+"""Draws what a network finds: `python tools/det/infer.py -c CONFIG -o weights=PATH --infer_dir FOLDER`."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddledet.commands import infer
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddledet import commands
 
 if __name__ == "__main__":
-    infer()
+    cli.run(commands.infer)

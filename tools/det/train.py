@@ -5,7 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddledet.commands import train
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddledet import commands
 
 if __name__ == "__main__":
-    train()
+    cli.run(commands.train)

@@ -1,11 +1,12 @@
-"""Evaluates a segmentation model: `python tools/seg/eval.py --config CONFIG --model_path WEIGHTS`."""
+"""Evaluates a segmentation network: `python tools/seg/eval.py --config CONFIG --model_path PATH`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddleseg.commands import evaluate
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleseg import commands
 
 if __name__ == "__main__":
-    evaluate()
+    cli.run(commands.evaluate)

@@ -1,11 +1,12 @@
-"""Exports a segmentation model: `python tools/seg/export.py --config CONFIG --model_path WEIGHTS`."""
+"""Exports a segmentation network: `python tools/seg/export.py --config CONFIG --model_path PATH`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddleseg.export import main
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleseg import commands
 
 if __name__ == "__main__":
-    main()
+    cli.run(commands.export)

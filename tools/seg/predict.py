@@ -1,11 +1,12 @@
-"""Segments pictures: `python tools/seg/predict.py --config CONFIG --model_path WEIGHTS --image_path PATH`."""
+"""Segments pictures: `python tools/seg/predict.py --config CONFIG --model_path PATH --image_path PATH`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddleseg.commands import predict
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleseg import commands
 
 if __name__ == "__main__":
-    predict()
+    cli.run(commands.predict)

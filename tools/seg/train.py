@@ -1,11 +1,12 @@
-"""Trains a segmentation model: `python tools/seg/train.py --config CONFIG --do_eval …`, PaddleSeg's flags."""
+"""Trains a segmentation network: `python tools/seg/train.py --config CONFIG --do_eval …`."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_mixformer.paddleseg.commands import train
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleseg import commands
 
 if __name__ == "__main__":
-    train()
+    cli.run(commands.train)

@@ -1,0 +1,70 @@
+"""Exported programs: which file this Paddle reads, and a predictor for it."""
+
+from pathlib import Path
+
+import paddle
+
+from ppcls_mixformer.hosting.errors import UserError
+
+PADDLE_3 = not paddle.__version__.startswith("2.")
+# Paddle 3's program, and the older one, which Paddle 3 reads too.
+SUFFIXES = (".json", ".pdmodel") if PADDLE_3 else (".pdmodel",)
+
+
+def find_program(folder, prefix="inference"):
+    """Path of the program in `folder` that this Paddle reads, such as `inference.json`.
+
+    Raises:
+        UserError: there is none.
+    """
+    for suffix in SUFFIXES:
+        program = Path(folder) / f"{prefix}{suffix}"
+        if program.is_file():
+            return program
+    names = " or ".join(f"{prefix}{suffix}" for suffix in SUFFIXES)
+    raise UserError(
+        f"{folder} holds no {names}, which paddlepaddle {paddle.__version__} reads: "
+        "export a checkpoint to it with this Paddle"
+    )
+
+
+def config_for(program):
+    """`paddle.inference.Config` for a program; the parameters lie beside it.
+
+    On Paddle 3 `enable_memory_optim` in front of `enable_new_executor` ends in "Not find predictor_id",
+    so the latter is called here.
+    """
+    program = Path(program)
+    config = paddle.inference.Config(str(program), str(program.with_suffix(".pdiparams")))
+    if program.suffix == ".json":
+        config.enable_new_executor()
+    return config
+
+
+def predictor(program, onednn=True, threads=None):
+    """A function that runs a program on the CPU: arrays, one for each input, to a list of arrays.
+
+    Args:
+        onednn: whether to use oneDNN's kernels.
+        threads: threads of the math library; None for Paddle's own choice.
+    """
+    config = config_for(program)
+    config.disable_gpu()
+    config.disable_glog_info()
+    if threads is not None:
+        config.set_cpu_math_library_num_threads(threads)
+    if onednn:
+        config.set_mkldnn_cache_capacity(10)  # of input shapes; without a limit it grows with each
+        config.enable_mkldnn()
+    elif hasattr(config, "disable_mkldnn"):  # on by default since Paddle 3.3
+        config.disable_mkldnn()
+    config.enable_memory_optim()
+    engine = paddle.inference.create_predictor(config)
+
+    def run(*arrays):
+        for name, array in zip(engine.get_input_names(), arrays):
+            engine.get_input_handle(name).copy_from_cpu(array)
+        engine.run()
+        return [engine.get_output_handle(name).copy_to_cpu() for name in engine.get_output_names()]
+
+    return run
