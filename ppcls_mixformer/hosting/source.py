@@ -5,6 +5,7 @@ package that Python can import, then the tree that `python -m ppcls_mixformer fe
 cache. A cached tree is no installed package: it brings no requirements and disturbs none.
 """
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -32,6 +33,7 @@ class Host:
         home: environment variable that names a clone.
         requirement: the release on PyPI that carries a full tree, `sha256` its wheel.
         wheel_folder: folder of that wheel that is the tree; "" where it is the whole wheel.
+        extra: of this package, which brings what the host imports.
         release: which one that is; size: how much there is to download.
         releases: branches and tags that work, of `git_url`.
         marks: a file that came with each release, newest first: an unpacked archive names its
@@ -46,6 +48,7 @@ class Host:
     requirement: str
     sha256: str
     wheel_folder: str
+    extra: str
     release: str
     size: str
     git_url: str
@@ -106,6 +109,18 @@ def make_importable(host):
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     return root
+
+
+@contextlib.contextmanager
+def requirements(host):
+    """Turns the import of a package that the host needs and that is not installed into a UserError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{host.name} needs {error.name}, which is not installed: "
+            f"install ppcls_mixformer with its extra {host.extra}"
+        ) from None
 
 
 def describe(host, root):

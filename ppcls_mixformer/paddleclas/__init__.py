@@ -12,6 +12,7 @@ HOST = source.Host(
     requirement="paddlex==2.1.0",
     sha256="be927f24e1b158b2ec7e88adb5507df5ad3e960ac374d808ef0d1c9d341109e7",
     wheel_folder="PaddleClas",
+    extra="cpu",
     release="2.3",
     size="1.6 MB",
     git_url="https://github.com/PaddlePaddle/PaddleClas.git",
@@ -31,7 +32,8 @@ def register():
         ppcls_mixformer.hosting.errors.UserError: PaddleClas was not found.
     """
     root = source.make_importable(HOST)
-    from ppcls_mixformer.paddleclas import backbone, bridges
+    with source.requirements(HOST):
+        from ppcls_mixformer.paddleclas import backbone, bridges
 
     bridges.apply()
     backbone.register()

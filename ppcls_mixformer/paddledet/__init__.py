@@ -15,6 +15,7 @@ HOST = source.Host(
     requirement="paddledet==2.6.0",
     sha256="a3cf717d61c771be000a7cd7f3cc6b254724aacf24db6bfcba1443c2f409deff",
     wheel_folder="",
+    extra="dense",
     release="2.6",
     size="0.8 MB",
     git_url="https://github.com/PaddlePaddle/PaddleDetection.git",

@@ -12,6 +12,7 @@ HOST = source.Host(
     requirement="paddleseg==2.8.0",
     sha256="299e70438e5a2df08ea169dfaee828c75c67c5015e958e9970ccc4d62a90d35c",
     wheel_folder="",
+    extra="dense",
     release="2.8",
     size="0.4 MB",
     git_url="https://github.com/PaddlePaddle/PaddleSeg.git",

@@ -1,0 +1,135 @@
+"""Small things that every host uses: near names, configs by name, overrides, patches, one-line ends."""
+
+import logging
+import types
+
+import pytest
+
+from ppcls_mixformer.hosting import cli, configs, inference, patches, source
+from ppcls_mixformer.hosting.advice import did_you_mean, nearest
+from ppcls_mixformer.hosting.errors import UserError, first_line
+
+
+def test_the_nearest_name_or_all_that_there_are():
+    assert nearest("epoch", ["epochs", "device"]) == "epochs"
+    assert nearest("xyz", ["epochs", "device"]) is None
+    assert did_you_mean("epoch", ["epochs", "device"]) == "; did you mean epochs?"
+    assert did_you_mean("xyz", ["epochs", "device"]) == "; there are epochs, device"
+
+
+def test_the_first_line_of_an_error_or_its_type():
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError()) == "ValueError"
+
+
+def test_an_error_a_user_can_fix_ends_in_one_line(capsys):
+    def command(argv):
+        raise UserError(f"no {argv[0]}")
+
+    with pytest.raises(SystemExit) as end:
+        cli.run(command, ["file"])
+    assert end.value.code == "error: no file"
+    with pytest.raises(ZeroDivisionError):  # a defect keeps its traceback
+        cli.run(lambda argv: 1 / 0, [])
+
+
+def test_warnings_are_marked_and_other_loggers_left_alone(capsys):
+    cli.run(lambda argv: logging.getLogger("ppcls_mixformer.x").warning("look"), [])
+    assert capsys.readouterr().err == "warning: look\n"
+
+
+@pytest.mark.parametrize(
+    "name, end",
+    [
+        ("MixFormer_B2", "configs/ImageNet/MixFormer/MixFormer_B2.yaml"),
+        ("mask_rcnn_mixformer_b1_3x_coco", "configs/COCO/mask_rcnn_mixformer_b1_3x_coco.yml"),
+        ("configs/ImageNet/MixFormer/MixFormer_B2.yaml", "configs/ImageNet/MixFormer/MixFormer_B2.yaml"),
+    ],
+)
+def test_the_packages_configs_are_found_from_anywhere(name, end, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configs.find(name).endswith(end)
+
+
+def test_a_file_of_ones_own_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MixFormer_B2").write_text("")
+    assert configs.find("MixFormer_B2") == "MixFormer_B2"
+
+
+@pytest.mark.parametrize(
+    "name, near", [("MixFormer_B9", "MixFormer_B"), ("no/upernet_mixformer.yml", "upernet_m")]
+)
+def test_a_config_that_is_not_there_is_named_with_the_nearest(name, near):
+    with pytest.raises(UserError, match=f"config file not found: {name}; .* the nearest one is {near}"):
+        configs.find(name)
+
+
+def test_every_config_has_a_name_of_its_own():
+    paths = [path for path in configs.folder().rglob("*.y*ml") if path.parent.name != "_base_"]
+    assert len(paths) == len({path.stem for path in paths}) == len(configs.by_name()) > 20
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"a: [1", "is not valid YAML: while parsing"),
+        (b"\xff\xfe\x00", "is not valid YAML: "),
+        (b"- a\n- b\n", "is no config: it holds no sections"),
+        (b"", "is no config: it holds no sections"),
+    ],
+)
+def test_what_is_no_config_is_one_line(tmp_path, content, reason):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"^{path} {reason}") as error:
+        configs.read_yaml(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_config_that_cannot_be_opened_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        configs.read_yaml(tmp_path)
+
+
+def test_overrides_are_taken_apart():
+    assert configs.split_override("-o", "a.b=c=d") == ("a.b", "c=d")
+    for text in ("a.b", "=c", ""):
+        with pytest.raises(UserError, match="-o .*: an override is written key=value"):
+            configs.split_override("-o", text)
+
+
+def test_a_patch_is_made_once_and_a_shadow_leaves_the_module_alone():
+    owner = types.SimpleNamespace(double=lambda x: 2 * x, json=__import__("json"))
+    for _ in range(2):
+        patches.replace_once(owner, "double", lambda original: lambda x: original(x) + 1)
+    assert owner.double(3) == 7 and owner.double.bridged(3) == 6
+    own = owner.json
+    patches.shadow_module(owner, "json", dumps=lambda value: "replaced")
+    patches.shadow_module(owner, "json", loads=lambda text: "as well")
+    assert (owner.json.dumps(1), owner.json.loads("1"), owner.json.JSONDecoder) == (
+        "replaced",
+        "as well",
+        own.JSONDecoder,
+    )
+    assert own.dumps(1) == "1"
+
+
+def test_a_replacement_ends_with_its_block():
+    owner = types.SimpleNamespace(value=1)
+    with pytest.raises(KeyError), patches.replaced(owner, "value", 2) as original:
+        assert (original, owner.value) == (1, 2)
+        raise KeyError
+    assert owner.value == 1
+
+
+def test_a_folder_without_a_program_is_named(tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path} holds no inference.*export a checkpoint"):
+        inference.find_program(tmp_path)
+
+
+def test_a_package_that_a_host_lacks_is_named_with_the_extra_that_brings_it():
+    host = types.SimpleNamespace(name="PaddleDetection", extra="dense")
+    with pytest.raises(UserError, match="PaddleDetection needs no_such_package.* extra dense"):
+        with source.requirements(host):
+            import no_such_package  # noqa: F401

@@ -1,0 +1,73 @@
+"""The package as it is once installed: from a wheel, in an environment of its own, far from the checkout."""
+
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+
+import pytest
+from commands import ROOT, losses, overrides
+
+from ppcls_mixformer.hosting import configs
+
+SOURCES = ("ppcls_mixformer", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Path of the wheel of this checkout, built from a copy, which holds nothing of an earlier build."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "source").mkdir()
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, folder / "source" / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
+    subprocess.run([*command, folder / "source"], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def files(folder, pattern):
+    """Paths of the files below a folder, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob(pattern)}
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_wheel_holds_the_package_and_its_configs_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = [name for name in names if name.endswith("/METADATA")]
+        requirements = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", archive.read(metadata).decode(), re.M)
+    modules = files(ROOT / "ppcls_mixformer", "*.py")
+    settings = {f"configs/{name}" for name in files(configs.folder(), "*.y*ml")}
+    info = metadata.split("/")[0]
+    assert {f"ppcls_mixformer/{name}" for name in modules | settings} == {
+        name for name in names if not name.startswith(info)
+    }
+    assert sorted(requirements) == ["numpy", "pillow", "pyyaml", "tqdm"]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_an_installed_package_trains_a_few_steps(wheel, digits, tmp_path):
+    venv.create(tmp_path / "env", with_pip=True)
+    binaries = tmp_path / "env/bin"
+
+    def run(*command):
+        command = [str(part) for part in command]
+        result = subprocess.run(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500
+        )
+        assert result.returncode == 0, result.stdout[-3000:]
+        return result.stdout
+
+    run(binaries / "pip", "install", "--quiet", f"{wheel}[cpu]")
+    run(binaries / "ppcls-mixformer", "fetch")
+    settings = [
+        part for override in overrides(digits, tmp_path / "out", epochs=1) for part in ("-o", override)
+    ]
+    log = run(binaries / "python", "-m", "ppcls_mixformer", "train", "-c", "MixFormer_B0_digits", *settings)
+    assert len(losses(log)) == 2 and list((tmp_path / "out").rglob("best_model.pdparams"))
+    assert str(ROOT) not in run(binaries / "python", "-c", "import ppcls_mixformer as p; print(p.__file__)")
