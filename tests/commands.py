@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
 
@@ -15,7 +17,7 @@ def run(*command, check=True, **environment):
     result = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -23,6 +25,11 @@ def run(*command, check=True, **environment):
     )
     assert not check or result.returncode == 0, result.stdout[-3000:]
     return result.stdout
+
+
+def script(name, *arguments, **options):
+    """Runs `tests/scripts/NAME.py`."""
+    return run(sys.executable, f"tests/scripts/{name}.py", *arguments, **options)
 
 
 def tool(name, *overrides, check=True, config=CONFIG, launcher=(sys.executable,), flags=()):
@@ -61,3 +68,28 @@ def error_line(log):
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "Traceback" not in log, log[-3000:]
     return errors[0]
+
+
+def retrieval(digits, folder, stop_layer):
+    """Path of a RecModel config: MixFormer, a linear neck, ArcFace, recall on query and gallery."""
+    config = yaml.safe_load((ROOT / CONFIG).read_text())
+    config["Global"].update(eval_mode="retrieval", epochs=1, output_dir=str(folder), save_interval=1)
+    config["Global"].update(print_batch_step=1, save_inference_dir=str(folder / "inference"))
+    config["Arch"] = {
+        "name": "RecModel",
+        "infer_output_key": "features",
+        "infer_add_softmax": False,
+        "Backbone": {"name": "MixFormer_B0", "pretrained": False},
+        "BackboneStopLayer": {"name": stop_layer},
+        "Neck": {"name": "FC", "embedding_size": 1280, "class_num": 64},
+        "Head": {"name": "ArcMargin", "embedding_size": 64, "class_num": 10, "margin": 0.15, "scale": 30},
+    }
+    split = config["DataLoader"]["Train"]["dataset"]
+    split.update(image_root=str(digits), cls_label_path=f"{digits}/train_list.txt")
+    split = config["DataLoader"]["Eval"]
+    split["dataset"].update(image_root=str(digits), cls_label_path=f"{digits}/test_list.txt")
+    config["DataLoader"]["Eval"] = {"Query": split, "Gallery": split}
+    config["Metric"] = {"Eval": [{"Recallk": {"topk": [1, 5]}}]}
+    path = folder / "retrieval.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -1,9 +1,19 @@
 """A few real pictures and one short training run, shared by the tests."""
 
+import logging
 import sys
 
 import pytest
 from commands import checkpoint, overrides, run, tool
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """Undoes what a command that ran in this process has set up."""
+    package = logging.getLogger("ppcls_mixformer")
+    before = package.handlers, package.propagate, package.level
+    yield
+    package.handlers, package.propagate, package.level = before
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from commands import checkpoint, error_line, overrides, run, tool
 
 from ppcls_mixformer import MixFormer_B0
 
+pytestmark = pytest.mark.slow
+
 PADDLE_3 = not paddle.__version__.startswith("2.")
 FORMATS = ["json", "pdmodel"] if PADDLE_3 else ["pdmodel"]
 TOLERANCE = 1e-5 if PADDLE_3 else 1e-4  # of a score; up to 3.3e-5 was seen on 2.6.2, cause not found

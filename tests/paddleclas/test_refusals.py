@@ -1,0 +1,94 @@
+"""What cannot work is said in one line before anything is built, with the key that is wrong."""
+
+import logging
+import sys
+
+import paddle
+import pytest
+from commands import CONFIG, error_line, overrides, retrieval, run, tool
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import register
+
+
+def refusal(*settings, config=CONFIG, mode="train"):
+    """What PaddleClas's settings are refused with."""
+    register()
+    from ppcls_mixformer.paddleclas.config import settings as read
+
+    options = [part for setting in settings for part in ("-o", setting)]
+    with pytest.raises(UserError) as error:
+        read(["-c", str(config), *options], mode)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        (["DataLoader.Train.dataset.image_root=nowhere"], "there is no folder nowhere"),
+        (["Arch.class_num=5"], "needs Arch.class_num of at least"),
+        (["Arch.name=MixFormer_B9"], "did you mean MixFormer_B"),
+        (["Arch.drop_path=0.1"], "did you mean drop_path_rate?"),
+        (["Arch.drop_path_rate=2.0"], "Arch of MixFormer_B0: drop_path_rate must be in [0, 1), got 2.0"),
+        (["Global.checkpoints=nowhere"], "checkpoint not found"),
+        (["Global.epochs"], "an override is written key=value"),
+        (["Global.epochs.a=1"], "epochs is a plain value"),
+    ],
+)
+def test_what_cannot_work_is_named(digits, tmp_path, settings, text):
+    assert text in refusal(*overrides(digits, tmp_path), *settings)
+
+
+@pytest.mark.skipif(
+    paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0, reason="this machine has a GPU"
+)
+def test_a_gpu_that_is_not_there_is_named(digits, tmp_path):
+    assert "Global.device=cpu" in refusal(*overrides(digits, tmp_path), "Global.device=gpu")
+
+
+@pytest.mark.parametrize(
+    "setting, text",
+    [
+        ("Arch.Backbone.drop_path=0.1", "Arch.Backbone.drop_path is not an argument of MixFormer_B0; did"),
+        ("Arch.Backbone.drop_path_rate=2.0", "Arch.Backbone of MixFormer_B0: drop_path_rate must be in"),
+        ("Arch.Backbone.name=MixFormer_B9", "Arch.Backbone.name MixFormer_B9 is not a model"),
+        ("Arch.Backbone.pretrained=nowhere", "Arch.Backbone.pretrained: checkpoint not found: nowhere"),
+        ("Arch.Head.class_num=5", "needs Arch.Head.class_num of at least"),
+    ],
+)
+def test_errors_of_retrieval_name_the_key_that_is_wrong(digits, tmp_path, setting, text):
+    assert text in refusal(setting, config=retrieval(digits, tmp_path, "last_proj"))
+
+
+def test_arguments_of_the_backbone_are_known_to_retrieval(digits, tmp_path, caplog):
+    config = retrieval(digits, tmp_path, "last_proj")
+    refusal("Arch.Backbone.recompute=True", "Arch.Backbone.pretrained=nowhere", config=config)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_unknown_override_names_the_nearest_key(caplog):
+    refusal("Global.epoch=1", "DataLoader.Train.dataset.image_root=nowhere")
+    (line,) = [r.getMessage() for r in caplog.records if r.name.startswith("ppcls_mixformer")]
+    assert line.endswith("has no such key, it is added; the nearest key there is Global.epochs")
+
+
+@pytest.mark.slow
+def test_a_tool_ends_in_one_line(digits, tmp_path):
+    log = tool("train", *overrides(digits, tmp_path), "Arch.class_num=5", check=False)
+    assert "needs Arch.class_num of at least" in error_line(log)
+
+
+@pytest.mark.slow
+def test_retrieval_that_stops_elsewhere_is_refused(digits, tmp_path):
+    log = tool("train", config=retrieval(digits, tmp_path, "norm"), check=False)
+    assert "can only stop after last_proj" in error_line(log)
+
+
+@pytest.mark.slow
+def test_missing_paddleclas_names_both_remedies(tmp_path):
+    command = [sys.executable, "tools/train.py", "-c", CONFIG]
+    log = run(*command, check=False, HOME=str(tmp_path), PADDLECLAS_HOME="")
+    assert "python -m ppcls_mixformer fetch" in log and "PADDLECLAS_HOME" in log
+    log = run(*command, check=False, PADDLECLAS_HOME=str(tmp_path))
+    assert "is not a PaddleClas clone" in log and "Traceback" not in log
