@@ -1,10 +1,13 @@
 """The seven published variants as one table, and their builders."""
 
 import inspect
+import os
 from dataclasses import dataclass
 
 from ppcls_mixformer.network.mixformer import MixFormer
-from ppcls_mixformer.weights.checkpoint import Pretrained, load_into, load_pretrained, load_trunk
+from ppcls_mixformer.weights import checkpoint
+from ppcls_mixformer.weights.checkpoint import WeightsError
+from ppcls_mixformer.weights.download import Published, fetch
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
 
@@ -48,10 +51,42 @@ VARIANTS = {
 
 
 def published_weights(name):
-    """What is published for `name`, a key of `VARIANTS`."""
-    url = WEIGHTS_URL.format(name) if VARIANTS[name].has_weights else None
+    """What is published for `name`, a key of `VARIANTS`.
+
+    Raises:
+        ppcls_mixformer.WeightsError: nothing.
+    """
+    if not VARIANTS[name].has_weights:
+        others = ", ".join(other for other, variant in VARIANTS.items() if variant.has_weights)
+        raise WeightsError(
+            f"no weights were ever published for {name}: train it (python -m ppcls_mixformer train -c "
+            f"{name}), pass pretrained=<path of your checkpoint>, or take one that has them: {others}"
+        )
     # The authors published no checksums; record one here once a download has been confirmed.
-    return Pretrained(model=name, url=url, sha256=None)
+    return Published(WEIGHTS_URL.format(name))
+
+
+def load_weights(model, name, pretrained, fit):
+    """Loads weights into `model`, of the variant `name`.
+
+    Args:
+        pretrained: True for the published ImageNet-1k weights, the path of a classifier's checkpoint, or
+            False or None for no weights.
+        fit: what `model` takes of them, `checkpoint.CLASSIFIER` or `checkpoint.TRUNK`.
+
+    Raises:
+        ppcls_mixformer.WeightsError: weights that are not there or do not fit.
+    """
+    if not pretrained:
+        return
+    if pretrained is True:
+        published = published_weights(name)
+        path = fetch(published, fits=lambda file: fit.check(model, checkpoint.unpack(file), published.url))
+    elif isinstance(pretrained, (str, os.PathLike)):
+        path = pretrained
+    else:
+        raise WeightsError(f"pretrained must be True, False or the path of a checkpoint, got {pretrained!r}")
+    fit.load(model, checkpoint.read_checkpoint(path), path)
 
 
 def build(name, pretrained=False, model_class=MixFormer, **overrides):
@@ -68,8 +103,7 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
     model = model_class(**{**VARIANTS[name].architecture(), **overrides})
-    if pretrained:
-        load_pretrained(model, published_weights(name), pretrained, load_into)
+    load_weights(model, name, pretrained, checkpoint.CLASSIFIER)
     return model
 
 
@@ -94,8 +128,7 @@ def load_dense(model, name, pretrained):
     Raises:
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
-    if pretrained:
-        load_pretrained(model, published_weights(name), pretrained, load_trunk)
+    load_weights(model, name, pretrained, checkpoint.TRUNK)
 
 
 def arguments_of(model_class):
