@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ppcls_mixformer.network.mixformer import MixFormer
 from ppcls_mixformer.weights import checkpoint
-from ppcls_mixformer.weights.checkpoint import WeightsError
+from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsError
 from ppcls_mixformer.weights.download import Published, fetch
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
@@ -72,7 +72,7 @@ def load_weights(model, name, pretrained, fit):
     Args:
         pretrained: True for the published ImageNet-1k weights, the path of a classifier's checkpoint, or
             False or None for no weights.
-        fit: what `model` takes of them, `checkpoint.CLASSIFIER` or `checkpoint.TRUNK`.
+        fit: what `model` takes of them, a `ClassifierFit` or a `TrunkFit`.
 
     Raises:
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
@@ -103,7 +103,7 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
     model = model_class(**{**VARIANTS[name].architecture(), **overrides})
-    load_weights(model, name, pretrained, checkpoint.CLASSIFIER)
+    load_weights(model, name, pretrained, ClassifierFit())
     return model
 
 
@@ -128,7 +128,7 @@ def load_dense(model, name, pretrained):
     Raises:
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
-    load_weights(model, name, pretrained, checkpoint.TRUNK)
+    load_weights(model, name, pretrained, TrunkFit())
 
 
 def arguments_of(model_class):

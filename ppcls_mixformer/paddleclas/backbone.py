@@ -9,7 +9,7 @@ from ppcls.arch.backbone.base.theseus_layer import TheseusLayer
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import mixformer
-from ppcls_mixformer.weights.checkpoint import CLASSIFIER
+from ppcls_mixformer.weights.checkpoint import ClassifierFit
 
 # Keys under `Arch` that PaddleClas reads elsewhere and nevertheless hands to the backbone.
 HOST_KEYS = ("infer_output_key", "infer_add_softmax", "infer_model_name", "is_rec")
@@ -28,7 +28,7 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
         """
         # PaddleClas 2.6 keeps parameters of the loss in the same file.
         own = {k: v for k, v in state_dict.items() if k.split(".")[0] in self._sub_layers}
-        CLASSIFIER.load(self, own or state_dict, "the checkpoint")
+        ClassifierFit().load(self, own or state_dict, "the checkpoint")
 
     set_dict = set_state_dict
 

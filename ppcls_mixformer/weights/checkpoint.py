@@ -210,9 +210,6 @@ class TrunkFit(Fit):
         )
 
 
-CLASSIFIER, TRUNK = ClassifierFit(), TrunkFit()
-
-
 def entries_of(model):
     """The model's own parameters and buffers by name, not what its hooks would save in their place."""
     return model.state_dict(use_hook=False)

@@ -11,7 +11,7 @@ from paddle import nn
 
 from ppcls_mixformer import VARIANTS, MixFormer_B0, MixFormer_B1, WeightsError, zoo
 from ppcls_mixformer.network.dense import DenseMixFormer
-from ppcls_mixformer.weights.checkpoint import TRUNK
+from ppcls_mixformer.weights.checkpoint import TrunkFit
 
 # Trainable, in M: four norms instead of the head, without running statistics and tables of positions.
 PARAMETERS = {"B0": 3.571, "B1": 6.278, "B2": 8.285, "B3": 14.975, "B4": 32.861, "B5": 59.428, "B6": 117.241}
@@ -61,7 +61,7 @@ def test_maps_are_as_large_as_their_strides_say(batch, height, width):
 
 def test_maps_are_normalised_stages():
     classifier, model = MixFormer_B0(), dense()
-    TRUNK.load(model, classifier.state_dict(), "the classifier")
+    TrunkFit().load(model, classifier.state_dict(), "the classifier")
     classifier.eval(), model.eval()
     for out, stage in zip(model(images(0, 2, 3, 33, 47)), classifier.forward_stages(images(0, 2, 3, 33, 47))):
         expected = nn.functional.layer_norm(stage.transpose([0, 2, 3, 1]), stage.shape[1:2])

@@ -6,7 +6,7 @@ import pytest
 from stand_ins import SMALL, same, save, small
 
 from ppcls_mixformer import MixFormer_B1, WeightsError
-from ppcls_mixformer.weights.checkpoint import CLASSIFIER, compare, read_checkpoint
+from ppcls_mixformer.weights.checkpoint import ClassifierFit, compare, read_checkpoint
 
 
 def test_a_comparison_names_what_is_missing_unknown_and_of_another_shape():
@@ -22,10 +22,10 @@ def test_a_checkpoint_of_another_variant_is_refused_and_nothing_is_loaded(tmp_pa
     model = small()
     before = {name: value.numpy() for name, value in model.state_dict().items()}
     with pytest.raises(WeightsError, match=r"layers.1.blocks.1\S+ is unknown;.* and \d+ more"):
-        CLASSIFIER.load(model, read_checkpoint(path), path)
+        ClassifierFit().load(model, read_checkpoint(path), path)
     save(published, path)
     with pytest.raises(WeightsError, match=r"layers.1.blocks.1\S+ is missing"):
-        CLASSIFIER.load(other, read_checkpoint(path), path)
+        ClassifierFit().load(other, read_checkpoint(path), path)
     with pytest.raises(WeightsError, match=r"patch_embed\S+ is \[8, 3, 3, 3\], not \[16, 3, 3, 3\]"):
         small(embed_dim=32, pretrained=path)
     assert same(model, before)
