@@ -83,8 +83,8 @@ def send(handler, content, status=200, **headers):
 
 
 def load_published(host, address, output, *flags):
-    """Starts tests/scripts/load_published.py."""
-    command = [sys.executable, "tests/scripts/load_published.py", host, address, output, *flags]
+    """Starts tests/scripts/weights_load_published.py."""
+    command = [sys.executable, "tests/scripts/weights_load_published.py", host, address, output, *flags]
     return subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
