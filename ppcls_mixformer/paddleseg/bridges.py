@@ -17,7 +17,6 @@ from ppcls_mixformer.paddleseg.checkpoints import Saver
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
 
-
 saver = Saver()
 
 
@@ -57,9 +56,7 @@ def scalars_in_concat():
 def labels_times_floats():
     """PaddleSeg 2.8: the cross entropy multiplies int64 by float32, which Paddle 3 refuses."""
     loss = cross_entropy_loss.CrossEntropyLoss
-    if not hasattr(loss._post_process_loss, "bridged") and "astype(mask.dtype)" not in inspect.getsource(
-        loss._post_process_loss
-    ):
+    if "astype(mask.dtype)" not in inspect.getsource(loss._post_process_loss):
         replace_once(loss, "_post_process_loss", _with_float_labels)
         shadow_module(cross_entropy_loss, "F", one_hot=_one_hot_of_floats)
 
@@ -76,12 +73,12 @@ def _one_hot_of_floats(x, num_classes):
 
 
 def crops_of_pictures():
-    """PaddleSeg 2.8, 2.9: with a `category_max_ratio`, crops put the class map in place of the picture."""
+    """PaddleSeg 2.8, 2.9: `category_max_ratio` makes RandomPaddingCrop return class maps as pictures."""
     if "data['img'] = seg_temp" in inspect.getsource(RandomPaddingCrop.__call__):
-        replace_once(RandomPaddingCrop, "__call__", _with_the_picture_aside)
+        replace_once(RandomPaddingCrop, "__call__", _with_the_picture_as_a_label)
 
 
-def _with_the_picture_aside(original):
+def _with_the_picture_as_a_label(original):
     def crop(self, sample):
         if self.category_max_ratio >= 1.0:
             return original(self, sample)
@@ -97,7 +94,7 @@ def _with_the_picture_aside(original):
 
 
 class SteppingScaler(paddle.amp.GradScaler):
-    """`GradScaler` whose `minimize` takes optimizers of parameter groups too."""
+    """`GradScaler` whose `minimize` also takes optimizers with parameter groups."""
 
     def minimize(self, optimizer, *args, **kwargs):
         self.step(optimizer)
@@ -105,7 +102,7 @@ class SteppingScaler(paddle.amp.GradScaler):
 
 
 def scaler_of_groups():
-    """PaddleSeg 2.8: mixed precision with the optimizer's `custom_cfg` is a TypeError, "but got dict"."""
+    """PaddleSeg 2.8: AMP with the optimizer's `custom_cfg` is a TypeError, "but got dict"."""
     if "scaler.minimize" in inspect.getsource(trainer.train):
         shadow_module(trainer, "paddle")
         shadow_module(trainer.paddle, "amp", GradScaler=SteppingScaler)

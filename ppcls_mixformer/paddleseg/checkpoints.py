@@ -1,14 +1,13 @@
 """Checkpoints of whole segmentation networks: checked when loaded, complete or not there when saved."""
 
+import contextlib
 import logging
-import os
-import re
 from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint, read_file
+from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +38,8 @@ def check_fit(model, state, path):
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(
-            f"{path} is no checkpoint of this {type(model).__name__}: {'; '.join(problems[:3])}{more}"
+            f"{path} is not a checkpoint of this {type(model).__name__}: {'; '.join(problems[:3])}{more}"
         )
-
-
-def check_resume(folder, iters):
-    """Refuses to resume from what is not a whole checkpoint, or is at the end already.
-
-    Raises:
-        UserError: no such folder, not named as PaddleSeg names them, or nothing left to do.
-        WeightsError: a file of it is missing or damaged.
-    """
-    if not Path(folder).is_dir():
-        raise UserError(f"--resume_model: there is no folder {folder}")
-    number = re.fullmatch(r"iter_(\d+)", Path(folder).name)
-    if not number:
-        raise UserError(
-            f"--resume_model {folder}: PaddleSeg resumes from a folder iter_N, whose name says where it was"
-        )
-    if int(number[1]) >= iters:
-        raise UserError(f"--resume_model {folder}: training ends at {iters}; raise --iters to go on")
-    for name in ("model.pdparams", "model.pdopt"):
-        read_file(Path(folder) / name)
 
 
 class Saver:
@@ -70,9 +49,10 @@ class Saver:
     """
 
     def __init__(self):
-        self.to_beat = {}  # mIoU of what lies in the folders BEST, in a resumed run
-        self.scores = []  # mIoU of the evaluations since the last file was saved
-        self.has_saved = False
+        self.to_beat = {}  # mIoU by folder of BEST, as a resumed run found them
+        self.measured = []  # mIoU of each evaluation since the last checkpoint
+        self.scores = {}  # mIoU by folder of BEST, of the networks that are being saved
+        self.held = []  # weights to resume from, which appear together with the optimizer's state
 
     def remembering(self, resume):
         """PaddleSeg's `resume`, which then also reads how good the best models are."""
@@ -91,50 +71,36 @@ class Saver:
 
         def evaluate_and_note(*args, **kwargs):
             result = evaluate(*args, **kwargs)
-            self.scores = [*([] if self.has_saved else self.scores), float(result[0])]
-            self.has_saved = False
+            self.measured.append(float(result[0]))
             return result
 
         return evaluate_and_note
 
-    def save(self, obj, path, *args, **kwargs):
-        """`paddle.save`; weights to resume from appear together with the optimizer's state."""
+    def save(self, obj, path):
+        """Stands in for `paddle.save` in PaddleSeg, which evaluates, saves to `iter_N`, then to BEST."""
         path = Path(path)
-        self.has_saved = True
-        is_best = path.parent.name in BEST
-        if is_best and not self.is_better(path):
-            return
-        write_aside(obj, path, *args, **kwargs)
-        if path.name == "model.pdparams" and not is_best:
-            return
-        if path.name == "model.pdopt":
-            put_in_place(path.with_name("model.pdparams"))
-        put_in_place(path)
-        if is_best and path.suffix == ".pdparams":
-            self.save({"mIoU": self.score_of(path)}, path.with_name(SCORE))
+        if path.parent.name in BEST:
+            self.save_best(obj, path)
+        elif path.name == "model.pdparams":
+            self.scores, self.measured = dict(zip(BEST, self.measured)), []
+            self.held = [(obj, path)]
+        else:
+            files, self.held = [*self.held, (obj, path)], []
+            save_together(files)
 
-    def score_of(self, path):
-        """mIoU of the model that is about to be saved as the best one at `path`."""
-        return self.scores[BEST.index(path.parent.name)]
-
-    def is_better(self, path):
-        """Whether the best model at `path` is to be replaced; says so if not."""
-        score, to_beat = self.score_of(path), self.to_beat.get(path.parent.name, -1.0)
-        if score <= to_beat and path.suffix == ".pdparams":
+    def save_best(self, obj, path):
+        """Saves a file of a best model, unless the folder of a resumed run holds a better one."""
+        folder, is_weights = path.parent.name, path.suffix == ".pdparams"
+        score, to_beat = self.scores[folder], self.to_beat.get(folder, -1.0)
+        if score > to_beat:
+            beside = [({"mIoU": score}, path.with_name(SCORE))] if is_weights else []
+            save_together([(obj, path), *beside])
+        elif is_weights:
             logger.info("%s stays: its mIoU is %.4f, here it is %.4f", path.parent, to_beat, score)
-        return score > to_beat
 
 
-def write_aside(obj, path, *args, **kwargs):
-    """Saves to `path` with the suffix `.part`; if it fails, nothing is left of it or what waits beside it."""
-    try:
-        paddle.save(obj, f"{path}.part", *args, **kwargs)
-    except BaseException:
-        for part in path.parent.glob("*.part"):
-            part.unlink()
-        raise
-
-
-def put_in_place(path):
-    """Gives what was written aside its name."""
-    os.replace(f"{path}.part", path)
+def save_together(files):
+    """Saves each `(object, path)`; the files appear once all of them are whole."""
+    with contextlib.ExitStack() as parts:
+        for obj, path in files:
+            paddle.save(obj, str(parts.enter_context(whole_file(path))))

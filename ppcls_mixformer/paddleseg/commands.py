@@ -1,20 +1,15 @@
-"""The bodies of `tools/seg/train.py`, `eval.py` and `predict.py`: PaddleSeg's flags and its trainer."""
+"""The bodies of the commands train, eval, predict and export, which take PaddleSeg's flags."""
 
 from pathlib import Path
 
-import cv2
-
-from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import register
-from ppcls_mixformer.paddleseg.flags import eval_flags, predict_flags, train_flags
 
 
-def prepare(flags, splits, **settings):
-    """Builder for the config that `flags` name, its data checked, and the device it runs on.
+def prepare(argv, mode):
+    """PaddleSeg's builder for `mode` (train, eval, infer, export), and the flags.
 
     Args:
-        splits: sections of the config whose data are needed.
-        settings: as in `config.load`.
+        argv: flags, `--config CONFIG --opts key=value …`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
@@ -22,49 +17,27 @@ def prepare(flags, splits, **settings):
     register()
     from paddleseg.utils import utils
 
-    from ppcls_mixformer.paddleseg import config, preflight
     from ppcls_mixformer.paddleseg.builder import Builder
+    from ppcls_mixformer.paddleseg.config import settings
 
-    settings = config.load(flags.config, flags.opts, **settings)
-    preflight.check_data(settings, splits)
-    device = preflight.set_device(flags.device)
+    flags, config = settings(argv, mode)
     utils.show_env_info()
-    utils.show_cfg_info(settings)
-    return Builder(settings), device
-
-
-def without_pretrained(builder):
-    """Leaves out the backbone's weights, where a whole checkpoint follows."""
-    builder.config.dic["model"].get("backbone", {}).pop("pretrained", None)
+    utils.show_cfg_info(config)
+    return Builder(config), flags
 
 
 def train(argv):
     """Trains as the config says."""
-    run_training(train_flags().parse_args(argv))
-
-
-def run_training(flags):
-    """PaddleSeg's training with `flags`, see `train_flags`."""
-    splits = ["train_dataset", "val_dataset"] if flags.do_eval else ["train_dataset"]
-    builder, device = prepare(
-        flags,
-        splits,
-        learning_rate=flags.learning_rate,
-        batch_size=flags.batch_size,
-        iters=flags.iters,
-    )
+    builder, flags = prepare(argv, "train")
     from paddleseg.core import train
     from paddleseg.utils import utils
 
     from ppcls_mixformer.paddleseg import checkpoints
 
     config = builder.config
-    if flags.resume_model:
-        checkpoints.check_resume(flags.resume_model, config.iters)
-        without_pretrained(builder)
     utils.set_seed(flags.seed)
     utils.set_cv2_num_threads(flags.num_workers)
-    model = utils.convert_sync_batchnorm(builder.model, device)
+    model = utils.convert_sync_batchnorm(builder.model, flags.device)
     if flags.resume_model:
         checkpoints.load_whole(model, Path(flags.resume_model) / "model.pdparams")
     train(
@@ -90,91 +63,65 @@ def run_training(flags):
     )
 
 
-def trained_model(builder, path):
-    """The builder's model with the checkpoint at `path`."""
-    from ppcls_mixformer.paddleseg import checkpoints
-
-    without_pretrained(builder)
-    checkpoints.load_whole(builder.model, path)
-    return builder.model
-
-
-def windows(config, flags, augmented):
-    """`test_config` of the config with the flags of `add_windows`, `augmented` being the first one."""
-    settings = config.test_config
-    if getattr(flags, augmented):
-        settings[augmented] = True
-        for name in ("scales", "flip_horizontal", "flip_vertical"):
-            settings[name] = getattr(flags, name)
-    if flags.is_slide:
-        if not (flags.crop_size and flags.stride):
-            raise UserError("--is_slide needs --crop_size and --stride, each width and height")
-        settings.update(is_slide=True, crop_size=flags.crop_size, stride=flags.stride)
-    return settings
-
-
 def evaluate(argv):
     """Evaluates on the config's val_dataset."""
-    run_evaluation(eval_flags().parse_args(argv))
-
-
-def run_evaluation(flags):
-    """PaddleSeg's evaluation with `flags`, see `eval_flags`."""
-    builder, _ = prepare(flags, ["val_dataset"])
+    builder, flags = prepare(argv, "eval")
     from paddleseg.core import evaluate
 
-    settings = windows(builder.config, flags, "aug_eval")
-    model = trained_model(builder, flags.model_path)
-    evaluate(model, builder.val_dataset, num_workers=flags.num_workers, **settings)
+    from ppcls_mixformer.paddleseg import checkpoints
 
-
-def list_pictures(path):
-    """The pictures that `--image_path` means, and their folder as PaddleSeg wants it.
-
-    Raises:
-        UserError: there are none, or one is not there or cannot be read.
-    """
-    from paddleseg.utils import get_image_list
-
-    try:
-        pictures, folder = get_image_list(path)
-    except (FileNotFoundError, RuntimeError, UnicodeDecodeError):
-        raise UserError(f"--image_path: {path} is no picture, and no folder or list of pictures") from None
-    for picture in pictures:
-        if not cv2.haveImageReader(picture):
-            raise UserError(f"--image_path: {picture} does not exist or is no picture")
-    return pictures, folder
+    checkpoints.load_whole(builder.model, flags.model_path)
+    options = inference_options(builder.config, flags, "aug_eval")
+    evaluate(builder.model, builder.val_dataset, num_workers=flags.num_workers, **options)
 
 
 def predict(argv):
     """Segments pictures and writes them coloured."""
-    run_prediction(predict_flags().parse_args(argv))
-
-
-def run_prediction(flags):
-    """PaddleSeg's prediction with `flags`, see `predict_flags`."""
-    builder, _ = prepare(flags, [])
+    builder, flags = prepare(argv, "infer")
     from paddleseg.core import predict
     from paddleseg.transforms import Compose
+    from paddleseg.utils import get_image_list
 
-    pictures, folder = list_pictures(flags.image_path)
-    settings = windows(builder.config, flags, "aug_pred")
-    for name in ("aug_eval", "auc_roc"):
-        settings.pop(name, None)
+    from ppcls_mixformer.paddleseg import checkpoints
+
+    checkpoints.load_whole(builder.model, flags.model_path)
+    pictures, folder = get_image_list(flags.image_path)
+    options = inference_options(builder.config, flags, "aug_pred")
+    for name in ("aug_eval", "auc_roc"):  # PaddleSeg's `predict` does not know them
+        options.pop(name, None)
     predict(
-        trained_model(builder, flags.model_path),
+        builder.model,
         model_path=flags.model_path,
         transforms=Compose(builder.val_transforms),
         image_list=pictures,
         image_dir=folder,
         save_dir=flags.save_dir,
         custom_color=flags.custom_color,
-        **settings,
+        **options,
     )
+
+
+def inference_options(config, flags, augmented):
+    """The config's `test_config`, with scales, flips and sliding windows as the flags say.
+
+    Args:
+        augmented: the flag that asks for scales and flips, `aug_eval` or `aug_pred`.
+    """
+    options = config.test_config
+    if getattr(flags, augmented):
+        options.update(
+            {augmented: True},
+            scales=flags.scales,
+            flip_horizontal=flags.flip_horizontal,
+            flip_vertical=flags.flip_vertical,
+        )
+    if flags.is_slide:
+        options.update(is_slide=True, crop_size=flags.crop_size, stride=flags.stride)
+    return options
 
 
 def export(argv):
     """Exports a trained network for Paddle inference."""
-    from ppcls_mixformer.paddleseg import export, flags
+    from ppcls_mixformer.paddleseg.export import write_export
 
-    export.export(flags.export_flags().parse_args(argv))
+    write_export(argv)

@@ -1,57 +1,63 @@
-"""Configs as PaddleSeg reads them, with a word on every override that it would swallow."""
+"""Configs and flags as PaddleSeg has them, and a word on what it would ignore silently."""
 
-import difflib
 import inspect
-import logging
 from pathlib import Path
 
-import yaml
 from paddleseg.cvlibs import Config, manager
 
+from ppcls_mixformer.hosting import configs
+from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError
-
-logger = logging.getLogger(__name__)
+from ppcls_mixformer.paddleseg import preflight
+from ppcls_mixformer.paddleseg.flags import parser
 
 COMPONENTS = (manager.MODELS, manager.BACKBONES, manager.DATASETS, manager.LOSSES, manager.OPTIMIZERS)
 
 
-def load(path, overrides, **settings):
-    """PaddleSeg's Config from the YAML at `path`.
+def settings(argv, mode):
+    """Flags and PaddleSeg's config, checked for `mode` (train, eval, infer, export).
+
+    Raises:
+        UserError: something about the config or a file that a user can fix.
+    """
+    flags = parser(mode).parse_args(argv)
+    recipe = {}
+    if mode == "train":
+        recipe = {
+            "learning_rate": flags.learning_rate,
+            "batch_size": flags.batch_size,
+            "iters": flags.iters,
+        }
+    checked = Settings(flags, load(flags.config, flags.opts, **recipe))
+    preflight.check(checked, mode)
+    if mode != "train" or flags.resume_model:  # a checkpoint of the whole network follows
+        checked.config.dic["model"].get("backbone", {}).pop("pretrained", None)
+    return checked
+
+
+def load(name, overrides, **recipe):
+    """PaddleSeg's Config from the YAML that `name` means, see `configs.find`.
 
     Args:
         overrides: `key=value` strings.
-        settings: `learning_rate`, `batch_size` and `iters`, each None where the config's is meant.
+        recipe: `learning_rate`, `batch_size` and `iters`; None keeps what the config says.
 
     Raises:
         UserError: no such file, no YAML, not a PaddleSeg config, or a malformed override.
     """
-    check_file(path)
-    try:
-        known = list(dotted_keys(Config(path).dic))
-        config = Config(path, opts=overrides, **settings)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: its _base_ {error.filename} does not exist") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except (AssertionError, RuntimeError) as error:
-        raise UserError(f"{path} is no config for PaddleSeg: {str(error).splitlines()[-1]}") from None
-    for override in overrides:
-        warn_of_unknown(override.partition("=")[0], known, path)
-    return config
-
-
-def check_file(path):
-    """Refuses what is not there or no mapping in YAML."""
-    if not Path(path).is_file():
-        raise UserError(f"config file not found: {path}")
-    if Path(path).suffix not in (".yml", ".yaml"):
+    path = configs.find(name)
+    if Path(path).suffix not in configs.SUFFIXES:
         raise UserError(f"{path}: PaddleSeg reads .yml and .yaml only")
+    configs.read_yaml(path)  # PaddleSeg crashes on anything but a mapping
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is no config for PaddleSeg: it holds no sections")
+        with configs.valid_yaml(path):
+            content = Config(path).dic
+        known = list(dotted_keys(content))
+        for override in overrides:
+            check_override(content, override, known, path)
+        return Config(path, opts=overrides, **recipe)
+    except (AssertionError, RuntimeError) as error:
+        raise UserError(f"{path} is not a PaddleSeg config: {str(error).splitlines()[-1]}") from None
 
 
 def dotted_keys(node, prefix=""):
@@ -63,14 +69,25 @@ def dotted_keys(node, prefix=""):
 
 
 def arguments_of(name):
-    """Names of the arguments of the component `name`, none where there is no such."""
+    """Names of the arguments of the component `name`, none where there is no such component."""
     found = [c.components_dict[name] for c in COMPONENTS if name in c.components_dict]
     return list(inspect.signature(found[0]).parameters) if found else []
 
 
-def warn_of_unknown(key, known, path):
-    """Warns of the override of a key that neither the config nor its components have."""
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        hint = f"; the nearest key there is {near[0]}" if near else ""
-        logger.warning("--opts %s: %s has no such key, it is added%s", key, path, hint)
+def check_override(content, override, known, path):
+    """Warns of a `key=value` whose key is not among the `known` ones.
+
+    Raises:
+        UserError: not `key=value`, or a key in a section that `content`, the config, does not have.
+    """
+    key, value = configs.split_override("--opts", override)
+    if "=" in value:
+        raise UserError(f"--opts {override}: an override is written key=value, with one =")
+    *sections, _ = key.split(".")
+    for section in sections:
+        content = content.get(section)
+        if not isinstance(content, dict):
+            raise UserError(
+                f"--opts {key}: {path} has no section {section}{configs.nearest_hint(key, known)}"
+            )
+    configs.warn_of_unknown_key("--opts", key, known, path)

@@ -17,8 +17,8 @@ SPLITS = {"train": "training", "val": "validation"}
 class ADE20KLayout(paddle.io.Dataset):
     """Pictures `images/SPLIT/*.jpg` with class maps `annotations/SPLIT/*.png`, as ADE20K has them.
 
-    In a class map 0 is unlabelled and n the n-th class; a sample's label counts from 0, 255 being
-    unlabelled. PaddleSeg's `ADE20K` is this with its 150 classes.
+    In a class map 0 means unlabelled and n the n-th class. In a sample's label the classes count from 0
+    and 255 means unlabelled. PaddleSeg's `ADE20K` is the same for its 150 classes.
 
     Args:
         transforms: PaddleSeg's transforms.

@@ -1,78 +1,90 @@
 """The flags of PaddleSeg's tools, with the same names and meaning.
 
-Other than PaddleSeg's, `--device` is the GPU only where there is one, and weights must be named.
+Unlike in PaddleSeg, `--device` is the GPU only where there is one, and weights must be named.
 """
 
-import argparse
+from argparse import ArgumentParser
+
+from ppcls_mixformer.hosting.advice import has_gpu
 
 
-def common(description):
-    """The flags of all tools."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", required=True, help="config file")
-    parser.add_argument("--device", choices=["cpu", "gpu", "xpu", "npu", "mlu"], help="gpu if there is one")
-    parser.add_argument("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="replaces config values")
-    return parser
+def parser(mode):
+    """The parser of one command; `mode` is train, eval, infer or export."""
+    add_flags = {
+        "train": add_train_flags,
+        "eval": add_eval_flags,
+        "infer": add_infer_flags,
+        "export": add_export_flags,
+    }
+    flags = ArgumentParser()
+    flags.add_argument("--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="replaces config values")
+    flags.add_argument(
+        "--device",
+        choices=["cpu", "gpu", "xpu", "npu", "mlu"],
+        default="gpu" if has_gpu() else "cpu",
+        help="the GPU if there is one",
+    )
+    add_flags[mode](flags)
+    return flags
 
 
-def add_windows(parser, augmented):
-    """Adds the flags of evaluation and prediction with scales, flips and sliding windows."""
-    parser.add_argument(augmented, action="store_true", help="averages over scales and flips")
-    parser.add_argument("--scales", nargs="+", type=float, default=1.0)
-    parser.add_argument("--flip_horizontal", action="store_true")
-    parser.add_argument("--flip_vertical", action="store_true")
-    parser.add_argument("--is_slide", action="store_true", help="sliding windows")
-    parser.add_argument("--crop_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--stride", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))
+def add_train_flags(flags):
+    """Adds what only training takes."""
+    flags.add_argument("--save_dir", default="./output", help="folder of the checkpoints")
+    flags.add_argument("--num_workers", type=int, default=0, help="processes of the data loader")
+    flags.add_argument("--do_eval", action="store_true", help="evaluate at every checkpoint")
+    flags.add_argument("--use_vdl", action="store_true", help="write logs for VisualDL")
+    flags.add_argument("--use_ema", action="store_true", help="keep an average of the weights too")
+    flags.add_argument("--resume_model", help="folder of a checkpoint, …/iter_N")
+    flags.add_argument("--iters", type=int)
+    flags.add_argument("--batch_size", type=int, help="of each process")
+    flags.add_argument("--learning_rate", type=float)
+    flags.add_argument("--save_interval", type=int, default=1000, help="iterations between checkpoints")
+    flags.add_argument("--log_iters", type=int, default=10, help="iterations between lines of the log")
+    flags.add_argument("--keep_checkpoint_max", type=int, default=5)
+    flags.add_argument("--seed", type=int)
+    flags.add_argument("--precision", choices=["fp32", "fp16"], default="fp32")
+    flags.add_argument("--amp_level", choices=["O1", "O2"], default="O1")
+    flags.add_argument("--to_static_training", action="store_true")
 
 
-def train_flags():
-    """Parser of `tools/seg/train.py`."""
-    parser = common("Trains a segmentation model.")
-    parser.add_argument("--save_dir", default="./output", help="where checkpoints go")
-    parser.add_argument("--num_workers", type=int, default=0, help="processes of the data loader")
-    parser.add_argument("--do_eval", action="store_true", help="evaluates at every checkpoint")
-    parser.add_argument("--use_vdl", action="store_true", help="writes logs for VisualDL")
-    parser.add_argument("--use_ema", action="store_true", help="keeps an average of the weights too")
-    parser.add_argument("--resume_model", help="folder of a checkpoint, …/iter_N")
-    parser.add_argument("--iters", type=int)
-    parser.add_argument("--batch_size", type=int, help="of each process")
-    parser.add_argument("--learning_rate", type=float)
-    parser.add_argument("--save_interval", type=int, default=1000, help="iterations between checkpoints")
-    parser.add_argument("--log_iters", type=int, default=10, help="iterations between lines of the log")
-    parser.add_argument("--keep_checkpoint_max", type=int, default=5)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32")
-    parser.add_argument("--amp_level", choices=["O1", "O2"], default="O1")
-    parser.add_argument("--to_static_training", action="store_true")
-    return parser
+def add_eval_flags(flags):
+    """Adds what only evaluation takes."""
+    add_model_path(flags)
+    flags.add_argument("--num_workers", type=int, default=0, help="processes of the data loader")
+    flags.add_argument("--aug_eval", action="store_true", help="average over scales and flips")
+    add_augmentation(flags)
 
 
-def eval_flags():
-    """Parser of `tools/seg/eval.py`."""
-    parser = common("Evaluates a segmentation model.")
-    parser.add_argument("--model_path", required=True, help="trained weights, a .pdparams file")
-    parser.add_argument("--num_workers", type=int, default=0, help="processes of the data loader")
-    add_windows(parser, "--aug_eval")
-    return parser
+def add_infer_flags(flags):
+    """Adds what only prediction takes."""
+    add_model_path(flags)
+    flags.add_argument("--image_path", required=True, help="a picture, a folder, or a list of pictures")
+    flags.add_argument("--save_dir", default="./output/result")
+    flags.add_argument("--custom_color", nargs="+", type=int, help="red, green and blue of each class")
+    flags.add_argument("--aug_pred", action="store_true", help="average over scales and flips")
+    add_augmentation(flags)
 
 
-def predict_flags():
-    """Parser of `tools/seg/predict.py`."""
-    parser = common("Segments pictures and writes them coloured.")
-    parser.add_argument("--model_path", required=True, help="trained weights, a .pdparams file")
-    parser.add_argument("--image_path", required=True, help="a picture, a folder, or a list of pictures")
-    parser.add_argument("--save_dir", default="./output/result")
-    parser.add_argument("--custom_color", nargs="+", type=int, help="red, green and blue of each class")
-    add_windows(parser, "--aug_pred")
-    return parser
+def add_export_flags(flags):
+    """Adds what only the export takes."""
+    add_model_path(flags)
+    flags.add_argument("--save_dir", default="./output/inference_model")
+    flags.add_argument("--input_shape", nargs=4, type=int, help="a fixed one, such as 1 3 512 512")
+    flags.add_argument("--output_op", choices=["argmax", "softmax", "none"], default="argmax")
 
 
-def export_flags():
-    """Parser of `tools/seg/export.py`."""
-    parser = common("Exports a segmentation model for Paddle inference.")
-    parser.add_argument("--model_path", required=True, help="trained weights, a .pdparams file")
-    parser.add_argument("--save_dir", default="./output/inference_model")
-    parser.add_argument("--input_shape", nargs=4, type=int, help="fixed, such as 1 3 512 512")
-    parser.add_argument("--output_op", choices=["argmax", "softmax", "none"], default="argmax")
-    return parser
+def add_model_path(flags):
+    """Adds the flag for the weights of a whole network."""
+    flags.add_argument("--model_path", required=True, help="trained weights, a .pdparams file")
+
+
+def add_augmentation(flags):
+    """Adds the flags for scales, flips and sliding windows."""
+    flags.add_argument("--scales", nargs="+", type=float, default=1.0)
+    flags.add_argument("--flip_horizontal", action="store_true")
+    flags.add_argument("--flip_vertical", action="store_true")
+    flags.add_argument("--is_slide", action="store_true", help="use sliding windows")
+    flags.add_argument("--crop_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))
+    flags.add_argument("--stride", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))

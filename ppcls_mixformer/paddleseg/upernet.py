@@ -1,4 +1,4 @@
-"""UPerNet as behind the published table of segmentation: 512 channels everywhere, FCN auxiliary head."""
+"""The UPerNet of the published table of segmentation: 512 channels everywhere, FCN auxiliary head."""
 
 import paddle
 import paddle.nn.functional as F
@@ -15,11 +15,11 @@ class UPerNetFCN(nn.Layer):
     branches, another auxiliary head and a convolution that nothing uses.
 
     Args:
-        num_classes: classes to tell apart.
-        backbone: what gives four maps, finest first, and `feat_channels`.
+        num_classes: number of classes.
+        backbone: a network that gives four maps, finest first, and has `feat_channels`.
         channels: channels of the pyramid.
         aux_channels: channels of the auxiliary head, which only training uses.
-        dropout_prob: share of the channels that are dropped in front of each classifier.
+        dropout_prob: share of the channels that are dropped before each classifier.
     """
 
     def __init__(self, num_classes, backbone, channels=512, aux_channels=256, dropout_prob=0.1):
