@@ -29,7 +29,7 @@ SEG_LOSS = re.compile(r"\[TRAIN\].* loss: ([\d.]+)")
 
 
 class Task(NamedTuple):
-    """One of the tasks: its config, what it measures and how an evaluation's log shows that, in order."""
+    """A task: its config, its metrics, and a pattern that finds their values in a log, in that order."""
 
     name: str
     host: str
@@ -55,7 +55,7 @@ def config_of(task):
 
 
 def train_detector(task, folder, log):
-    """Trains with PaddleDetection; `before.log` is of steps that change nothing, `log` of all."""
+    """Trains with PaddleDetection; `before.log` is of a run that changes nothing, `log` of the real one."""
     start = ("LearningRate.base_lr=0.0", "epoch=1", f"save_dir={folder / 'before'}")
     few = ("TrainDataset.sample_num=16",) if "simple" not in task.config else ()
     tool("det/train", "-c", config_of(task), "--eval", "-o", *start, *few, log=folder / "before.log")
@@ -67,7 +67,7 @@ def train_detector(task, folder, log):
 
 
 def infer_flags(task, folder):
-    """Which pictures `tools/det/infer.py` draws, where, and from which score on."""
+    """Flags that tell `tools/det/infer.py` which pictures to draw, from which score on, and where to."""
     flags = ["--infer_dir", DATA / "coco/val2017", "--output_dir", folder / "pictures"]
     if task.name == "keypoints":
         flags += ["--bbox_file", DATA / "coco/annotations/person_detection_results_val2017.json"]
@@ -75,7 +75,7 @@ def infer_flags(task, folder):
 
 
 def train_segmenter(task, folder, log):
-    """The same with PaddleSeg."""
+    """Trains with PaddleSeg, with the same logs as `train_detector`."""
     config = ("--config", config_of(task))
     start = ("--iters", 1, "--learning_rate", 2e-6, "--save_dir", folder / "before")
     tool("seg/train", *config, "--do_eval", *start, log=folder / "before.log")
@@ -106,7 +106,7 @@ def draw_curves(results, path):
 
 
 def draw_sheet(folders, path):
-    """Writes a sheet of drawn held-out pictures, a row per folder, to a PNG file."""
+    """Writes a sheet of drawn held-out pictures, one row for each folder, to a PNG file."""
     figure, axes = plt.subplots(
         len(folders), PICTURES, figsize=(2 * PICTURES, 2.2 * len(folders)), constrained_layout=True
     )
@@ -121,6 +121,7 @@ def draw_sheet(folders, path):
 
 
 def main():
+    """Runs the tasks that have no result yet, then writes and prints the results of all."""
     if not START.is_file():
         sys.exit(f"error: there is no {START}, which all tasks start from; run `make quickstart` first")
     if not DATA.is_dir():

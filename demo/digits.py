@@ -30,6 +30,7 @@ def write_split(folder, name, images, labels, indices):
 
 
 def main():
+    """Writes both splits and the names of the classes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("dataset/digits"))
     folder = parser.parse_args().output

@@ -72,6 +72,7 @@ def draw_sheet(predictions, labels, folder, path):
 
 
 def main():
+    """Writes `curve.png` and `predictions.png`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_log", type=Path, required=True, help="train.log of PaddleClas")
     parser.add_argument("--predict_log", type=Path, required=True, help="output of tools/predict.py")

@@ -40,6 +40,7 @@ def trained_file(name):
 
 
 def main():
+    """Runs the tools and says where the results are."""
     tool("prepare_digits", "--output", DATA)
     if not WEIGHTS.exists():
         tool("train", "-c", CONFIG)

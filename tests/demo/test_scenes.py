@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from demo import scenes as composer
+from demo import parts
 
 TRAIN, VAL, EXTRA = 12, 4, 1  # the extra held-out picture is for LVIS
 SPLITS = {"train": TRAIN, "val": VAL}
@@ -53,6 +53,7 @@ def things(coco, number):
     return [(thing, coco.annToMask(thing) > 0) for thing in coco.imgToAnns[number]]
 
 
+@pytest.mark.slow
 def test_same_bytes_and_nothing_left_behind(scenes, tmp_path):
     folder = tmp_path / "again"
     prepare(folder, "--train", 2, "--val", 1)
@@ -161,12 +162,12 @@ def test_training_and_held_out_share_nothing(scenes):
     files = [digest for path, digest in contents(scenes / "coco").items() if path.endswith(".jpg")]
     assert len(set(files)) == len(files) == TRAIN + VAL + EXTRA
     digits = [
-        {image.tobytes() for images in composer.load_digit_images(held_out) for image in images}
+        {image.tobytes() for images in parts.load_digit_images(held_out) for image in images}
         for held_out in (False, True)
     ]
     assert not digits[0] & digits[1] and min(map(len, digits)) > 300
-    train, held_out = (composer.load_photographs(held_out) for held_out in (False, True))
-    for name, files in composer.STUFF.items():
+    train, held_out = (parts.load_photographs(held_out) for held_out in (False, True))
+    for name, files in parts.STUFF.items():
         for file, left, right in zip(files, train[name], held_out[name]):
             whole = Image.open(Path(skimage.__file__).parent / "data" / file).convert("RGB")
             assert (np.hstack([left, right]) == whole).all()
