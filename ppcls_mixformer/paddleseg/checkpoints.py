@@ -7,7 +7,7 @@ from pathlib import Path
 import paddle
 
 from ppcls_mixformer.hosting.whole import whole_file
-from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
+from ppcls_mixformer.weights.checkpoint import compare, read_checkpoint, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -22,24 +22,8 @@ def load_whole(model, path):
         WeightsError: no such file, damaged, or of another network.
     """
     state = read_checkpoint(path)
-    check_fit(model, state, path)
+    refuse(compare(model.state_dict(), state), path, type(model).__name__)
     model.set_state_dict(state)
-
-
-def check_fit(model, state, path):
-    """Raises a WeightsError unless `state`, read from `path`, has all entries of `model` and no others."""
-    own = {name: list(value.shape) for name, value in model.state_dict().items()}
-    theirs = {name: list(value.shape) for name, value in state.items()}
-    problems = [
-        *(f"{name} is missing" for name in own if name not in theirs),
-        *(f"{name} is unknown" for name in theirs if name not in own),
-        *(f"{n} is {theirs[n]}, not {shape}" for n, shape in own.items() if theirs.get(n, shape) != shape),
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise WeightsError(
-            f"{path} is not a checkpoint of this {type(model).__name__}: {'; '.join(problems[:3])}{more}"
-        )
 
 
 class Saver:
