@@ -21,7 +21,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import commands as classification
 from ppcls_mixformer.paddledet import commands as detection
 from ppcls_mixformer.paddleseg import commands as segmentation
-from ppcls_mixformer.weights import checkpoint
+from ppcls_mixformer.weights import download
 
 HOSTS = {host.key: host for host in (paddleclas.HOST, paddledet.HOST, paddleseg.HOST)}
 
@@ -43,7 +43,7 @@ def show(argv):
         print(f"{name:14}{variant.params:10}{variant.gflops:8}{variant.top1:9}  {published}")
     print(
         "\nThe authors' numbers, at 224x224 on ImageNet-1k; top-1 was not reproduced here.\n"
-        f"MixFormer_B2(pretrained=True) downloads published weights to {checkpoint.CACHE}."
+        f"MixFormer_B2(pretrained=True) downloads published weights to {download.CACHE}."
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -129,19 +130,19 @@ def refuse(problems, source, network):
 # A classifier's checkpoint in a network
 
 
-class Fit:
+class Fit(ABC):
     """What a network takes of a classifier's checkpoint; all of that must fit, and is loaded.
 
     A state dict's `source` is its name in messages.
     """
 
+    @abstractmethod
     def left_out(self, own, theirs):
         """Names that are neither compared nor loaded, of the network's and the checkpoint's entries."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, own, theirs, source):
         """Says what was loaded, where it was not everything."""
-        raise NotImplementedError
 
     def check(self, model, state, source):
         """Raises a WeightsError unless `state` is a state dict that fits `model`."""
