@@ -7,6 +7,8 @@ from pathlib import Path
 import paddle
 
 from ppcls_mixformer import MixFormer
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.network.fuse import fuse_for_inference
 
 
@@ -52,42 +54,16 @@ def training(model, x, amp, folder, threads):
 
 def onednn(model, x, amp, folder, threads):
     """Exported as `tools/export_model.py` does, in paddle.inference with oneDNN."""
-    from paddle import inference
-
-    program = export(model, x, folder)
-    config = inference.Config(str(program), str(program.with_suffix(".pdiparams")))
-    config.disable_gpu()
-    config.disable_glog_info()
-    config.set_cpu_math_library_num_threads(threads)
-    config.set_mkldnn_cache_capacity(10)
-    config.enable_mkldnn()
-    if program.suffix == ".json":
-        config.enable_new_executor()
-    config.enable_memory_optim()
-    predictor = inference.create_predictor(config)
-    images = x.numpy()
-
-    def run():
-        predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images)
-        predictor.run()
-        predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-
-    return run
+    run, images = predictor(export(model, x, folder), onednn=True, threads=threads), x.numpy()
+    return lambda: run(images)
 
 
 def onnxruntime(model, x, amp, folder, threads):
     """Exported, converted to ONNX and run by ONNX Runtime."""
-    import onnxruntime
-    import paddle2onnx
-
     program = export(model, x, folder)
-    path = str(program.with_suffix(".onnx"))
-    paddle2onnx.export(
-        str(program), str(program.with_suffix(".pdiparams")), path, opset_version=17, optimize_tool="None"
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    path = program.with_suffix(".onnx")
+    onnx.convert(program, path)
+    session = onnx.session(path, threads)
     feed = {session.get_inputs()[0].name: x.numpy()}
     return lambda: session.run(None, feed)
 
@@ -103,8 +79,7 @@ def export(model, x, folder):
     spec = paddle.static.InputSpec([None, *x.shape[1:]], "float32", name="x")
     static = paddle.jit.to_static(model, input_spec=[spec], full_graph=True)
     paddle.jit.save(static, str(Path(folder) / "inference"))
-    programs = (Path(folder) / f"inference.{kind}" for kind in ("json", "pdmodel"))
-    return next(program for program in programs if program.exists())
+    return find_program(folder)
 
 
 class Product(paddle.nn.Layer):

@@ -4,6 +4,7 @@ import json
 import sys
 
 import paddle
+import pytest
 from commands import ROOT, error_line, run
 
 from benchmarks.report import rates
@@ -16,6 +17,7 @@ def benchmark(*arguments, **options):
     return run(sys.executable, "benchmarks/run.py", *arguments, **options)
 
 
+@pytest.mark.slow
 def test_table_and_chart(tmp_path):
     networks = ["MixFormer_B0", "EfficientNetB0"]
     settings = ["--size", 64, "--batches", 1, "--training-batch", 2, "--rounds", 2, "--output", tmp_path]

@@ -1,12 +1,11 @@
 """What the export tool writes, read by every reader in a fresh process, against the trained network."""
 
 import re
-import sys
 
 import numpy as np
 import paddle
 import pytest
-from commands import checkpoint, error_line, overrides, run, tool
+from commands import checkpoint, error_line, overrides, script, tool
 
 from ppcls_mixformer import MixFormer_B0
 
@@ -29,18 +28,10 @@ def reference(trained, tmp_path_factory):
     return path
 
 
-def check(reader, reference, *arguments, **environment):
-    """Runs `reader`, which defines `predict(images)`, in a fresh process at batch 1 and 8."""
-    script = (
-        "import sys, numpy as np\n"
-        "data = np.load(sys.argv[1])\n"
-        f"{reader}\n"
-        "for batch in (1, 8):\n"
-        "    scores = predict(data['images'][:batch])\n"
-        "    assert scores.shape == (batch, 10), scores.shape\n"
-        "    print('error', np.abs(scores - data['scores'][:batch]).max())\n"
-    )
-    log = run(sys.executable, "-c", script, reference, *arguments, **environment)
+def check(reader, folder, reference):
+    """Reads an export in a fresh process, at batch 1 and 8; see `clas_read_export.py`."""
+    environment = {"FLAGS_enable_pir_api": "0"} if PADDLE_3 and reader.startswith("pdmodel") else {}
+    log = script("clas_read_export", reader, folder, reference, **environment)
     errors = [float(error) for error in re.findall("^error (.*)", log, re.M)]
     assert len(errors) == 2 and max(errors) < TOLERANCE, log
 
@@ -52,52 +43,20 @@ def skip_unless_written(exported, kind):
         pytest.skip(f"this Paddle cannot write inference.{kind}, and the tool says so")
 
 
-@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "plain"])
+@pytest.mark.parametrize("plain", ["", "-plain"], ids=["oneDNN", "plain"])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_paddle_inference(exported, reference, kind, onednn):
+def test_paddle_inference(exported, reference, kind, plain):
     skip_unless_written(exported, kind)
-    reader = """
-import paddle.inference as inference
-config = inference.Config(f"{sys.argv[2]}/inference.KIND", f"{sys.argv[2]}/inference.pdiparams")
-config.disable_gpu()
-config.disable_glog_info()
-if ONEDNN:
-    config.enable_mkldnn()
-elif hasattr(config, "disable_mkldnn"):
-    config.disable_mkldnn()
-if "KIND" == "json":
-    config.enable_new_executor()
-config.enable_memory_optim()
-predictor = inference.create_predictor(config)
-def predict(images):
-    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images)
-    predictor.run()
-    return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-"""
-    reader = reader.replace("KIND", kind).replace("ONEDNN", str(onednn))
-    environment = {"FLAGS_enable_pir_api": "0"} if PADDLE_3 and kind == "pdmodel" else {}
-    check(reader, reference, exported[0], **environment)
+    check(kind + plain, exported[0], reference)
 
 
 def test_jit_load(exported, reference):
-    reader = """
-import paddle
-model = paddle.jit.load(f"{sys.argv[2]}/inference")
-def predict(images):
-    return model(paddle.to_tensor(images)).numpy()
-"""
-    check(reader, reference, exported[0])
+    check("jit", exported[0], reference)
 
 
 def test_onnx_runtime(exported, reference):
     skip_unless_written(exported, "onnx")
-    reader = """
-import onnxruntime
-session = onnxruntime.InferenceSession(f"{sys.argv[2]}/inference.onnx", providers=["CPUExecutionProvider"])
-def predict(images):
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
-"""
-    check(reader, reference, exported[0])
+    check("onnx", exported[0], reference)
 
 
 def test_every_format_is_there_or_named_as_missing(exported):
@@ -118,7 +77,7 @@ def test_without_fusing(digits, trained, exported, reference, tmp_path):
     settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]
     settings += [f"Global.save_inference_dir={tmp_path}"]
     tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--no-fuse"])
-    test_jit_load((tmp_path, ""), reference)
+    check("jit", tmp_path, reference)
     fused, plain = (path / "inference.pdiparams" for path in (exported[0], tmp_path))
     assert fused.stat().st_size != plain.stat().st_size
 
