@@ -1,8 +1,8 @@
 """Mask R-CNN's inference without loops over pictures, for the exported graph.
 
-PaddleDetection loops over the pictures of a batch, which dies in Paddle 3's graphs of dynamic batch
-(0-D tensors in tensor arrays). The same steps on all boxes at once give the same boxes. Boxes of a
-batch lie behind each other, `[R, …]`, and `counts`, `[N]` int32, says how many each picture has.
+PaddleDetection loops over the pictures of a batch. With a dynamic batch that fails in Paddle 3's graphs
+(0-D tensors in tensor arrays); the same steps on all boxes at once give the same boxes. The boxes of a
+batch stand one picture after the other, `[R, …]`, and `counts`, `[N]` int32, says how many each has.
 """
 
 import types
@@ -14,7 +14,7 @@ from ppdet.modeling.post_process import paste_mask
 
 
 def without_loops(model):
-    """Swaps the steps of a `MaskRCNN` that loop; returns it."""
+    """Replaces the steps of a `MaskRCNN` that loop over pictures; returns it."""
     model.rpn_head._gen_proposal = types.MethodType(propose, model.rpn_head)
     model.bbox_post_process = BoxPostProcess(model.bbox_post_process)
     model.mask_post_process = MaskPostProcess(model.mask_post_process.binary_thresh)
@@ -35,13 +35,13 @@ def propose(head, scores, deltas, anchors, inputs):
 
 def picture_of_each(counts, number):
     """Which of the `number` pictures each box belongs to, `[R]` int64."""
-    if counts.ndim == 0:  # what a graph of Paddle 2.6 takes them for
+    if counts.ndim == 0:  # as a graph of Paddle 2.6 has it
         counts = counts.reshape([-1])
     return paddle.repeat_interleave(paddle.arange(number, dtype="int64"), counts)
 
 
 def best_of_each(scores, pictures, im_shape, limit):
-    """Rows of the `limit` best boxes of each picture, in order of pictures, and their counts."""
+    """Rows of each picture's `limit` best boxes, picture by picture, and how many each picture keeps."""
     order = paddle.argsort(pictures.astype("float64") * 2 - F.sigmoid(scores.astype("float64")))
     pictures = paddle.gather(pictures, order)
     numbers = paddle.arange(im_shape.shape[0], dtype="int64")
@@ -53,7 +53,7 @@ def best_of_each(scores, pictures, im_shape, limit):
 
 
 class BoxPostProcess:
-    """PaddleDetection's `BBoxPostProcess` for all pictures at once; one without boxes has none here."""
+    """PaddleDetection's `BBoxPostProcess` for all pictures at once; a picture may have no boxes."""
 
     def __init__(self, original):
         self.nms = original.nms

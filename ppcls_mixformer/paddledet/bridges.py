@@ -6,7 +6,6 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 import contextlib
 import functools
 import inspect
-from unittest import mock
 
 import lvis.eval
 import paddle
@@ -18,7 +17,7 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint
 
-from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 
 
@@ -48,13 +47,13 @@ def _concat_of_scalars(x, axis=0, name=None):
 
 
 def aligned_roi_align():
-    """develop: `RoIAlign` takes `aligned: true` for false; a trained network finds less, masks above all."""
+    """develop: `RoIAlign` ignores `aligned: true`; a trained network then finds less, above all of masks."""
     if not RoIAlign(aligned=True).aligned:
         replace_once(RoIAlign, "__init__", _keeping_aligned)
 
 
 def _keeping_aligned(original):
-    # With the signature of the original, from which PaddleDetection reads what a config may set.
+    # functools.wraps keeps the signature, from which PaddleDetection reads what a config may set.
     @functools.wraps(original)
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
@@ -65,14 +64,14 @@ def _keeping_aligned(original):
 
 @contextlib.contextmanager
 def whole_graphs():
-    """2.6: exporting dies with `Can't call main_program when full_graph=False` since Paddle 2.6."""
+    """2.6: exporting fails since Paddle 2.6, `Can't call main_program when full_graph=False`."""
     to_static = functools.partial(paddle.jit.to_static, full_graph=True)
-    with mock.patch.object(paddle.jit, "to_static", to_static):
+    with replaced(paddle.jit, "to_static", to_static):
         yield
 
 
 def nms_in_graphs():
-    """2.6: `multiclass_nms` in a graph of Paddle 3 refuses its boxes (`should be one of [… Variable]`)."""
+    """2.6: in a graph of Paddle 3 `multiclass_nms` refuses its boxes (`should be one of [… Variable]`)."""
     replace_once(ops, "multiclass_nms", _nms_of_paddle_3)
 
 
@@ -105,7 +104,7 @@ def _nms_of_paddle_3(original):
 
 
 def inputs_of_exports():
-    """2.6: looks for unused inputs in a way that Paddle 3's programs do not have (`_prune`)."""
+    """2.6: finds unused inputs by a program's `_prune`, which Paddle 3's programs do not have."""
     replace_once(trainer, "_prune_input_spec", _inputs_in_use)
 
 
@@ -121,7 +120,7 @@ def _inputs_in_use(original):
 
 
 def categories_of_lvis():
-    """All releases: `metric: LVIS` is an unknown kind of category file; COCO's is the same."""
+    """All releases: `metric: LVIS` is refused where categories are read; its file has them as COCO's has."""
     for module in (trainer, export_utils):
         replace_once(module, "get_categories", _lvis_as_coco)
 

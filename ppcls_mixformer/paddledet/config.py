@@ -1,17 +1,16 @@
-"""PaddleDetection's configs and flags, with a word on every override that it would swallow."""
+"""Configs as PaddleDetection reads them, and a warning of every override that it would ignore silently."""
 
-import difflib
-import logging
-from argparse import ArgumentParser
 from pathlib import Path
 
 import yaml
 from ppdet.core.config.schema import SchemaDict
-from ppdet.core.workspace import global_config, load_config, merge_config
+from ppdet.core.workspace import load_config, merge_config
 
-from ppcls_mixformer.hosting.errors import UserError
-
-logger = logging.getLogger(__name__)
+from ppcls_mixformer.hosting import configs
+from ppcls_mixformer.hosting.cli import Settings
+from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.paddledet import preflight
+from ppcls_mixformer.paddledet.flags import parser
 
 DEVICES = ("use_gpu", "use_npu", "use_xpu", "use_mlu")
 # What PaddleDetection reads though a config may leave it out, beside what its registered modules take.
@@ -23,43 +22,58 @@ OPTIONAL_KEYS = (
 )
 
 
-def common_flags():
-    """A parser of what all tools take, `-c` and `-o`, as PaddleDetection spells it."""
-    parser = ArgumentParser()
-    parser.add_argument("-c", "--config", required=True, help="config file")
-    settings = {"nargs": "*", "action": "extend", "default": [], "metavar": "key=value"}
-    parser.add_argument("-o", "--opt", help="overrides", **settings)
-    parser.add_argument("--amp", action="store_true", help="mixed precision; its level is the key amp_level")
-    return parser
+def settings(argv, mode):
+    """Flags and PaddleDetection's config, checked for `mode` (train, eval, infer, export).
+
+    Raises:
+        UserError: something about the config or a file that a user can fix.
+    """
+    flags = parser(mode).parse_args(argv)
+    config = load(flags.config, flags.opt)
+    for name, value in vars(flags).items():  # PaddleDetection looks for its flags in the config
+        if name not in ("config", "opt"):
+            config[name] = value
+    checked = Settings(flags, config)
+    preflight.check(checked, mode)
+    if mode != "train" or flags.resume:
+        config["MixFormer"]["pretrained"] = None  # a whole checkpoint follows
+    return checked
 
 
-def load(flags):
-    """PaddleDetection's config from the YAML `flags.config` names, with the overrides of `flags.opt`.
+def load(name, overrides):
+    """PaddleDetection's config from the YAML that `name` means, see `configs.find`, with overrides.
+
+    Args:
+        overrides: `key=value` strings.
 
     Raises:
         UserError: no such file, no YAML, not a PaddleDetection config, or a malformed override.
     """
-    path = flags.config
-    if not Path(path).is_file():
-        raise UserError(f"config file not found: {path}")
-    try:
-        config = load_config(path)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except (FileNotFoundError, AssertionError) as error:
-        raise UserError(f"{path}: {error}") from None
+    path = configs.find(name)
+    with configs.valid_yaml(path):
+        config = _read(path)
     missing = [key for key in ("architecture", "TrainReader", "metric") if not config.get(key)]
     if missing:
         raise UserError(f"{path} is not a PaddleDetection config: it has no {', '.join(missing)}")
-    for override in flags.opt:
-        check_override(override, path)
-    merge_config(nested(flags.opt))
+    known = [*OPTIONAL_KEYS, *dotted_keys(config)]
+    for override in overrides:
+        key, _ = configs.split_override("-o", override)
+        configs.warn_of_unknown_key("-o", key, known, path)
+    merge_config(nested(overrides))
     for device in DEVICES:
         config.setdefault(device, False)
-    for name, value in vars(flags).items():
-        if name not in ("config", "opt"):
-            config[name] = value
     return config
+
+
+def _read(path):
+    if Path(path).suffix not in configs.SUFFIXES:
+        raise UserError(f"{path}: PaddleDetection reads {' and '.join(configs.SUFFIXES)} only")
+    try:
+        if not isinstance(yaml.load(Path(path).read_text(encoding="utf-8"), yaml.Loader), dict):
+            raise UserError(f"{path} is not a PaddleDetection config: it holds no sections")
+        return load_config(path)
+    except TypeError as error:  # arguments that a tag such as !PiecewiseDecay does not take
+        raise UserError(f"{path}: {first_line(error)}") from None
 
 
 def nested(overrides):
@@ -70,7 +84,7 @@ def nested(overrides):
     """
     tree = {}
     for override in overrides:
-        key, _, value = override.partition("=")
+        key, value = configs.split_override("-o", override)
         *parents, last = key.split(".")
         node = tree
         for parent in parents:
@@ -82,26 +96,6 @@ def nested(overrides):
         except yaml.YAMLError:
             raise UserError(f"-o {override}: the value is not valid YAML") from None
     return tree
-
-
-def without_pretrained():
-    """Leaves out the backbone's weights, where a whole checkpoint follows."""
-    global_config["MixFormer"]["pretrained"] = None
-
-
-def check_override(override, path):
-    """Warns of a `key=value` whose key neither the config nor a registered module has.
-
-    Raises:
-        UserError: not `key=value`.
-    """
-    key, separator, _ = override.partition("=")
-    if not separator or not key:
-        raise UserError(f"-o {override}: an override is written key=value")
-    known = [*OPTIONAL_KEYS, *dotted_keys(global_config)]
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        logger.warning("-o %s: %s has no such key, it is added; the nearest one is %s", key, path, near[0])
 
 
 def dotted_keys(node, prefix=""):

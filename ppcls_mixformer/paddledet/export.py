@@ -11,34 +11,34 @@ import paddle
 
 from ppcls_mixformer.hosting.whole import publish
 from ppcls_mixformer.network.fuse import fuse_for_inference
-from ppcls_mixformer.paddledet.commands import load
+from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 
 
-def add_flags(parser):
-    """Flags of `tools/det/export.py`."""
-    parser.add_argument("--output_dir", default="output_inference", help="folder for the exported network's")
-    parser.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
+def write_export(argv):
+    """Writes the network into the folder in `--output_dir` that has the config's name; prints the files.
 
+    An earlier export is replaced only once the new one is complete.
 
-def main(argv):
-    """`tools/det/export.py -c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse]`."""
+    Args:
+        argv: `-c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse]`.
 
-    flags, settings = load(argv, add_flags, "export")
+    Raises:
+        UserError: something about the set-up, the config or a file that a user can fix.
+    """
+    flags, config = prepare(argv, "export")
     from ppcls_mixformer.paddledet.batched import without_loops
-    from ppcls_mixformer.paddledet.trainer import Trainer
 
     paddle.set_device("cpu")
-    trainer = Trainer(settings, mode="test")
-    trainer.load_weights(settings.weights)
+    trainer = load_trainer(config, "test")
     if flags.fuse:
         trainer.model = fuse_for_inference(trainer.model)
-    if settings.architecture == "MaskRCNN":
+    if config.architecture == "MaskRCNN":
         without_loops(trainer.model)
-    target = Path(flags.output_dir) / settings.filename
+    target = Path(flags.output_dir) / config.filename
     with tempfile.TemporaryDirectory(prefix="export-") as staging:
         trainer.export(staging)
-        publish(Path(staging) / settings.filename, target, ["model.*"])
+        publish(Path(staging) / config.filename, target, ["model.*"])
     for path in sorted(target.iterdir()):
         print(path)
-    if paddle.__version__.startswith("3.3.") and settings.architecture == "MaskRCNN":
+    if paddle.__version__.startswith("3.3.") and config.architecture == "MaskRCNN":
         print("read it with Config.disable_mkldnn(): oneDNN refuses every interpolation on paddlepaddle 3.3")

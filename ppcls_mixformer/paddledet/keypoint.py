@@ -8,13 +8,13 @@ from ppdet.core.workspace import create, register
 class SimpleBaseline(nn.Layer):
     """A backbone and three deconvolutions that bring its last map to stride 4 (arXiv 1804.06208).
 
-    `TopDownHRNet` of PaddleDetection takes it as its backbone, with `width: 256`; its own 1×1
+    It is the backbone of PaddleDetection's `TopDownHRNet`, with `width: 256`, whose own 1×1
     convolution then gives the heat maps.
 
     Args:
-        backbone: what gives the maps; the last one is taken.
+        backbone: its last map goes in.
         width: channels of the deconvolutions.
-        count: how many there are; each doubles the resolution.
+        count: how many deconvolutions; each doubles the resolution.
     """
 
     def __init__(self, backbone="MixFormer", width=256, count=3):

@@ -1,4 +1,4 @@
-"""LVIS v1: data set, repeat-factor sampling and metric, which PaddleDetection does not have."""
+"""LVIS v1 as PaddleDetection's data set, with repeat-factor sampling."""
 
 import json
 import math
@@ -9,12 +9,6 @@ import numpy as np
 from ppdet.core.workspace import register, serializable
 from ppdet.data import source
 from ppdet.data.source.dataset import DetDataset
-from ppdet.metrics import COCOMetric
-from ppdet.utils.logger import setup_logger
-
-logger = setup_logger("ppcls_mixformer.paddledet.lvis_data")
-
-MAX_DETECTIONS = 300  # an image, LVIS's own rule
 
 
 @register
@@ -32,8 +26,8 @@ class LVISDataSet(DetDataset):
         data_fields: what a sample holds, as in `COCODataSet`.
         sample_num: how many pictures to take; -1 for all.
         allow_empty: whether to train on pictures without annotations.
-        repeat_threshold: oversample pictures of classes that fewer than this share of the pictures
-            have, see `repeat_factors`; 0 not to. The paper's value is 1e-3.
+        repeat_threshold: a class that a smaller share of the pictures has gets its pictures more
+            often, see `repeat_factors`; 0 for none. The paper's value is 1e-3.
     """
 
     def __init__(
@@ -83,7 +77,7 @@ class LVISDataSet(DetDataset):
         }
 
     def set_epoch(self, epoch_id):
-        """Draws the pictures of an epoch; with a `repeat_threshold` another choice each time."""
+        """Lists the pictures of an epoch; with a `repeat_threshold` they are drawn anew for each."""
         super().set_epoch(epoch_id)
         if self.repeat_threshold == 0:
             self.roidbs = self.records
@@ -96,7 +90,7 @@ source.LVISDataSet = LVISDataSet  # where PaddleDetection looks for `name: LVISD
 
 
 def has_area(box):
-    """Whether a box `(x, y, width, height)` is more than a line."""
+    """Whether a box `(x, y, width, height)` has any area."""
     return box[2] > 0 and box[3] > 0
 
 
@@ -107,10 +101,13 @@ def corners(box):
 
 
 def repeat_factors(classes, threshold):
-    """How often to show each picture, the set of whose classes `classes` lists (arXiv 1908.03195, B.1).
+    """How often an epoch shows each picture, not rounded (arXiv 1908.03195, B.1).
 
-    A class that a share f of the pictures has wants its pictures `max(1, sqrt(threshold / f))` times;
+    A class that a share f of the pictures has asks for its pictures `max(1, sqrt(threshold / f))` times;
     a picture takes the largest factor of its classes.
+
+    Args:
+        classes: the set of classes of each picture.
     """
     images_of = Counter(c for present in classes for c in present)
     share = {c: count / len(classes) for c, count in images_of.items()}
@@ -122,35 +119,5 @@ def round_fairly(factors, seed):
     """Whole numbers with the given expectations, whose sum is the same for every `seed`."""
     total = int(sum(factors))
     ends = np.cumsum(factors) * (total / sum(factors)) + np.random.RandomState(seed).uniform()
-    ends[-1] = total  # whatever the rounding of the sums
+    ends[-1] = total  # exactly, whatever the sums were rounded to
     return np.diff(np.floor(ends), prepend=0.0).astype(int).tolist()
-
-
-class LVISMetric(COCOMetric):
-    """Box and mask AP over the `lvis` package: 300 detections an image, also by class frequency."""
-
-    def accumulate(self):
-        """Writes `bbox.json` and `mask.json` to `output_eval` and evaluates them, unless told not to."""
-        for kind, iou_type in (("bbox", "bbox"), ("mask", "segm")):
-            path = os.path.join(self.output_eval or "", f"{kind}.json")
-            with open(path, "w") as file:
-                json.dump(self.results[kind], file)
-            logger.info("%d results are in %s", len(self.results[kind]), path)
-            if not self.save_prediction_only:
-                self.eval_results[kind] = evaluate(self.anno_file, self.results[kind], iou_type)
-
-
-def evaluate(annotations, results, iou_type):
-    """AP, AP50, AP75, APs, APm, APl, APr, APc, APf of `results`; prints them. No results give zeros."""
-    from lvis import LVIS, LVISEval, LVISResults
-
-    names = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"]
-    if not results:
-        logger.warning("no %s was found in any image: AP is 0", iou_type)
-        return [0.0] * len(names)
-    truth = LVIS(annotations)
-    evaluation = LVISEval(truth, LVISResults(truth, results, MAX_DETECTIONS), iou_type)
-    evaluation.run()
-    found = evaluation.get_results()
-    logger.info("%s: %s", iou_type, ", ".join(f"{name} {found[name]:.3f}" for name in names))
-    return [found[name] for name in names]

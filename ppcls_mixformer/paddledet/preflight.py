@@ -1,18 +1,17 @@
-"""What PaddleDetection would swallow or die of, said in one line before anything is built."""
+"""Checks what PaddleDetection would ignore silently or crash on, before anything is built."""
 
 import json
 import os
 from pathlib import Path
 
-import paddle
-from ppdet.core.workspace import global_config
-
 from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import dense
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 # Part of the metric's name, and the keys without which a file is not one of its annotations.
 ANNOTATIONS = {
     "KeyPoint": ("COCO keypoints", {"images": ["file_name"], "annotations": ["keypoints", "bbox"]}),
@@ -24,36 +23,38 @@ ANNOTATIONS = {
 }
 
 
-def check(config, flags, mode):
+def check(settings, mode):
     """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
 
     Raises:
         UserError: names the key, the value and what to do.
     """
+    flags, config = settings
     check_device(config)
-    check_backbone()
-    check_checkpoints(config, flags, mode)
+    check_backbone(config["MixFormer"])
+    check_checkpoints(settings, mode)
     for split in SPLITS.get(mode, ()):
         if split == "EvalDataset" and mode == "train" and not flags.eval:
             continue
-        check_data(global_config[split], split, config)
+        check_data(config[split], split, config)
+    if mode == "infer":
+        find_pictures(flags)
 
 
 def check_device(config):
     """Refuses `use_gpu` on a machine or a Paddle without one."""
-    if config.use_gpu and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
+    if config.use_gpu and not has_gpu():
         raise UserError(
             "use_gpu is true, but this machine or this Paddle has no GPU: add -o use_gpu=false, "
             "or install paddlepaddle-gpu"
         )
 
 
-def check_backbone():
-    """Refuses an unknown or impossible argument of `MixFormer`."""
-    section = global_config["MixFormer"]
-    unknown = sorted(set(section) - set(section.schema))
-    if unknown:
-        raise UserError(f"MixFormer.{unknown[0]} is not an argument; they are {', '.join(section.schema)}")
+def check_backbone(section):
+    """Refuses an unknown or impossible argument in the section `MixFormer`."""
+    for key in section:
+        if key not in section.schema:
+            raise UserError(f"MixFormer.{key} is not an argument{did_you_mean(key, section.schema)}")
     try:
         variant = zoo.find_variant(section["arch"])
         dense.check_stages(section["out_indices"], section["frozen_stages"], len(variant.depths))
@@ -61,8 +62,9 @@ def check_backbone():
         raise UserError(f"MixFormer: {error}") from None
 
 
-def check_checkpoints(config, flags, mode):
+def check_checkpoints(settings, mode):
     """Refuses a checkpoint that is not there, is damaged or is of another network."""
+    flags, config = settings
     if mode != "train":
         if not config.get("weights"):
             raise UserError(f"{mode} needs a checkpoint: -o weights=PATH")
@@ -91,12 +93,13 @@ def check_state(key, path, config):
         raise UserError(
             f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"
         )
-    expected = zoo.VARIANTS[global_config["MixFormer"]["arch"]]
+    arch = config["MixFormer"]["arch"]
+    expected = zoo.find_variant(arch)
     found = describe_trunk(state, stem.removesuffix("patch_embed.proj.weight"))
     if found != (expected.embed_dim, expected.depths):
         raise UserError(
             f"{key}: {path} is of another variant: it has embed_dim {found[0]} and depths {found[1]}, "
-            f"{global_config['MixFormer']['arch']} has {expected.embed_dim} and {expected.depths}"
+            f"{arch} has {expected.embed_dim} and {expected.depths}"
         )
     check_classes(key, path, state, config)
 
@@ -142,7 +145,10 @@ def check_data(dataset, key, config):
 
 def check_annotations(path, key, config):
     """Refuses a file that does not hold the annotations that the config's metric is for."""
-    kind, needed = next(value for part, value in ANNOTATIONS.items() if part in config.metric)
+    known = [value for part, value in ANNOTATIONS.items() if part in config.metric]
+    if not known:  # a metric of PaddleDetection for which this package has no config
+        return
+    kind, needed = known[0]
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -158,9 +164,29 @@ def check_annotations(path, key, config):
                 f"{key}.anno_path: {path} is not a file of {kind}: its {section} have no {lacking[0]}; "
                 "is it of another task?"
             )
-    classes = len(content["categories"])
+    classes = len(content.get("categories", []))
     if classes != config.num_classes:
         raise UserError(
             f"{key}.anno_path: {path} has {classes} classes, num_classes is {config.num_classes}: "
             f"set -o num_classes={classes}"
         )
+
+
+def find_pictures(flags):
+    """Paths of the pictures that `--infer_img` and `--infer_dir` name.
+
+    Raises:
+        UserError: there are none.
+    """
+    if flags.infer_img:
+        if not Path(flags.infer_img).is_file():
+            raise UserError(f"--infer_img: there is no file {flags.infer_img}")
+        return [flags.infer_img]
+    if not flags.infer_dir:
+        raise UserError("name a picture, --infer_img PATH, or a folder of pictures, --infer_dir PATH")
+    found = sorted(str(p) for p in Path(flags.infer_dir).glob("*") if p.suffix.lower() in PICTURES)
+    if not found:
+        raise UserError(
+            f"--infer_dir: there is no folder {flags.infer_dir} with pictures ({', '.join(PICTURES)})"
+        )
+    return found

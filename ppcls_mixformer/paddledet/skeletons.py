@@ -15,7 +15,7 @@ from ppdet.data.transform.operators import NormalizeImage, Permute
 
 from ppcls_mixformer.hosting.errors import UserError
 
-# COCO's pairs of keypoints with a line between them, counted from 0.
+# Which of COCO's keypoints, counted from 0, a line connects.
 EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12))
 EDGES += ((11, 13), (13, 15), (12, 14), (14, 16))
 
@@ -23,8 +23,8 @@ EDGES += ((11, 13), (13, 15), (12, 14), (14, 16))
 def read_boxes(path, threshold):
     """Boxes of a detector's result file, `{picture's stem: [(x, y, width, height), …]}`.
 
-    The file is JSON as COCO wants it: a list with `image_id` or `filename`, `bbox` and `score`. Those
-    below `threshold` or of another class than person, 1, are left out.
+    The file is JSON as COCO wants it: a list of `image_id` or `filename`, `category_id`, `bbox` and
+    `score`. Boxes with a score below `threshold`, or of another class than person, 1, are left out.
 
     Raises:
         UserError: no such file, or another kind of file.
@@ -53,10 +53,10 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
         trainer: of a `TopDownHRNet`, with its weights.
         pictures: paths.
         boxes: as `read_boxes` gives them; None takes each picture for one person.
-        threshold: the least score of a keypoint that is drawn.
+        threshold: keypoints with a lower score are not drawn.
 
     Raises:
-        UserError: one that is no picture.
+        UserError: a file that cannot be read as a picture.
     """
     trainer.model.eval()
     Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def find_keypoints(model, config, image, box):
 
 
 def frame(box, size, pixel_std):
-    """Centre and scale of what the network sees of a box: a quarter more, in the shape of its input."""
+    """Centre and scale of what the network sees: `box`, larger by a quarter and shaped as its input."""
     x, y, width, height = box
     ratio = size[0] / size[1]
     width, height = max(width, height * ratio), max(height, width / ratio)
@@ -109,5 +109,5 @@ def draw(image, keypoints, threshold):
 
 
 def color(index):
-    """RGB of a keypoint: the nose yellow, then left and right in turns."""
+    """RGB of a keypoint: the nose is yellow, then odd ones are on the left, even ones on the right."""
     return (255, 230, 0) if index == 0 else (255, 120, 0) if index % 2 else (0, 120, 255)

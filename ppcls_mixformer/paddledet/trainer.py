@@ -3,14 +3,14 @@
 import ppdet.engine
 
 from ppcls_mixformer.paddledet.bridges import whole_graphs
-from ppcls_mixformer.paddledet.lvis_data import LVISMetric
+from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 
 
 class Trainer(ppdet.engine.Trainer):
     """Trains, evaluates, predicts and exports; `metric: LVIS` goes to `LVISMetric`."""
 
     def export(self, output_dir):
-        """Writes the network and `infer_cfg.yml` to a folder in `output_dir` that is called as the config."""
+        """Writes the network and `infer_cfg.yml` to the folder in `output_dir` that has the config's name."""
         with whole_graphs():
             super().export(output_dir)
 

@@ -1,0 +1,56 @@
+"""The flags of PaddleDetection's tools, with the same names and meaning."""
+
+import ast
+from argparse import ArgumentParser
+
+
+def parser(mode):
+    """The flags of a command, which `mode` names: train, eval, infer or export."""
+    flags = ArgumentParser()
+    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument(
+        "-o",
+        "--opt",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="replaces values of the config",
+    )
+    flags.add_argument("--amp", action="store_true", help="mixed precision; its level is the key amp_level")
+    {"train": _train, "eval": _eval, "infer": _infer, "export": _export}[mode](flags)
+    return flags
+
+
+def _train(flags):
+    flags.add_argument("--eval", action="store_true", help="evaluate at every snapshot and keep the best")
+    flags.add_argument("-r", "--resume", help="checkpoint to go on from, with its .pdopt beside it")
+    flags.add_argument("--seed", type=int, help="seed of every random number")
+    flags.add_argument("--fleet", action="store_true", help="train through paddle.distributed.fleet")
+    flags.add_argument("--to_static", action="store_true", help="train a static graph")
+    flags.add_argument("--use_vdl", type=ast.literal_eval, default=False, help="log for VisualDL")
+    flags.add_argument("--vdl_log_dir", default="vdl_log_dir/scalar", help="folder of that log")
+
+
+def _eval(flags):
+    flags.add_argument("--classwise", action="store_true", help="also the AP of each class")
+    flags.add_argument("--output_eval", help="folder for the result files")
+    flags.add_argument("--save_prediction_only", action="store_true", help="write results, compute no AP")
+
+
+def _infer(flags):
+    flags.add_argument("--infer_img", help="a picture")
+    flags.add_argument("--infer_dir", help="or a folder of pictures")
+    flags.add_argument("--output_dir", default="output", help="folder for the drawn pictures")
+    flags.add_argument("--draw_threshold", type=float, default=0.5, help="least score of what is drawn")
+    flags.add_argument("--save_results", action="store_true", help="write the results as JSON as well")
+    flags.add_argument("--bbox_file", help="keypoints: boxes of persons, a detector's result file")
+
+
+def _export(flags):
+    flags.add_argument(
+        "--output_dir",
+        default="output_inference",
+        help="the export goes into a folder in it, named as the config",
+    )
+    flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
