@@ -1,0 +1,182 @@
+"""Every bridge to PaddleDetection does its work, and without it this Paddle would fail."""
+
+import inspect
+import os
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image, ImageDraw
+
+pytestmark = pytest.mark.usefixtures("host")
+
+BOXES = [[[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]]]
+SCORES = [[[0.9, 0.8, 0.7]]]
+NMS = (0.1, 100, 100, 0.5)
+
+
+def skip_unless_it_fails(call, *errors):
+    """Skips the rest of a test where `call`, which does without the bridge, ends well."""
+    try:
+        call()
+    except errors:
+        return
+    pytest.skip(f"paddle {paddle.__version__} and what is installed do well without the bridge")
+
+
+def test_scalars_are_concatenated():
+    from ppdet.modeling import post_process
+    from ppdet.modeling.heads import mask_head
+    from ppdet.modeling.proposal_generator import rpn_head, target
+
+    scalars = [paddle.to_tensor(3), paddle.to_tensor(4)]
+    for module in (post_process, mask_head, rpn_head, target):
+        assert module.paddle.concat(scalars).tolist() == [3, 4]
+        assert module.paddle.concat([paddle.ones([2]), paddle.zeros([1])]).tolist() == [1, 1, 0]
+        assert module.paddle.zeros is paddle.zeros
+    skip_unless_it_fails(lambda: paddle.concat(scalars), ValueError, TypeError)
+
+
+def test_roi_align_is_aligned_where_the_config_says_so(monkeypatch):
+    from ppdet.modeling.heads.roi_extractor import RoIAlign
+
+    from ppcls_mixformer.paddledet import bridges
+
+    class AsInDevelop:
+        def __init__(self, resolution=14, aligned=False):
+            self.aligned = False
+
+    assert RoIAlign(aligned=True).aligned and not RoIAlign(aligned=False).aligned
+    names = list(inspect.signature(AsInDevelop).parameters)
+    assert not AsInDevelop(aligned=True).aligned
+    monkeypatch.setattr(bridges, "RoIAlign", AsInDevelop)
+    bridges.aligned_roi_align()
+    assert AsInDevelop(aligned=True).aligned and AsInDevelop(7, True).aligned and not AsInDevelop().aligned
+    assert list(inspect.signature(AsInDevelop).parameters) == names
+
+
+def test_exports_are_whole_graphs():
+    from ppcls_mixformer.paddledet.bridges import whole_graphs
+
+    layer = paddle.nn.Linear(3, 2)
+
+    def program():
+        spec = [paddle.static.InputSpec([None, 3])]
+        return paddle.jit.to_static(layer, input_spec=spec).forward.main_program
+
+    with whole_graphs():
+        assert program() is not None
+    skip_unless_it_fails(program, AssertionError, RuntimeError, AttributeError)
+
+
+def bridged_nms(boxes, scores):
+    from ppdet.modeling import ops
+
+    return ops.multiclass_nms(boxes, scores, *NMS)[:2]
+
+
+def stock_nms(boxes, scores):
+    from ppdet.modeling import ops
+
+    return ops.multiclass_nms.bridged(boxes, scores, *NMS)[:2]
+
+
+def test_nms_in_a_graph_keeps_the_same_boxes():
+    tensors = paddle.to_tensor(BOXES), paddle.to_tensor(SCORES)
+
+    def in_graph(nms):
+        specs = [paddle.static.InputSpec(tensor.shape) for tensor in tensors]
+        return paddle.jit.to_static(nms, input_spec=specs, full_graph=True)(*tensors)
+
+    kept, counts = bridged_nms(*tensors)
+    assert counts.tolist() == [2]
+    assert [value.tolist() for value in in_graph(bridged_nms)] == [kept.tolist(), [2]]
+    skip_unless_it_fails(lambda: in_graph(stock_nms), TypeError, ValueError, RuntimeError)
+
+
+def doubled(inputs):
+    return inputs["image"] * 2
+
+
+def test_an_export_has_only_the_inputs_that_it_uses():
+    from ppdet.engine import trainer
+
+    specs = [{n: paddle.static.InputSpec([None, 3], name=n) for n in ("image", "im_shape")}]
+    static = paddle.jit.to_static(doubled, input_spec=specs, full_graph=True)
+    program, targets = static.main_program, static.outputs
+
+    def check(prune):
+        assert list(prune(specs, program, targets)[0]) == ["image"]
+
+    check(trainer._prune_input_spec)
+    skip_unless_it_fails(
+        lambda: check(trainer._prune_input_spec.bridged), AssertionError, AttributeError, TypeError
+    )
+
+
+def test_categories_of_lvis_are_read(scenes):
+    from ppdet.engine import export_utils, trainer
+
+    path = str(scenes / "annotations/lvis_v1_val.json")
+    for module in (export_utils, trainer):
+        classes, names = module.get_categories("LVIS", path)
+        assert len(names) == 11 and names[classes[0]] == "zero"
+    skip_unless_it_fails(lambda: trainer.get_categories.bridged("LVIS", path), ValueError)
+
+
+def test_lvis_finds_float():
+    import lvis.eval
+
+    assert lvis.eval.np.float is float and lvis.eval.np.zeros is np.zeros
+    skip_unless_it_fails(lambda: np.float, AttributeError)
+
+
+def test_text_is_drawn(monkeypatch):
+    from ppdet.utils.visualizer import draw_bbox
+
+    def draw():
+        box = {"image_id": 1, "category_id": 1, "bbox": [20, 20, 30, 30], "score": 0.9}
+        return np.asarray(draw_bbox(Image.new("RGB", (80, 80)), 1, {1: "zero"}, [box], 0.5))
+
+    assert draw()[12:18, 22:40].any()
+    if ImageDraw.ImageDraw.textsize.__module__.startswith("ppcls_mixformer"):
+        monkeypatch.delattr(ImageDraw.ImageDraw, "textsize")
+    skip_unless_it_fails(draw, AttributeError)
+
+
+class Interrupting:
+    """An optimizer with which saving ends halfway."""
+
+    def state_dict(self):
+        raise KeyboardInterrupt
+
+
+def test_a_checkpoint_is_whole_or_the_old_one(tmp_path):
+    from ppdet.engine import callbacks
+    from ppdet.utils import checkpoint
+
+    def old_one_is_there_after(save):
+        paddle.save({"a": paddle.ones([1])}, str(tmp_path / "x.pdparams"))
+        with pytest.raises(KeyboardInterrupt):
+            save({"a": paddle.zeros([1])}, Interrupting(), str(tmp_path), "x", 3)
+        assert os.listdir(tmp_path) == ["x.pdparams"]
+        return paddle.load(str(tmp_path / "x.pdparams"))["a"].item() == 1
+
+    assert callbacks.save_model is checkpoint.save_model
+    assert old_one_is_there_after(checkpoint.save_model)
+    assert not old_one_is_there_after(checkpoint.save_model.bridged)
+
+
+def test_applying_the_bridges_again_changes_nothing():
+    from ppdet.engine import trainer
+    from ppdet.modeling import ops, post_process
+    from ppdet.utils import checkpoint
+
+    from ppcls_mixformer.paddledet import bridges
+
+    places = [(trainer, "get_categories"), (ops, "multiclass_nms"), (post_process, "paddle")]
+    places += [(checkpoint, "save_model")]
+    before = [getattr(*place) for place in places]
+    bridges.apply()
+    assert [getattr(*place) for place in places] == before
+    assert not hasattr(before[0].bridged, "bridged")

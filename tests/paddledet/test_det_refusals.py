@@ -1,0 +1,179 @@
+"""What a user can get wrong about detection is said in one line, before anything is built or trained."""
+
+import logging
+
+import paddle
+import pytest
+from commands import error_line
+from det_tools import DETECTOR, KEYPOINTS, LVIS, command_line, module
+
+from ppcls_mixformer import MixFormer_B1
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet import commands
+
+pytestmark = pytest.mark.usefixtures("host")
+
+
+@pytest.fixture(scope="session")
+def files(classifier, tmp_path_factory):
+    """Folder of checkpoints: detectors of B0, of B1 and of three classes, and half a file."""
+    folder = tmp_path_factory.mktemp("files")
+    trunks = {"b0": paddle.load(str(classifier)), "b1": MixFormer_B1().state_dict()}
+    detectors = {k: {f"backbone.{n}": v for n, v in trunk.items()} for k, trunk in trunks.items()}
+    detectors["three"] = {**detectors["b0"], "bbox_head.bbox_score.bias": paddle.zeros([4])}
+    for name, state in detectors.items():
+        paddle.save(state, str(folder / f"{name}.pdparams"))
+    (folder / "damaged.pdparams").write_bytes(classifier.read_bytes()[:1000])
+    return folder
+
+
+@pytest.fixture
+def warnings(caplog):
+    """Function that gives what this package has warned of so far."""
+    caplog.set_level(logging.WARNING, "ppcls_mixformer")
+    return lambda: [r.getMessage() for r in caplog.records if r.name.startswith("ppcls_mixformer")]
+
+
+def refusal(command, arguments):
+    """The one line that `command` refuses its `arguments` with."""
+    with pytest.raises(UserError) as refused:
+        command(arguments)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "config, override, error",
+    [
+        (
+            DETECTOR,
+            "TrainDataset.dataset_dir=nowhere",
+            "TrainDataset.dataset_dir: there is no folder nowhere",
+        ),
+        (DETECTOR, "EvalDataset.dataset_dir=nowhere", "EvalDataset.dataset_dir: there is no folder nowhere"),
+        (DETECTOR, "TrainDataset.image_dir=none", "TrainDataset.image_dir: there is no folder"),
+        (DETECTOR, "TrainDataset.anno_path=none.json", "TrainDataset.anno_path: there is no file"),
+        (DETECTOR, "num_classes=80", "has 11 classes, num_classes is 80: set -o num_classes=11"),
+        (
+            DETECTOR,
+            "TrainDataset.anno_path=annotations/person_keypoints_train2017.json",
+            "has 1 classes, num_classes is 11",
+        ),
+        (
+            KEYPOINTS,
+            "TrainDataset.anno_path=annotations/instances_train2017.json",
+            "is not a file of COCO keypoints: its annotations have no keypoints",
+        ),
+        (
+            LVIS,
+            "TrainDataset.anno_path=annotations/instances_train2017.json",
+            "is not a file of LVIS v1: its categories have no frequency",
+        ),
+        (DETECTOR, "use_gpu=true", "use_gpu is true, but this machine"),
+        (DETECTOR, "MixFormer.arch=MixFormer_B9", "MixFormer_B9 is not a variant"),
+        (DETECTOR, "MixFormer.out_indices=[3, 4]", "MixFormer: out_indices must be"),
+        (DETECTOR, "epoch", "-o epoch: an override is written key=value"),
+        (DETECTOR, "epoch=[1", "-o epoch=[1: the value is not valid YAML"),
+    ],
+)
+def test_data_and_settings_that_cannot_be_trained_on(scenes, warnings, config, override, error):
+    if override == "use_gpu=true" and paddle.device.cuda.device_count():
+        pytest.skip("there is a GPU")
+    assert error in refusal(commands.train, command_line(scenes, config, override, flags=["--eval"]))
+    assert not warnings()
+
+
+def test_data_that_are_not_needed_are_not_asked_for(scenes):
+    settings = ["EvalDataset.dataset_dir=nowhere", "MixFormer.pretrained=none"]
+    assert "checkpoint not found: none" in refusal(commands.train, command_line(scenes, DETECTOR, *settings))
+    assert "EvalDataset" in refusal(
+        commands.train, command_line(scenes, DETECTOR, *settings, flags=["--eval"])
+    )
+
+
+def test_boxes_of_a_detector_that_are_not_there(scenes):
+    settings = ["EvalDataset.use_gt_bbox=False", "EvalDataset.bbox_file=none.json"]
+    arguments = command_line(scenes, KEYPOINTS, *settings, flags=["--eval"])
+    assert "EvalDataset.bbox_file: there is no file" in refusal(commands.train, arguments)
+
+
+@pytest.mark.parametrize(
+    "command, weights, error",
+    [
+        ("evaluate", "{files}/none", "weights: checkpoint not found: {files}/none"),
+        ("evaluate", "{files}/damaged", "weights: {files}/damaged.pdparams: not a whole"),
+        ("evaluate", "{files}/three", "{files}/three was trained for 3 classes, num_classes is 11"),
+        ("export", "{files}/b1", "weights: {files}/b1 is of another variant: it has embed_dim 32"),
+        ("infer", "{classifier}", "is of a classifier alone"),
+        ("export", "", "export needs a checkpoint: -o weights=PATH"),
+    ],
+)
+def test_weights_that_do_not_fit(scenes, files, classifier, warnings, command, weights, error):
+    weights, error = (text.format(files=files, classifier=classifier) for text in (weights, error))
+    arguments = command_line(scenes, DETECTOR, f"weights={weights}")
+    assert error in refusal(getattr(commands, command), arguments)
+    assert not warnings()
+
+
+@pytest.mark.parametrize(
+    "name, error",
+    [
+        ("none", "--resume: checkpoint not found: {files}/none"),
+        ("damaged", "--resume: {files}/damaged.pdparams: not a whole"),
+        ("b1", "--resume: {files}/b1 is of another variant"),
+        ("b0", "there is no {files}/b0.pdopt, which resuming needs"),
+    ],
+)
+def test_checkpoints_that_cannot_be_resumed(scenes, files, name, error):
+    arguments = command_line(scenes, DETECTOR, flags=["-r", files / name])
+    assert error.format(files=files) in refusal(commands.train, arguments)
+
+
+@pytest.mark.parametrize(
+    "settings, error",
+    [
+        (["MixFormer.pretrained={files}/none"], "checkpoint not found: {files}/none"),
+        (["MixFormer.pretrained={files}/damaged"], "{files}/damaged.pdparams: not a whole Paddle checkpoint"),
+        (["MixFormer.pretrained=true"], "no weights were ever published for MixFormer_B0"),
+        (
+            ["MixFormer.pretrained={classifier}", "MixFormer.arch=MixFormer_B1"],
+            "{classifier} is not a checkpoint of this MixFormer (embed_dim 32",
+        ),
+    ],
+)
+def test_classifiers_that_cannot_be_started_from(scenes, files, classifier, settings, error):
+    *settings, error = (text.format(files=files, classifier=classifier) for text in (*settings, error))
+    assert error in refusal(commands.train, command_line(scenes, DETECTOR, *settings))
+
+
+@pytest.mark.parametrize(
+    "flags, error",
+    [
+        (["--infer_img", "none.jpg"], "--infer_img: there is no file none.jpg"),
+        (["--infer_dir", "nowhere"], "--infer_dir: there is no folder nowhere"),
+        ([], "name a picture, --infer_img PATH, or a folder of pictures"),
+    ],
+)
+def test_pictures_that_are_not_there(scenes, files, flags, error):
+    arguments = command_line(scenes, DETECTOR, f"weights={files}/b0", flags=flags)
+    assert error in refusal(commands.infer, arguments)
+
+
+def test_an_unknown_argument_of_the_network_is_refused_with_the_nearest_one(scenes, warnings):
+    error = refusal(commands.train, command_line(scenes, DETECTOR, "MixFormer.droppath=0.1"))
+    assert error == "MixFormer.droppath is not an argument; did you mean drop_path_rate?"
+    assert len(warnings()) == 1
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_one(scenes, files, warnings):
+    settings = [f"weights={files}/b0", "TestReader.batch_sise=2"]
+    refusal(commands.infer, command_line(scenes, DETECTOR, *settings))
+    (warning,) = warnings()
+    assert warning.startswith("-o TestReader.batch_sise: ")
+    assert warning.endswith("the nearest key there is TestReader.batch_size")
+
+
+@pytest.mark.slow
+def test_a_process_ends_in_one_line(scenes, files):
+    log = module("eval", scenes, DETECTOR, f"weights={files}/none", check=False)
+    assert f"weights: checkpoint not found: {files}/none" in error_line(log)
