@@ -1,9 +1,9 @@
 """PaddleDetection as the host: detection, instance segmentation, keypoints and LVIS on these backbones."""
 
-import contextlib
-import io
+import builtins
 
 from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting.patches import replaced
 
 # Fetched, not installed: its wheel asks for a numpy and an OpenCV that conflict with paddleclas.
 HOST = source.Host(
@@ -33,7 +33,8 @@ def register():
         ppcls_mixformer.hosting.errors.UserError: PaddleDetection was not found.
     """
     root = source.make_importable(HOST)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints which packages for tracking it lacks
+    # It prints which packages for tracking it lacks. Its loggers must find the real stdout meanwhile.
+    with replaced(builtins, "print", lambda *args, **kwargs: None):
         from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis_data  # noqa: F401
 
     bridges.apply()

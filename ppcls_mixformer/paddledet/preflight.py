@@ -12,13 +12,19 @@ from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
-# Part of the metric's name, and the keys without which a file is not one of its annotations.
+# Part of the metric's name, what its annotations are called, and the keys that a file of them has.
 ANNOTATIONS = {
-    "KeyPoint": ("COCO keypoints", {"images": ["file_name"], "annotations": ["keypoints", "bbox"]}),
-    "COCO": ("COCO instances", {"images": ["file_name"], "annotations": ["segmentation", "bbox", "iscrowd"]}),
+    "KeyPoint": (
+        "COCO keypoints",
+        {"images": ["file_name"], "annotations": ["keypoints", "bbox"], "categories": []},
+    ),
+    "COCO": (
+        "COCO instances",
+        {"images": ["file_name"], "annotations": ["segmentation", "bbox", "iscrowd"], "categories": []},
+    ),
     "LVIS": (
         "LVIS v1",
-        {"images": ["coco_url"], "categories": ["frequency"], "annotations": ["segmentation"]},
+        {"images": ["coco_url"], "annotations": ["segmentation"], "categories": ["frequency"]},
     ),
 }
 
@@ -164,7 +170,7 @@ def check_annotations(path, key, config):
                 f"{key}.anno_path: {path} is not a file of {kind}: its {section} have no {lacking[0]}; "
                 "is it of another task?"
             )
-    classes = len(content.get("categories", []))
+    classes = len(content["categories"])
     if classes != config.num_classes:
         raise UserError(
             f"{key}.anno_path: {path} has {classes} classes, num_classes is {config.num_classes}: "

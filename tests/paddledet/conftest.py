@@ -7,7 +7,7 @@ import pytest
 from commands import run
 from det_tools import forget_config, train
 
-from ppcls_mixformer import MixFormer_B0
+from ppcls_mixformer import MixFormer_B0, MixFormer_B1
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,19 @@ def classifier(tmp_path_factory):
     path = tmp_path_factory.mktemp("classifier") / "b0.pdparams"
     paddle.save(MixFormer_B0(class_num=10).state_dict(), str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def files(classifier, tmp_path_factory):
+    """Folder of checkpoints: detectors of B0, of B1 and of three classes, and half a file."""
+    folder = tmp_path_factory.mktemp("files")
+    trunks = {"b0": paddle.load(str(classifier)), "b1": MixFormer_B1().state_dict()}
+    detectors = {k: {f"backbone.{n}": v for n, v in trunk.items()} for k, trunk in trunks.items()}
+    detectors["three"] = {**detectors["b0"], "bbox_head.bbox_score.bias": paddle.zeros([4])}
+    for name, state in detectors.items():
+        paddle.save(state, str(folder / f"{name}.pdparams"))
+    (folder / "damaged.pdparams").write_bytes(classifier.read_bytes()[:1000])
+    return folder
 
 
 @pytest.fixture(scope="session")

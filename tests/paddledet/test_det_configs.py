@@ -3,6 +3,7 @@
 import paddle
 import pytest
 from commands import ROOT
+from det_tools import DETECTOR, command_line
 
 from benchmarks.flops import multiply_adds
 from ppcls_mixformer import VARIANTS
@@ -62,6 +63,23 @@ def test_overrides_of_three_keys_and_of_several_flags_all_count():
     argv = ["-c", "x", "-o", "a.b.c=1", "-o", "a.b.d=[2]", "a.e=x"]
     overrides = flags.parser("eval").parse_args(argv).opt
     assert config.nested(overrides) == {"a": {"b": {"c": 1, "d": [2]}, "e": "x"}}
+
+
+def test_classifiers_weights_are_left_out_where_a_whole_checkpoint_follows(scenes, files):
+    from ppcls_mixformer.paddledet.config import settings
+
+    overrides = [f"weights={files}/b0", "MixFormer.pretrained=some"]
+    arguments = command_line(scenes, DETECTOR, *overrides)
+    assert settings(arguments, "train").config["MixFormer"]["pretrained"] == "some"
+    for mode in ("eval", "export"):
+        assert settings(arguments, mode).config["MixFormer"]["pretrained"] is None
+
+
+def test_annotations_of_a_metric_that_is_not_known_here_are_left_to_paddledetection(scenes):
+    from ppcls_mixformer.paddledet.config import settings
+
+    overrides = ["metric=VOC", "num_classes=20"]
+    assert settings(command_line(scenes, DETECTOR, *overrides), "train").config.metric == "VOC"
 
 
 @pytest.mark.parametrize("schedule, epochs, milestones", [("1x", 12, [8, 11]), ("3x", 36, [27, 33])])

@@ -1,5 +1,6 @@
 """What a user can get wrong about detection is said in one line, before anything is built or trained."""
 
+import json
 import logging
 
 import paddle
@@ -7,24 +8,10 @@ import pytest
 from commands import error_line
 from det_tools import DETECTOR, KEYPOINTS, LVIS, command_line, module
 
-from ppcls_mixformer import MixFormer_B1
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import commands
 
 pytestmark = pytest.mark.usefixtures("host")
-
-
-@pytest.fixture(scope="session")
-def files(classifier, tmp_path_factory):
-    """Folder of checkpoints: detectors of B0, of B1 and of three classes, and half a file."""
-    folder = tmp_path_factory.mktemp("files")
-    trunks = {"b0": paddle.load(str(classifier)), "b1": MixFormer_B1().state_dict()}
-    detectors = {k: {f"backbone.{n}": v for n, v in trunk.items()} for k, trunk in trunks.items()}
-    detectors["three"] = {**detectors["b0"], "bbox_head.bbox_score.bias": paddle.zeros([4])}
-    for name, state in detectors.items():
-        paddle.save(state, str(folder / f"{name}.pdparams"))
-    (folder / "damaged.pdparams").write_bytes(classifier.read_bytes()[:1000])
-    return folder
 
 
 @pytest.fixture
@@ -89,6 +76,33 @@ def test_data_that_are_not_needed_are_not_asked_for(scenes):
     assert "EvalDataset" in refusal(
         commands.train, command_line(scenes, DETECTOR, *settings, flags=["--eval"])
     )
+
+
+@pytest.mark.parametrize(
+    "content, error",
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a file of COCO instances: it has no images"),
+        (
+            '{"images": [{"file_name": ""}], "annotations": [{"bbox": []}]}',
+            "its annotations have no segmentation",
+        ),
+    ],
+)
+def test_files_that_hold_no_annotations(scenes, tmp_path, content, error):
+    path = tmp_path / "annotations.json"
+    path.write_text(content)
+    message = refusal(commands.train, command_line(scenes, DETECTOR, f"TrainDataset.anno_path={path}"))
+    assert message.startswith(f"TrainDataset.anno_path: {path} is not") and error in message
+
+
+def test_annotations_without_categories(scenes, tmp_path):
+    content = json.loads((scenes / "annotations/instances_train2017.json").read_text())
+    del content["categories"]
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(content))
+    message = refusal(commands.train, command_line(scenes, DETECTOR, f"TrainDataset.anno_path={path}"))
+    assert "is not a file of COCO instances: it has no categories" in message
 
 
 def test_boxes_of_a_detector_that_are_not_there(scenes):
