@@ -1,6 +1,7 @@
 """The bodies of the commands train, eval, infer and export, which take PaddleClas's flags."""
 
 from ppcls_mixformer.paddleclas import register
+from ppcls_mixformer.paddleclas.flags import parser
 
 
 def build_engine(argv, mode):
@@ -12,6 +13,7 @@ def build_engine(argv, mode):
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
+    parser(mode).parse_args(argv)  # mistakes in the flags, and --help, need no PaddleClas
     register()
     from ppcls.engine.engine import Engine
 

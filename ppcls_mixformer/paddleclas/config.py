@@ -1,6 +1,4 @@
-"""Configs and flags as PaddleClas has them, and a word on what it would ignore silently."""
-
-from argparse import ArgumentParser
+"""Configs as PaddleClas reads them, and a warning of every override that it would ignore silently."""
 
 from ppcls.utils import config as ppcls_config
 
@@ -11,6 +9,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.paddleclas import preflight
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
+from ppcls_mixformer.paddleclas.flags import parser
 
 OPTIONAL_SECTIONS = {
     "AMP": ("use_amp", "level", "scale_loss", "use_dynamic_loss_scaling", "use_fp16_test", "use_promote"),
@@ -30,20 +29,6 @@ def settings(argv, mode):
     checked = Settings(flags, config)
     preflight.check(checked, mode)
     return checked
-
-
-def parser(mode):
-    """PaddleClas's flags, and those that `export` adds."""
-    flags = ArgumentParser()
-    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
-    flags.add_argument(
-        "-o", "--override", action="append", default=[], metavar="key=value", help="replaces a value"
-    )
-    flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
-    if mode == "export":
-        flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
-        flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
-    return flags
 
 
 def load(name, overrides):

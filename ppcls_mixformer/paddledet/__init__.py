@@ -34,7 +34,8 @@ def register():
     """
     root = source.make_importable(HOST)
     # It prints which packages for tracking it lacks. Its loggers must find the real stdout meanwhile.
-    with replaced(builtins, "print", lambda *args, **kwargs: None):
+    silence = replaced(builtins, "print", lambda *args, **kwargs: None)
+    with source.requirements(HOST), silence:
         from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis_data  # noqa: F401
 
     bridges.apply()

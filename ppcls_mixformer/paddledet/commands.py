@@ -3,6 +3,7 @@
 import paddle
 
 from ppcls_mixformer.paddledet import register
+from ppcls_mixformer.paddledet.flags import parser
 
 KEYPOINT_THRESHOLD = 0.2  # as in PaddleDetection's metric, below which a keypoint does not count
 
@@ -17,6 +18,7 @@ def prepare(argv, mode):
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
+    parser(mode).parse_args(argv)  # mistakes in the flags, and --help, need no PaddleDetection
     register()
     from ppcls_mixformer.paddledet.config import settings
 

@@ -6,6 +6,12 @@ from argparse import ArgumentParser
 
 def parser(mode):
     """The flags of a command, which `mode` names: train, eval, infer or export."""
+    add_flags = {
+        "train": add_train_flags,
+        "eval": add_eval_flags,
+        "infer": add_infer_flags,
+        "export": add_export_flags,
+    }
     flags = ArgumentParser()
     flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
     flags.add_argument(
@@ -18,11 +24,12 @@ def parser(mode):
         help="replaces values of the config",
     )
     flags.add_argument("--amp", action="store_true", help="mixed precision; its level is the key amp_level")
-    {"train": _train, "eval": _eval, "infer": _infer, "export": _export}[mode](flags)
+    add_flags[mode](flags)
     return flags
 
 
-def _train(flags):
+def add_train_flags(flags):
+    """Adds what only training takes."""
     flags.add_argument("--eval", action="store_true", help="evaluate at every snapshot and keep the best")
     flags.add_argument("-r", "--resume", help="checkpoint to go on from, with its .pdopt beside it")
     flags.add_argument("--seed", type=int, help="seed of every random number")
@@ -32,13 +39,15 @@ def _train(flags):
     flags.add_argument("--vdl_log_dir", default="vdl_log_dir/scalar", help="folder of that log")
 
 
-def _eval(flags):
+def add_eval_flags(flags):
+    """Adds what only evaluation takes."""
     flags.add_argument("--classwise", action="store_true", help="also the AP of each class")
     flags.add_argument("--output_eval", help="folder for the result files")
     flags.add_argument("--save_prediction_only", action="store_true", help="write results, compute no AP")
 
 
-def _infer(flags):
+def add_infer_flags(flags):
+    """Adds what only inference takes."""
     flags.add_argument("--infer_img", help="a picture")
     flags.add_argument("--infer_dir", help="or a folder of pictures")
     flags.add_argument("--output_dir", default="output", help="folder for the drawn pictures")
@@ -47,7 +56,8 @@ def _infer(flags):
     flags.add_argument("--bbox_file", help="keypoints: boxes of persons, a detector's result file")
 
 
-def _export(flags):
+def add_export_flags(flags):
+    """Adds what only the export takes."""
     flags.add_argument(
         "--output_dir",
         default="output_inference",

@@ -30,7 +30,8 @@ def register():
         ppcls_mixformer.hosting.errors.UserError: PaddleSeg was not found.
     """
     root = source.make_importable(HOST)
-    from ppcls_mixformer.paddleseg import backbone, bridges, data, upernet  # noqa: F401
+    with source.requirements(HOST):
+        from ppcls_mixformer.paddleseg import backbone, bridges, data, upernet  # noqa: F401
 
     bridges.apply()
     return root

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ppcls_mixformer.paddleseg import register
+from ppcls_mixformer.paddleseg.flags import parser
 
 
 def prepare(argv, mode):
@@ -14,6 +15,7 @@ def prepare(argv, mode):
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
+    parser(mode).parse_args(argv)  # mistakes in the flags, and --help, need no PaddleSeg
     register()
     from paddleseg.utils import utils
 

@@ -1,4 +1,4 @@
-"""Configs and flags as PaddleSeg has them, and a word on what it would ignore silently."""
+"""Configs as PaddleSeg reads them, and a warning of every override that it would ignore silently."""
 
 import inspect
 from pathlib import Path

@@ -9,7 +9,7 @@ from ppcls_mixformer.hosting.advice import has_gpu
 
 
 def parser(mode):
-    """The parser of one command; `mode` is train, eval, infer or export."""
+    """The flags of a command, which `mode` names: train, eval, infer or export."""
     add_flags = {
         "train": add_train_flags,
         "eval": add_eval_flags,

@@ -1,0 +1,17 @@
+"""The flags of PaddleClas's tools, with the same names and meaning, and those that `export` adds."""
+
+from argparse import ArgumentParser
+
+
+def parser(mode):
+    """The flags of a command, which `mode` names: train, eval, infer or export."""
+    flags = ArgumentParser()
+    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument(
+        "-o", "--override", action="append", default=[], metavar="key=value", help="replaces a value"
+    )
+    flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
+    if mode == "export":
+        flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
+        flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
+    return flags

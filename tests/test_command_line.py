@@ -1,0 +1,42 @@
+"""The command line: every command has help without its framework, and mistakes are one line."""
+
+import pytest
+
+from ppcls_mixformer import __main__
+from ppcls_mixformer.hosting.errors import UserError
+
+
+@pytest.fixture
+def without_frameworks(monkeypatch, tmp_path):
+    """Neither a clone nor a cache holds a framework."""
+    for host in __main__.HOSTS.values():
+        monkeypatch.setenv(host.home, str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("verb", [verb for verb in __main__.COMMANDS if verb != "predict"])
+def test_help_needs_no_framework(verb, without_frameworks, capsys):
+    _, command, flags = __main__.parse([*verb.split(), "--help"])
+    with pytest.raises(SystemExit) as end:
+        command(flags)
+    assert end.value.code == 0 and "usage: " in capsys.readouterr().out
+
+
+def test_a_command_without_its_framework_says_how_to_get_it(without_frameworks):
+    with pytest.raises(UserError, match="PADDLEDET_HOME=.* is not a PaddleDetection clone"):
+        __main__.parse(["det", "train"])[1](["-c", "mask_rcnn_mixformer_b0"])
+
+
+@pytest.mark.parametrize("words, near", [(["trian"], "train"), (["det", "evla"], "det eval")])
+def test_an_unknown_command_names_the_nearest(words, near):
+    with pytest.raises(UserError, match=f"there is no command {' '.join(words)}; did you mean {near}?"):
+        __main__.parse(words)
+
+
+def test_the_overview_lists_every_command(capsys):
+    _, command, flags = __main__.parse(["--help"])
+    command(flags)
+    overview = capsys.readouterr().out
+    for verb in __main__.COMMANDS:
+        host, _, name = verb.rpartition(" ")
+        assert any(line.startswith(f"    {host}") and name in line for line in overview.splitlines()), verb
