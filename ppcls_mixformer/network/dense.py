@@ -2,7 +2,10 @@
 
 from paddle import nn
 
-from ppcls_mixformer.network.mixformer import MixFormerTrunk, as_map
+from ppcls_mixformer.network import ops
+from ppcls_mixformer.network.checks import check_stages
+from ppcls_mixformer.network.layers import is_batch_norm
+from ppcls_mixformer.network.mixformer import MixFormerTrunk
 
 
 class DenseMixFormer(MixFormerTrunk):
@@ -13,14 +16,30 @@ class DenseMixFormer(MixFormerTrunk):
         frozen_stages: parts that do not learn: -1 none, 0 the stem, n the stem and the first n stages.
         norm_eval: keep the running statistics of the batch norms in training, for batches too small
             to measure them.
-        trunk: arguments of `MixFormerTrunk`.
+        in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute: see
+            `MixFormerTrunk`.
 
     Raises:
         ValueError: a combination that cannot be built; the message says which and why.
     """
 
-    def __init__(self, out_indices=(0, 1, 2, 3), frozen_stages=-1, norm_eval=False, **trunk):
-        super().__init__(**trunk)
+    def __init__(
+        self,
+        out_indices=(0, 1, 2, 3),
+        frozen_stages=-1,
+        norm_eval=False,
+        in_chans=3,
+        embed_dim=24,
+        depths=(1, 2, 6, 6),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+        mlp_ratio=4.0,
+        drop_path_rate=0.0,
+        recompute=False,
+    ):
+        super().__init__(
+            in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
+        )
         check_stages(out_indices, frozen_stages, len(self.layers))
         self.out_indices = tuple(out_indices)
         self.out_dims = [self.stage_dims[i] for i in out_indices]
@@ -33,33 +52,26 @@ class DenseMixFormer(MixFormerTrunk):
                 parameter.stop_gradient = True
         self.norm_eval = norm_eval
 
-    def hold(self):
+    def freeze(self):
         """Puts what must not learn into evaluation mode, which `train()` of the whole model undoes."""
         for layer in self.frozen:
             layer.eval()
         if self.norm_eval:
-            for norm in self.sublayers():
-                if hasattr(norm, "_momentum"):
-                    norm.eval()
+            for layer in self.sublayers():
+                if is_batch_norm(layer):
+                    layer.eval()
 
     def forward_maps(self, x):
         """`[N, in_chans, H, W]` to maps `[N, C, H, W]`, one for each of `out_indices`."""
         if self.training:
-            self.hold()
-        maps = self.stage_maps(x)
-        return [
-            as_map(getattr(self, f"norm{i}")(maps[i].flatten(1, 2)), maps[i].shape[1:3])
-            for i in self.out_indices
-        ]
+            self.freeze()
+        stages = self.stages(x)
+        return [self.normalized_map(i, *stages[i]) for i in self.out_indices]
+
+    def normalized_map(self, stage, tokens, size):
+        """The map of a stage, `[N, C, H, W]`, behind the norm that belongs to it."""
+        return ops.tokens_to_map(getattr(self, f"norm{stage}")(tokens), size)
 
     def forward(self, x):
         """As `forward_maps`; a host whose backbones take something else overrides it."""
         return self.forward_maps(x)
-
-
-def check_stages(out_indices, frozen_stages, count):
-    """Raises a ValueError where the stages asked for are not among `count`."""
-    if list(out_indices) != sorted(set(out_indices) & set(range(count))) or not out_indices:
-        raise ValueError(f"out_indices must be rising stages of 0 to {count - 1}, got {out_indices!r}")
-    if frozen_stages not in range(-1, count + 1):
-        raise ValueError(f"frozen_stages must be -1 to {count}, got {frozen_stages!r}")

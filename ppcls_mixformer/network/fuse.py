@@ -5,9 +5,8 @@ import copy
 import paddle
 from paddle import nn
 
+from ppcls_mixformer.network.layers import is_batch_norm
 from ppcls_mixformer.network.mixformer import MixingAttention
-
-BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.SyncBatchNorm)
 
 
 def fuse_for_inference(model):
@@ -40,7 +39,7 @@ def fuse_convolutions(layers):
     """Folds each batch norm of a Sequential into the convolution in front of it."""
     for i in range(1, len(layers)):
         conv, norm = layers[i - 1], layers[i]
-        if isinstance(conv, nn.Conv2D) and isinstance(norm, BATCH_NORMS):
+        if isinstance(conv, nn.Conv2D) and is_batch_norm(norm):
             scale, shift = affine_map(norm)
             if conv.bias is None:
                 conv.bias = conv.create_parameter(shift.shape, is_bias=True)

@@ -1,0 +1,154 @@
+"""Layers on tokens `[N, L, C]`, and what stands between tokens and maps.
+
+They are Paddle's own but for their forward pass, so their state dicts are, too.
+"""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppcls_mixformer.network import ops
+
+
+class Linear(nn.Linear):
+    """A linear layer, `[N, L, C_in]` to `[N, L, C_out]`."""
+
+    def forward(self, x):
+        return ops.add_bias(paddle.matmul(x, self.weight), self.bias)
+
+
+class PointwiseConv(nn.Conv2D):
+    """A 1×1 convolution of tokens, `[N, L, C_in]` to `[N, L, C_out]`."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x):
+        return ops.add_bias(paddle.matmul(x, self.weight.flatten(1), transpose_y=True), self.bias)
+
+
+class MapToTokensConv(nn.Conv2D):
+    """A 1×1 convolution of a map, `[N, C_in, H, W]` to `[N, L, C_out]`."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x):
+        product = paddle.matmul(x.flatten(2), self.weight.flatten(1), transpose_x=True, transpose_y=True)
+        return ops.add_bias(product, self.bias)
+
+
+class PatchConv(nn.Conv2D):
+    """A 2×2 convolution of stride 2, of patches `[N, L, 4 * C_in]` to `[N, L, C_out]`."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__(in_channels, out_channels, 2, stride=2)
+
+    def forward(self, x):
+        weight = ops.transpose(self.weight.flatten(2)).flatten(1)  # position first, channel second, as in x
+        return ops.add_bias(paddle.matmul(x, weight, transpose_y=True), self.bias)
+
+
+class TokenBatchNorm(nn.BatchNorm1D):
+    """Batch norm, `[N, L, C]` to the same shape."""
+
+    def __init__(self, channels):
+        super().__init__(channels, data_format="NLC")
+
+    def forward(self, x):
+        if self.training or not ops.is_traced():
+            return nn.BatchNorm1D.forward(self, x)  # to_static of Paddle 2.6 loses super()
+        # Readers with oneDNN take a channels-last norm in a graph for channels-first.
+        scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
+        return x * scale + (self.bias - self._mean * scale)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, batch norm and activation of a map `[N, C, H, W]`, any number of times over."""
+
+    def forward(self, x):
+        for conv, norm, act in zip(self[::3], self[1::3], self[2::3]):
+            x = act(conv_bn(conv, norm, x))
+        return x
+
+
+def conv_bn(conv, norm, x):
+    """`norm(conv(x))`, without the pass over the map that adds the convolution's bias.
+
+    Batch norm takes the bias out again in training, where it only moves the running mean; in
+    evaluation it becomes a part of the norm's own bias.
+    """
+    if not (is_plain(conv, nn.Conv2D) and is_plain(norm, nn.BatchNorm2D)):
+        return norm(conv(x))
+    x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, groups=conv._groups)
+    bias = ops.cast(conv.bias, norm.bias.dtype)  # of half precision in AMP O2
+    batch_statistics = norm.training and not norm._use_global_stats
+    if batch_statistics:
+        with paddle.no_grad():
+            mean = norm._mean - bias
+        shift = 0.0 * bias  # its gradient is zero, but it has one
+    else:
+        mean = norm._mean
+        shift = bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
+    x = F.batch_norm(
+        x,
+        mean,
+        norm._variance,
+        norm.weight,
+        norm.bias + shift,
+        training=batch_statistics,
+        momentum=norm._momentum,
+        epsilon=norm._epsilon,
+    )
+    if batch_statistics:
+        with paddle.no_grad():
+            paddle.assign(mean + bias, norm._mean)
+    return x
+
+
+def is_plain(layer, kind):
+    """Whether `layer` is of the class `kind` itself, and no hook waits for it to be called.
+
+    Otherwise it is fused, synchronised, quantised, counted, or its weight is made by a hook.
+    """
+    return type(layer) is kind and not layer._forward_pre_hooks and not layer._forward_post_hooks
+
+
+def is_batch_norm(layer):
+    """Whether `layer` is a batch norm with running statistics, synchronised or not."""
+    return isinstance(layer, (nn.BatchNorm1D, nn.BatchNorm2D, nn.SyncBatchNorm))
+
+
+class DropPath(nn.Layer):
+    """Stochastic depth: drops the residual branch of whole samples in training, arXiv 1603.09382.
+
+    Input is `[N, ...]`. Survivors are scaled by `1 / (1 - rate)`.
+    """
+
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.rate
+        mask = paddle.rand([x.shape[0]] + [1] * (x.ndim - 1)) < keep
+        return x * (mask.astype(x.dtype) / keep)
+
+
+def flops_counters():
+    """The multiply-adds of the layers here: `paddle.flops(model, size, custom_ops=flops_counters())`.
+
+    Paddle's counter looks a layer up by its very class, and so knows none of them by itself.
+    """
+    convolutions = dict.fromkeys((PointwiseConv, MapToTokensConv, PatchConv), _count_convolution)
+    return {Linear: _count_linear, **convolutions}
+
+
+def _count_linear(layer, inputs, output):
+    layer.total_ops += output.size * layer.weight.shape[0]
+
+
+def _count_convolution(layer, inputs, output):
+    layer.total_ops += output.size * layer.weight[0].size

@@ -1,0 +1,122 @@
+"""Operators on tokens `[N, L, C]`, in the form that is right and fast for this Paddle and this device.
+
+Every choice by Paddle version, by device or for speed is made here. `add`, `add_bias` and `softmax` may
+write over their first argument in evaluation: pass nothing that is needed again, and copy what a hook is
+to keep. Sizes `(height, width)` hold tensors where a graph is traced for any size.
+"""
+
+import paddle
+import paddle.nn.functional as F
+from paddle.autograd import PyLayer
+
+PADDLE_2 = paddle.__version__.startswith("2.")
+# Up to 3.1, CPU kernels read a transposed view element by element.
+SLOW_VIEWS = paddle.__version__.startswith(("2.", "3.0.", "3.1."))
+
+
+def is_traced():
+    """Whether operators become a graph, to be exported or compiled, and do not run at once."""
+    return not paddle.in_dynamic_mode()
+
+
+def runs_on_cpu(x):
+    """Whether an operator on `x` runs now, and on the CPU."""
+    return not is_traced() and x.place.is_cpu_place()
+
+
+def is_known(size):
+    """Whether a size holds numbers, and not tensors of a traced graph."""
+    return all(isinstance(side, int) for side in size)
+
+
+def is_same(size, other):
+    """Whether two sizes are known to be equal."""
+    return is_known(size) and is_known(other) and tuple(size) == tuple(other)
+
+
+def take(x, index):
+    """Tokens of `x` at the positions `index`, int64, in that order."""
+    if PADDLE_2:  # in 2.6.2 the gradient of gather along axis 1 is wrong; elsewhere it is the faster one
+        return paddle.index_select(x, index, axis=1)
+    return paddle.gather(x, index, axis=1)
+
+
+def transpose(x):
+    """`[N, L, C]` to `[N, C, L]`."""
+    if SLOW_VIEWS and runs_on_cpu(x):
+        return paddle.einsum("nlc->ncl", x)  # copies
+    return x.transpose([0, 2, 1])
+
+
+def tokens_to_map(x, size):
+    """Tokens of a map of `size` to that map, `[N, C, H, W]`."""
+    return transpose(x).reshape([-1, x.shape[-1], *size])
+
+
+def map_to_tokens(x):
+    """A map `[N, C, H, W]` to its tokens."""
+    return transpose(x.flatten(2))
+
+
+def pad_map(x, bottom, right):
+    """Zero-pads a map `[N, C, H, W]` at the bottom and on the right."""
+    amounts = [0, right, 0, bottom]
+    if not is_known(amounts):
+        return F.pad(x, paddle.concat([paddle.full([1], amount, "int32") for amount in amounts]))
+    return F.pad(x, amounts) if bottom or right else x
+
+
+def pad_tokens(x, size, padded):
+    """Zero-pads tokens of a map of `size`, bottom and right, to those of a map of size `padded`."""
+    if is_same(size, padded):
+        return x
+    (height, width), (padded_height, padded_width), channels = size, padded, x.shape[-1]
+    # oneDNN readers pad the trailing axes alone correctly, so a row's channels are one axis with it,
+    rows = x.reshape([-1, 1, height, width * channels])
+    # and lose a factor behind a subtraction of integers, so this is not the difference times channels.
+    rows = pad_map(rows, padded_height - height, padded_width * channels - width * channels)
+    return rows.reshape([-1, padded_height * padded_width, channels])
+
+
+def may_overwrite(x, y):
+    """Whether a result of `x` and `y` may be written over `x`: not in a graph, for a gradient or in AMP."""
+    float32 = x.dtype == paddle.float32 and y.dtype == paddle.float32
+    return float32 and not is_traced() and not paddle.is_grad_enabled()
+
+
+def add(x, y):
+    """`x + y`."""
+    return x.add_(y) if may_overwrite(x, y) else x + y
+
+
+def softmax(x):
+    """Softmax over the last axis."""
+    return F.softmax_(x) if may_overwrite(x, x) else F.softmax(x)
+
+
+def add_bias(x, bias):
+    """`x + bias` in the precision of `x`; `bias` is `[C]`."""
+    if may_overwrite(x, bias):
+        return x.add_(bias)
+    bias = cast(bias, x.dtype)
+    if runs_on_cpu(x) and not x.stop_gradient and not bias.stop_gradient:
+        return AddBias.apply(x, bias)
+    return x + bias
+
+
+class AddBias(PyLayer):
+    """`x + bias` whose gradient of the bias is a product: saves 7 % of a training step on CPU."""
+
+    @staticmethod
+    def forward(ctx, x, bias):
+        return x + bias
+
+    @staticmethod
+    def backward(ctx, grad):
+        rows = grad.flatten(0, -2)
+        return grad, paddle.matmul(paddle.ones([1, rows.shape[0]], rows.dtype), rows).flatten()
+
+
+def cast(x, dtype):
+    """`x` as `dtype`; `astype` launches a kernel in 2.6 even where there is nothing to do."""
+    return x if x.dtype == dtype else x.astype(dtype)

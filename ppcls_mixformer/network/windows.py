@@ -1,0 +1,94 @@
+"""Windows of a map: which token goes where.
+
+Maps are tokens `[N, L, C]` in row order, sizes are `(height, width)`.
+"""
+
+from functools import lru_cache
+
+import paddle
+
+from ppcls_mixformer.network import ops
+
+
+class WindowGrid:
+    """A map of `size`, padded to whole windows of `side` by `side`, for attention of `heads` heads.
+
+    `padded` is the size of the padded map. Get grids from `window_grid`, which keeps them.
+    """
+
+    def __init__(self, size, side, heads):
+        (height, width), (rows, columns) = size, [-(-extent // side) for extent in size]
+        self.size = size
+        self.padded = rows * side, columns * side
+        self.side, self.heads = side, heads
+        self._inside = None
+        if not ops.is_same(size, self.padded):
+            self._inside = (positions(height).unsqueeze(1) * self.padded[1] + positions(width)).flatten()
+        # Each token has a row per head for its query, then as many for its key and for its value.
+        tokens = window_order(self.padded, side).reshape([-1, 1, side**2])
+        queries = (tokens * (3 * heads) + positions(heads).unsqueeze(1)).flatten()
+        self._parts = [queries, queries + heads, queries + 2 * heads]
+        outputs = positions(self.padded[0] * self.padded[1] * heads)
+        outputs = outputs.reshape([rows, columns, heads, side, side])
+        self._tokens_again = outputs.transpose([0, 3, 1, 4, 2]).flatten()
+
+    def pad(self, x):
+        """Tokens of the map to those of the padded one, with zeros at the bottom and on the right."""
+        return ops.pad_tokens(x, self.size, self.padded)
+
+    def crop(self, x):
+        """Tokens of the padded map to those of the map."""
+        # The backward pass of a slice costs ten to fifty times that of a gather on CPU.
+        return x if self._inside is None else ops.take(x, self._inside)
+
+    def split(self, qkv):
+        """`[N, L, 3C]` to queries, keys and values, `[N * windows, heads, side², C / heads]` each."""
+        _, length, channels = qkv.shape
+        depth = channels // (3 * self.heads)
+        rows = qkv.reshape([-1, length * 3 * self.heads, depth])
+        shape = [-1, self.heads, self.side**2, depth]
+        return [ops.take(rows, part).reshape(shape) for part in self._parts]
+
+    def merge(self, x):
+        """`[N * windows, heads, side², C / heads]`, as `split` gives them, to tokens `[N, L, C]`."""
+        length, depth = self.padded[0] * self.padded[1], x.shape[-1]
+        rows = x.reshape([-1, length * self.heads, depth])
+        return ops.take(rows, self._tokens_again).reshape([-1, length, self.heads * depth])
+
+
+def window_grid(size, side, heads):
+    """The `WindowGrid` of these arguments."""
+    return kept(WindowGrid, size, side, heads)
+
+
+def patches(x, size):
+    """Tokens of a map of even `size` to its 2×2 patches, row by row, `[N, L / 4, 4C]`."""
+    count = size[0] // 2 * (size[1] // 2)
+    return ops.take(x, kept(window_order, size, 2)).reshape([-1, count, 4 * x.shape[-1]])
+
+
+def window_order(size, side):
+    """Positions of a map window by window, int64 `[H * W]`; windows and their positions in row order."""
+    height, width = size
+    order = positions(height * width).reshape([height // side, side, width // side, side])
+    return order.transpose([0, 2, 1, 3]).flatten()
+
+
+def positions(count):
+    """0, 1, … `count` - 1, int64."""
+    return paddle.arange(count, dtype="int64")
+
+
+def kept(build, size, *arguments):
+    """`build(size, *arguments)`, from the last time where it was asked for the same on the same device.
+
+    A traced graph has to build its own.
+    """
+    if ops.is_traced() or not ops.is_known(size):
+        return build(size, *arguments)
+    return _build_once(build, paddle.get_device(), tuple(size), *arguments)
+
+
+@lru_cache(maxsize=32)  # grids and patches of a network at four sizes of pictures
+def _build_once(build, device, *arguments):
+    return build(*arguments)
