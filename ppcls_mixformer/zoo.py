@@ -1,9 +1,10 @@
 """The seven published variants as one table, and their builders."""
 
-import inspect
 import os
 from dataclasses import dataclass
 
+from ppcls_mixformer.hosting.advice import did_you_mean
+from ppcls_mixformer.network.checks import check_arguments, check_positive, check_stages
 from ppcls_mixformer.network.mixformer import MixFormer
 from ppcls_mixformer.weights import checkpoint
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsError
@@ -48,6 +49,11 @@ VARIANTS = {
     "MixFormer_B5": Variant(96, (1, 2, 8, 6), (6, 12, 24, 48), 0.3, 61.7, 6.8, 83.5, False),
     "MixFormer_B6": Variant(96, (2, 4, 16, 12), (6, 12, 24, 48), 0.5, 119.6, 12.7, 83.8, True),
 }
+
+# What the variants share: defaults of the trunk, of `MixFormer` and of `DenseMixFormer`.
+TRUNK = {"in_chans": 3, "window_size": 7, "mlp_ratio": 4.0, "recompute": False}
+CLASSIFIER = {"class_num": 1000}
+DENSE = {"out_indices": (0, 1, 2, 3), "frozen_stages": -1, "norm_eval": False}
 
 
 def published_weights(name):
@@ -102,9 +108,42 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
         ValueError: arguments that cannot be built together.
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
-    model = model_class(**{**VARIANTS[name].architecture(), **overrides})
+    model = model_class(**resolve(name, **overrides))
     load_weights(model, name, pretrained, ClassifierFit())
     return model
+
+
+def resolve(name, **overrides):
+    """Every argument of `MixFormer` for the variant `name`; `overrides` replace the variant's.
+
+    Raises:
+        TypeError: an override that `MixFormer` does not have; the message names the nearest.
+        ValueError: no such variant, or arguments that cannot be built together.
+    """
+    trunk, own = _merge(name, CLASSIFIER, overrides)
+    check_positive(**own)
+    return {**own, **trunk}
+
+
+def resolve_dense(name, drop_path_rate=None, **overrides):
+    """As `resolve`, for `DenseMixFormer`; a `drop_path_rate` of None is the variant's."""
+    if drop_path_rate is not None:
+        overrides["drop_path_rate"] = drop_path_rate
+    trunk, own = _merge(name, DENSE, overrides)
+    check_stages(own["out_indices"], own["frozen_stages"], len(trunk["depths"]))
+    return {**own, **trunk}
+
+
+def _merge(name, defaults, overrides):
+    """Arguments of the trunk of `name`, checked, and those in `defaults`, all with `overrides`."""
+    trunk = {**TRUNK, **find_variant(name).architecture()}
+    known = {**defaults, **trunk}
+    for key in overrides:
+        if key not in known:
+            raise TypeError(f"{key} is not an argument of {name}{did_you_mean(key, known)}")
+    trunk = {key: overrides.get(key, value) for key, value in trunk.items()}
+    check_arguments(**trunk)
+    return trunk, {key: overrides.get(key, value) for key, value in defaults.items()}
 
 
 def find_variant(name):
@@ -129,17 +168,6 @@ def load_dense(model, name, pretrained):
         ppcls_mixformer.WeightsError: weights that are not there or do not fit.
     """
     load_weights(model, name, pretrained, TrunkFit())
-
-
-def arguments_of(model_class):
-    """`{name: default}` of all that `model_class` can be built with, its base classes' included."""
-    signatures = [inspect.signature(cls.__init__) for cls in reversed(model_class.__mro__) if _builds(cls)]
-    parameters = [p for s in signatures for p in list(s.parameters.values())[1:]]
-    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
-
-
-def _builds(cls):
-    return cls.__module__.startswith("ppcls_mixformer.") and "__init__" in vars(cls)
 
 
 def MixFormer_B0(pretrained=False, **overrides):

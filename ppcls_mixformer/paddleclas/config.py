@@ -6,7 +6,6 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.paddleclas import preflight
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 from ppcls_mixformer.paddleclas.flags import parser
@@ -62,7 +61,7 @@ def dotted_keys(node, prefix=""):
 def optional_keys(config):
     """Keys that PaddleClas or MixFormer reads though a config may leave them out, dotted."""
     backbone, _ = preflight.backbone_section(config["Arch"])
-    arch = [*zoo.arguments_of(mixformer.MixFormer), *ARCH_KEYS]
+    arch = [*zoo.resolve("MixFormer_B0"), *ARCH_KEYS]
     for section, keys in {**OPTIONAL_SECTIONS, backbone: arch}.items():
         yield from (f"{section}.{key}" for key in keys)
 

@@ -9,9 +9,8 @@ from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
-from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
+from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.network import mixformer
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
 
@@ -97,16 +96,11 @@ def check_arch(arch):
         )
     if name not in zoo.VARIANTS:
         return
-    known = zoo.arguments_of(mixformer.MixFormer)
-    arguments = {key: value for key, value in arch.items() if key not in ARCH_KEYS}
-    for key in arguments:
-        if key not in known:
-            raise UserError(f"{section}.{key} is not an argument of {name}{did_you_mean(key, known)}")
-    arguments = {**known, **zoo.VARIANTS[name].architecture(), **arguments}
     try:
-        mixformer.check_positive(class_num=arguments.pop("class_num"))
-        mixformer.check_arguments(**arguments)
-    except (TypeError, ValueError) as error:
+        zoo.resolve(name, **{key: value for key, value in arch.items() if key not in ARCH_KEYS})
+    except TypeError as error:  # it starts with the key
+        raise UserError(f"{section}.{error}") from None
+    except ValueError as error:
         raise UserError(f"{section} of {name}: {error}") from None
 
 

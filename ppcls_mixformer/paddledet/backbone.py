@@ -35,16 +35,15 @@ class MixFormer(DenseMixFormer):
         recompute=False,
         pretrained=None,
     ):
-        architecture = zoo.find_variant(arch).architecture()
-        if drop_path_rate is not None:
-            architecture["drop_path_rate"] = drop_path_rate
-        super().__init__(
+        arguments = zoo.resolve_dense(
+            arch,
+            drop_path_rate=drop_path_rate,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             recompute=recompute,
-            **architecture,
         )
+        super().__init__(**arguments)
         zoo.load_dense(self, arch, pretrained)
 
     def forward(self, inputs):

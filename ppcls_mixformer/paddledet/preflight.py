@@ -7,7 +7,6 @@ from pathlib import Path
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.network import dense
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
@@ -62,8 +61,8 @@ def check_backbone(section):
         if key not in section.schema:
             raise UserError(f"MixFormer.{key} is not an argument{did_you_mean(key, section.schema)}")
     try:
-        variant = zoo.find_variant(section["arch"])
-        dense.check_stages(section["out_indices"], section["frozen_stages"], len(variant.depths))
+        arguments = {key: section[key] for key in section.schema if key not in ("arch", "pretrained")}
+        zoo.resolve_dense(section["arch"], **arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"MixFormer: {error}") from None
 

@@ -9,7 +9,7 @@ import paddle
 import pytest
 from golden import golden_model, images
 
-from ppcls_mixformer.network.mixformer import window_layout
+from ppcls_mixformer.network.windows import window_grid
 
 # Largest error of a logit over the standard deviation of all: fp16 has 11 significant bits, bf16 has 8.
 BOUNDS = {"float16": 0.02, "bfloat16": 0.15}
