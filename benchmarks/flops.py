@@ -1,45 +1,50 @@
-"""Multiply-adds of a network: convolutions, linear layers and matrix products."""
+"""Multiply-adds of a network: convolutions, linear layers and the matrix products outside of them."""
 
-from unittest import mock
-
-import numpy as np
 import paddle
-import paddle.nn.functional as F
 from paddle import nn
+
+from ppcls_mixformer.hosting.patches import replaced
 
 
 def multiply_adds(model, x):
-    """Multiply-adds of one forward pass of `model` on `x`, whichever way it asks for its products."""
-    total = 0
-
-    def count_layer(layer, inputs, output):
-        nonlocal total
-        if type(layer) is nn.Linear:  # a subclass here asks for its product itself
-            total += inputs[0].size * layer.weight.shape[1]
-        elif isinstance(layer, nn.Conv2D):
-            total += output.size * int(np.prod(layer.weight.shape[1:]))
-        elif isinstance(layer, nn.Conv2DTranspose):
-            total += inputs[0].size * int(np.prod(layer.weight.shape[1:]))
-
-    def matmul(x, y, transpose_x=False, transpose_y=False, name=None):
-        nonlocal total
-        output = original_matmul(x, y, transpose_x, transpose_y)
-        total += output.size * x.shape[-2 if transpose_x else -1]
-        return output
-
-    def conv2d(x, weight, *args, **kwargs):
-        nonlocal total
-        output = original_conv2d(x, weight, *args, **kwargs)
-        total += output.size * int(np.prod(weight.shape[1:]))
-        return output
-
-    original_matmul, original_conv2d = paddle.matmul, F.conv2d
-    hooks = [layer.register_forward_post_hook(count_layer) for layer in model.sublayers()]
+    """Multiply-adds of one forward pass of `model` on `x`."""
+    counter = Counter()
+    layers = [layer for layer in model.sublayers() if isinstance(layer, Counter.LAYERS)]
+    hooks = [layer.register_forward_pre_hook(counter.enter) for layer in layers]
+    hooks += [layer.register_forward_post_hook(counter.leave) for layer in layers]
     try:
-        with mock.patch("paddle.matmul", matmul), mock.patch("paddle.nn.functional.conv2d", conv2d):
-            with paddle.no_grad():
-                model(x)
+        with replaced(paddle, "matmul", counter.matmul), paddle.no_grad():
+            model(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return total
+    return counter.total
+
+
+class Counter:
+    """Adds up what layers multiply by their weights, and products that are asked for outside of these."""
+
+    LAYERS = (nn.Linear, nn.Conv2D, nn.Conv2DTranspose)
+
+    def __init__(self):
+        self.total = 0
+        self.in_layer = False
+        self.plain_matmul = paddle.matmul
+
+    def enter(self, layer, inputs):
+        self.in_layer = True
+
+    def leave(self, layer, inputs, output):
+        self.in_layer = False
+        if isinstance(layer, nn.Linear):
+            self.total += output.size * layer.weight.shape[0]
+        elif isinstance(layer, nn.Conv2D):
+            self.total += output.size * layer.weight[0].size
+        else:
+            self.total += inputs[0].size * layer.weight[0].size
+
+    def matmul(self, x, y, transpose_x=False, transpose_y=False, name=None):
+        output = self.plain_matmul(x, y, transpose_x, transpose_y)
+        if not self.in_layer:
+            self.total += output.size * x.shape[-2 if transpose_x else -1]
+        return output

@@ -25,10 +25,11 @@ class WindowGrid:
         if not ops.is_same(size, self.padded):
             self._inside = (positions(height).unsqueeze(1) * self.padded[1] + positions(width)).flatten()
         # Each token has a row per head for its query, then as many for its key and for its value.
-        tokens = window_order(self.padded, side).reshape([-1, 1, side**2])
+        tokens = window_order(rows, columns, side).flatten(2).unsqueeze(2)
         queries = (tokens * (3 * heads) + positions(heads).unsqueeze(1)).flatten()
         self._parts = [queries, queries + heads, queries + 2 * heads]
-        outputs = positions(self.padded[0] * self.padded[1] * heads)
+        # A number as factor of a product of two sizes is lost by oneDNN readers, but not one of a size.
+        outputs = positions(rows * (columns * (side**2 * heads)))
         outputs = outputs.reshape([rows, columns, heads, side, side])
         self._tokens_again = outputs.transpose([0, 3, 1, 4, 2]).flatten()
 
@@ -51,9 +52,9 @@ class WindowGrid:
 
     def merge(self, x):
         """`[N * windows, heads, side², C / heads]`, as `split` gives them, to tokens `[N, L, C]`."""
-        length, depth = self.padded[0] * self.padded[1], x.shape[-1]
-        rows = x.reshape([-1, length * self.heads, depth])
-        return ops.take(rows, self._tokens_again).reshape([-1, length, self.heads * depth])
+        (height, width), depth = self.padded, x.shape[-1]
+        rows = x.reshape([-1, height * (width * self.heads), depth])
+        return ops.take(rows, self._tokens_again).reshape([-1, height * width, self.heads * depth])
 
 
 def window_grid(size, side, heads):
@@ -64,14 +65,19 @@ def window_grid(size, side, heads):
 def patches(x, size):
     """Tokens of a map of even `size` to its 2×2 patches, row by row, `[N, L / 4, 4C]`."""
     count = size[0] // 2 * (size[1] // 2)
-    return ops.take(x, kept(window_order, size, 2)).reshape([-1, count, 4 * x.shape[-1]])
+    return ops.take(x, kept(patch_order, size)).reshape([-1, count, 4 * x.shape[-1]])
 
 
-def window_order(size, side):
-    """Positions of a map window by window, int64 `[H * W]`; windows and their positions in row order."""
-    height, width = size
-    order = positions(height * width).reshape([height // side, side, width // side, side])
-    return order.transpose([0, 2, 1, 3]).flatten()
+def window_order(rows, columns, side):
+    """Positions of a map in each of its windows, int64 `[rows, columns, side, side]`."""
+    order = positions(rows * (columns * side**2)).reshape([rows, side, columns, side])
+    # Flatten what this gives: oneDNN readers get a reshape of transposed integers wrong.
+    return order.transpose([0, 2, 1, 3])
+
+
+def patch_order(size):
+    """Positions of a map patch by patch, int64 `[H * W]`."""
+    return window_order(size[0] // 2, size[1] // 2, 2).flatten()
 
 
 def positions(count):

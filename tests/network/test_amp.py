@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 from golden import golden_model, images
+from paddle import nn
 
 from ppcls_mixformer.network.windows import window_grid
 
@@ -61,9 +62,9 @@ def test_no_layer_leaves_the_range_of_float16(model):
 def test_gates_and_attention_stand_large_activations(model):
     attention = model.layers[2].blocks[0].attn
     tokens = 1000.0 * images(0, 1, 49, attention.proj_attn.weight.shape[1])
-    gates = attention.spatial_gate(tokens).numpy()
+    gates = nn.functional.sigmoid(attention.spatial_interaction(tokens)).numpy()
     assert np.isfinite(gates).all() and gates.min() >= 0 and gates.max() <= 1
-    mixed = attention.attend(tokens, window_layout(7, 7, 7, attention.num_heads)).numpy()
+    mixed = attention.attend(tokens, window_grid((7, 7), 7, attention.num_heads)).numpy()
     values = attention.qkv(tokens).numpy()[..., -tokens.shape[-1] :]
     assert np.isfinite(mixed).all() and np.abs(mixed).max() <= np.abs(values).max()  # means of values
 

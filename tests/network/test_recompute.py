@@ -4,10 +4,14 @@ import sys
 
 import numpy as np
 import paddle
+import pytest
 from commands import run
+from dense_networks import SHALLOW, dense
 from golden import golden_model, images
+from paddle import nn
 
 import ppcls_mixformer
+from ppcls_mixformer.network.recompute import frozen_statistics
 
 
 def training_step(recompute):
@@ -38,20 +42,11 @@ def test_same_loss_gradients_and_statistics():
         np.testing.assert_allclose(statistics_again[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_peak_memory_of_b4_at_224():
-    script = """
-import sys
-import ppcls_mixformer
-import paddle
-from paddle.base import core
-model = ppcls_mixformer.MixFormer_B4(recompute=sys.argv[1] == "True")
-model.train()
-loss = model(paddle.randn([4, 3, 224, 224])).mean()
-loss.backward()
-print("peak", core.host_memory_stat_peak_value("Allocated", 0))
-"""
     kept, recomputed = (
-        int(run(sys.executable, "-c", script, recompute).split("peak ")[1]) for recompute in (False, True)
+        int(run(sys.executable, "tests/scripts/peak_memory.py", mode).split("peak ")[1])
+        for mode in ("keep", "recompute")
     )
     assert recomputed < 0.6 * kept, f"{recomputed / 2**20:.0f} MiB of {kept / 2**20:.0f} MiB"
 
@@ -63,3 +58,25 @@ def test_a_frozen_stem_leaves_no_parameter_without_gradient():
     model(images(1, 2, 3, 32, 32)).mean().backward()
     trained = [p for p in model.layers.parameters() if not p.stop_gradient]
     assert trained and all(p.grad is not None for p in trained)
+
+
+def test_a_backbone_has_the_same_gradients():
+    models = [dense(depths=SHALLOW, recompute=recompute, drop_path_rate=0.3) for recompute in (False, True)]
+    models[1].set_state_dict(models[0].state_dict())
+    gradients = []
+    for model in models:
+        paddle.seed(0)
+        sum(out.square().mean() for out in model(images(1, 2, 3, 64, 96))).backward()
+        gradients.append({n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and "layers.3.blocks.0.attn.qkv.weight" in gradients[0]
+    for name, gradient in gradients[0].items():
+        np.testing.assert_allclose(gradients[1][name], gradient, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_frozen_statistics_stay_and_momenta_return():
+    norm = nn.BatchNorm2D(3)
+    with frozen_statistics(nn.Sequential(norm)):
+        norm(images(0, 2, 3, 4, 4))
+    assert not norm._mean.numpy().any() and norm._momentum == 0.9
+    norm(images(0, 2, 3, 4, 4))
+    assert norm._mean.numpy().all()
