@@ -1,10 +1,12 @@
 """The seven published variants as one table, and their builders."""
 
+import inspect
 import os
 from dataclasses import dataclass
 
 from ppcls_mixformer.hosting.advice import did_you_mean
-from ppcls_mixformer.network.checks import check_arguments, check_positive, check_stages
+from ppcls_mixformer.network.checks import check_classifier, check_dense
+from ppcls_mixformer.network.dense import DenseMixFormer
 from ppcls_mixformer.network.mixformer import MixFormer
 from ppcls_mixformer.weights import checkpoint
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsError
@@ -50,10 +52,48 @@ VARIANTS = {
     "MixFormer_B6": Variant(96, (2, 4, 16, 12), (6, 12, 24, 48), 0.5, 119.6, 12.7, 83.8, True),
 }
 
-# What the variants share: defaults of the trunk, of `MixFormer` and of `DenseMixFormer`.
-TRUNK = {"in_chans": 3, "window_size": 7, "mlp_ratio": 4.0, "recompute": False}
-CLASSIFIER = {"class_num": 1000}
-DENSE = {"out_indices": (0, 1, 2, 3), "frozen_stages": -1, "norm_eval": False}
+
+def find_variant(name):
+    """The row of `name` in `VARIANTS`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"{name} is not a variant of MixFormer; they are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def resolve(name, **overrides):
+    """Every argument of `MixFormer` for the variant `name`; `overrides` replace the variant's.
+
+    Raises:
+        TypeError: an override that `MixFormer` does not have; the message names the nearest.
+        ValueError: no such variant, or arguments that cannot be built together.
+    """
+    arguments = _merge(name, MixFormer, overrides)
+    check_classifier(**arguments)
+    return arguments
+
+
+def resolve_dense(name, drop_path_rate=None, **overrides):
+    """As `resolve`, for `DenseMixFormer`; a `drop_path_rate` of None is the variant's."""
+    if drop_path_rate is not None:
+        overrides["drop_path_rate"] = drop_path_rate
+    arguments = _merge(name, DenseMixFormer, overrides)
+    check_dense(**arguments)
+    return arguments
+
+
+def _merge(name, network, overrides):
+    """Every argument of the class `network`: its defaults, the variant's values and the `overrides`."""
+    _, *parameters = inspect.signature(network.__init__).parameters.values()
+    arguments = {parameter.name: parameter.default for parameter in parameters}
+    arguments.update(find_variant(name).architecture())
+    for key in overrides:
+        if key not in arguments:
+            raise TypeError(f"{key} is not an argument of {name}{did_you_mean(key, arguments)}")
+    return {**arguments, **overrides}
 
 
 def published_weights(name):
@@ -111,50 +151,6 @@ def build(name, pretrained=False, model_class=MixFormer, **overrides):
     model = model_class(**resolve(name, **overrides))
     load_weights(model, name, pretrained, ClassifierFit())
     return model
-
-
-def resolve(name, **overrides):
-    """Every argument of `MixFormer` for the variant `name`; `overrides` replace the variant's.
-
-    Raises:
-        TypeError: an override that `MixFormer` does not have; the message names the nearest.
-        ValueError: no such variant, or arguments that cannot be built together.
-    """
-    trunk, own = _merge(name, CLASSIFIER, overrides)
-    check_positive(**own)
-    return {**own, **trunk}
-
-
-def resolve_dense(name, drop_path_rate=None, **overrides):
-    """As `resolve`, for `DenseMixFormer`; a `drop_path_rate` of None is the variant's."""
-    if drop_path_rate is not None:
-        overrides["drop_path_rate"] = drop_path_rate
-    trunk, own = _merge(name, DENSE, overrides)
-    check_stages(own["out_indices"], own["frozen_stages"], len(trunk["depths"]))
-    return {**own, **trunk}
-
-
-def _merge(name, defaults, overrides):
-    """Arguments of the trunk of `name`, checked, and those in `defaults`, all with `overrides`."""
-    trunk = {**TRUNK, **find_variant(name).architecture()}
-    known = {**defaults, **trunk}
-    for key in overrides:
-        if key not in known:
-            raise TypeError(f"{key} is not an argument of {name}{did_you_mean(key, known)}")
-    trunk = {key: overrides.get(key, value) for key, value in trunk.items()}
-    check_arguments(**trunk)
-    return trunk, {key: overrides.get(key, value) for key, value in defaults.items()}
-
-
-def find_variant(name):
-    """The row of `name` in `VARIANTS`.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name not in VARIANTS:
-        raise ValueError(f"{name} is not a variant of MixFormer; they are {', '.join(VARIANTS)}")
-    return VARIANTS[name]
 
 
 def load_dense(model, name, pretrained):

@@ -3,6 +3,19 @@
 from numbers import Real
 
 
+def check_classifier(class_num, **trunk):
+    """Raises a ValueError that names the first argument of `MixFormer` that cannot be built."""
+    check_positive(class_num=class_num)
+    check_arguments(**trunk)
+
+
+def check_dense(out_indices, frozen_stages, norm_eval, **trunk):
+    """Raises a ValueError that names the first argument of `DenseMixFormer` that cannot be built."""
+    check_arguments(**trunk)
+    check_stages(out_indices, frozen_stages, len(trunk["depths"]))
+    check_switch(norm_eval=norm_eval)
+
+
 def check_arguments(
     in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute
 ):
@@ -30,8 +43,7 @@ def check_arguments(
         raise ValueError(f"mlp_ratio must give at least one hidden channel, got {mlp_ratio!r}")
     if not isinstance(drop_path_rate, Real) or not 0.0 <= drop_path_rate < 1.0:
         raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate!r}")
-    if not isinstance(recompute, bool):
-        raise ValueError(f"recompute must be True or False, got {recompute!r}")
+    check_switch(recompute=recompute)
 
 
 def check_positive(**values):
@@ -39,6 +51,13 @@ def check_positive(**values):
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def check_switch(**values):
+    """Raises a ValueError that names the first value that is neither True nor False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_stage_counts(name, values):
