@@ -80,8 +80,9 @@ def pad_tokens(x, size, padded):
 
 def may_overwrite(x, y):
     """Whether a result of `x` and `y` may be written over `x`: not in a graph, for a gradient or in AMP."""
-    float32 = x.dtype == paddle.float32 and y.dtype == paddle.float32
-    return float32 and not is_traced() and not paddle.is_grad_enabled()
+    if is_traced() or paddle.is_grad_enabled():
+        return False
+    return x.dtype == paddle.float32 and y.dtype == paddle.float32
 
 
 def add(x, y):
