@@ -1,6 +1,7 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
 # detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: in two minutes.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
+# `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
 
@@ -8,34 +9,35 @@ export OMP_NUM_THREADS ?= $(shell nproc)
 
 .PHONY: quickstart dense-demo lint test test-fast test-paddle
 
-$(VENV)/ready: setup.py
-	$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 12) or sys.exit("error: Python 3.9 to 3.11 is needed (numpy 1.24.4, which paddleclas pins): make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e '.[cpu,test]'
-	$(VENV)/bin/python -m ppcls_mixformer fetch paddleclas paddledet paddleseg
-	touch $@
+$(VENV)/ready: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 14) or sys.exit("error: this is Python %d.%d; 3.9 to 3.13 is needed (paddlepaddle has no wheel for another one): make PYTHON=python3.13" % sys.version_info[:2])'
+	$(PYTHON) -m venv "$(VENV)"
+	"$(VENV)/bin/python" -m pip install --quiet -c constraints.txt -e '.[cpu,test]'
+	"$(VENV)/bin/python" -m ppcls_mixformer fetch paddleclas paddledet paddleseg
+	touch "$@"
 
 quickstart: $(VENV)/ready
-	$(VENV)/bin/python tools/quick_start.py
+	"$(VENV)/bin/python" -m ppcls_mixformer quickstart
 
 dense-demo: $(VENV)/ready
-	test -f output/digits/MixFormer_B0_digits.pdparams || $(VENV)/bin/python tools/quick_start.py
-	$(VENV)/bin/python tools/dense_demo.py
+	test -f output/digits/MixFormer_B0_digits.pdparams || "$(VENV)/bin/python" -m ppcls_mixformer quickstart
+	"$(VENV)/bin/python" tools/dense_demo.py
 
 lint: $(VENV)/ready
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
+	"$(VENV)/bin/python" -m ruff check .
+	"$(VENV)/bin/python" -m ruff format --check .
 
 test: lint
-	$(VENV)/bin/python -m pytest
+	"$(VENV)/bin/python" -m pytest
 
 test-fast: lint
-	$(VENV)/bin/python -m pytest -m "not slow and not network"
+	"$(VENV)/bin/python" -m pytest -m "not slow and not network"
 
 # Golden files, then training, evaluation, export and prediction through PaddleClas.
 test-paddle:
-	test -n "$(PADDLE)" || { echo "error: name a version: make test-paddle PADDLE=3.3.1"; exit 1; }
-	test -d .venv-$(PADDLE) || $(PYTHON) -m venv .venv-$(PADDLE)
-	.venv-$(PADDLE)/bin/pip install --quiet -e '.[paddleclas,test]' paddlepaddle==$(PADDLE)
-	.venv-$(PADDLE)/bin/python -m ppcls_mixformer fetch
-	.venv-$(PADDLE)/bin/python -m pytest tests/network tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
+	@test -n "$(PADDLE)" || { echo "error: name a version: make test-paddle PADDLE=3.3.1"; exit 1; }
+	test -d ".venv-$(PADDLE)" || $(PYTHON) -m venv ".venv-$(PADDLE)"
+	sed 's/^paddlepaddle==[^ ]*/paddlepaddle==$(PADDLE)/' constraints.txt > ".venv-$(PADDLE)/constraints.txt"
+	".venv-$(PADDLE)/bin/python" -m pip install --quiet -c ".venv-$(PADDLE)/constraints.txt" -e '.[cpu,test]'
+	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
+	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py

@@ -1,20 +1,44 @@
-"""Packaging; every pin of the project is here, with its reason."""
+"""Packaging. Requirements are ranges; exact versions, each with its reason, are in constraints.txt."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+OLDER, NEWER = 'python_version < "3.12"', 'python_version >= "3.12"'
+
+# What the code of PaddleClas and of the `paddleclas` wheel imports.
+PADDLECLAS_CODE = [
+    "easydict",
+    "faiss-cpu",
+    "opencv-python>=4.10",  # earlier ones fail under numpy 2
+    "prettytable",
+    "requests",
+    "scikit-learn",
+    "scipy",
+    "setuptools<81",  # imported by Paddle; the newest that has PaddleDetection's pkg_resources
+    "six",
+    "visualdl>=2.2",
+]
+
+# The wheel's own metadata pins numpy 1.24.4 and OpenCV 4.6, which Python 3.12 has no wheels of; there the
+# command `fetch` installs it without its requirements.
 PADDLECLAS = [
-    "paddleclas==2.6.0",  # newest; it pins numpy 1.24.4, and so Python 3.9 to 3.11
-    "pillow<12",  # Pillow 13 refuses the posterize of 0 bits that TimmAutoAugment asks for
+    f"paddleclas==2.6.0; {OLDER}",  # newest
+    *(f"{requirement}; {NEWER}" for requirement in PADDLECLAS_CODE),
 ]
 
 # What PaddleDetection and PaddleSeg import; they themselves are fetched (hosting/source.py says why).
 DENSE = [
     "lvis==0.5.3",  # the metric of LVIS; the bridge for np.float is for this release
-    "protobuf<7",  # PaddleSeg's training in several processes reads what protobuf 7 no longer has
+    "matplotlib",
+    "opencv-python",
+    "pandas",
     "pycocotools",
+    "requests",
+    "scikit-learn",
     "scipy",
+    "setuptools<81",
+    "six",
 ]
 
 DEMO = [
@@ -24,7 +48,7 @@ DEMO = [
 ]
 
 ONNX = [
-    "paddle2onnx==2.1.0",  # newest; earlier ones do not read inference.json
+    'paddle2onnx>=2.1.0; python_version < "3.13"',  # the first that reads inference.json; no wheel for 3.13
     "onnxruntime",  # checks what was converted
 ]
 
@@ -35,20 +59,24 @@ setup(
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    # The configs lie at the top of the checkout and in the package where it is installed.
-    packages=[*find_packages(include=["ppcls_mixformer", "ppcls_mixformer.*"]), "ppcls_mixformer.configs"],
-    package_dir={"ppcls_mixformer.configs": "configs"},
+    # Configs and demo lie at the top of the checkout, and in the package where it is installed.
+    packages=[
+        *find_packages(include=["ppcls_mixformer", "ppcls_mixformer.*"]),
+        "ppcls_mixformer.configs",
+        "ppcls_mixformer.demo",
+    ],
+    package_dir={"ppcls_mixformer.configs": "configs", "ppcls_mixformer.demo": "demo"},
     package_data={"ppcls_mixformer.configs": ["**/*.yaml", "**/*.yml"]},
     entry_points={"console_scripts": ["ppcls-mixformer = ppcls_mixformer.__main__:main"]},
-    python_requires=">=3.9,<3.12",
+    python_requires=">=3.9",
     install_requires=["numpy>=1.21", "pillow>=9", "pyyaml>=5.1", "tqdm>=4.60"],
     extras_require={
-        "cpu": ["paddlepaddle==3.1.1", *PADDLECLAS],  # newest that writes the .pdmodel paddleclas insists on
-        "gpu": ["paddlepaddle-gpu==2.6.2", *PADDLECLAS],  # newest GPU wheel on PyPI
-        "paddleclas": PADDLECLAS,  # for a Paddle of one's own
+        "cpu": ["paddlepaddle>=2.6.2", *PADDLECLAS],
+        "gpu": ["paddlepaddle-gpu>=2.6.2", *PADDLECLAS],
+        "paddleclas": PADDLECLAS_CODE,  # for a Paddle, numpy and OpenCV of one's own
         "dense": DENSE,
         "demo": DEMO,
         "onnx": ONNX,
-        "test": [*DENSE, *DEMO, *ONNX, "pytest>=8", "ruff==0.14.5"],
+        "test": [*DENSE, *DEMO, *ONNX, "pytest>=8", "ruff"],
     },
 )

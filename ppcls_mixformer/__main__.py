@@ -82,6 +82,8 @@ def fetch_host(host, release, git):
             f"not in use: {host.home} and an importable {host.package} go first, "
             f"{source.describe(host, used)}"
         )
+    if host.command:
+        fetch.install_command(host)
 
 
 COMMANDS = {

@@ -1,7 +1,13 @@
-"""Puts a host's tree into the cache: from the package index, with a pinned hash, or a clone."""
+"""Puts a host's tree into the cache: from the package index, with a pinned hash, or a clone.
 
+Installs its stock command, too, where that is in another wheel and not installed.
+"""
+
+import base64
 import contextlib
 import hashlib
+import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +18,8 @@ from pathlib import Path
 from ppcls_mixformer.hosting import source
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import swap_folder
+
+ASKING = ("--no-deps", "--timeout", str(source.PATIENCE), "--retries", "1")  # how pip asks an index
 
 
 def fetch_from_pypi(host):
@@ -24,33 +32,77 @@ def fetch_from_pypi(host):
     if not _is_cached(host, origin):
         print(f"fetching {host.requirement} with pip", flush=True)
         with _staging() as folder:
-            wheel = _download_wheel(host, folder)
-            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-            if digest != host.sha256:
-                raise UserError(
-                    f"{wheel.name} from the package index has SHA-256 {digest}, not the pinned "
-                    f"{host.sha256}: the index or a proxy handed out another file; nothing was unpacked"
-                )
+            instead = f"set {host.home} to a clone of {host.name}"
+            wheel = _download_wheel(host.requirement, host.sha256, folder, instead)
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(folder / "wheel")
             _install(host, folder / "wheel" / host.wheel_folder, origin)
     return source.cached_tree(host)
 
 
-def _download_wheel(host, folder):
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--timeout", str(source.PATIENCE), "--retries", "1", "--dest", str(folder), host.requirement]
-    result = subprocess.run(command, capture_output=True, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        lines = result.stderr.splitlines() or [f"pip ended with status {result.returncode}"]
-        error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        reason = error.removeprefix("ERROR: ").rstrip(".")
+def _download_wheel(requirement, sha256, folder, instead):
+    """Path of the wheel of `requirement`, downloaded to `folder`; `instead` is what else a user can do."""
+    error = _pip("download", *ASKING, "--only-binary", ":all:", "--dest", str(folder), requirement)
+    wheel = next(folder.glob("*.whl"), None)
+    if error or wheel is None:
         raise UserError(
-            f"cannot download {host.requirement}: {reason}. Check pip, the network and the package "
-            f"index, or set {host.home} to a clone of {host.name}"
+            f"cannot download {requirement}: {error}. Check pip, the network and the package "
+            f"index, or {instead}"
         )
-    return wheels[0]
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != sha256:
+        raise UserError(
+            f"{wheel.name} from the package index has SHA-256 {digest}, not the pinned {sha256}: the index "
+            "or a proxy handed out another file; nothing was unpacked"
+        )
+    return wheel
+
+
+def _pip(*arguments):
+    """Runs pip; returns None, or why it failed."""
+    result = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True)
+    if not result.returncode:
+        return None
+    lines = result.stderr.splitlines() or [f"pip ended with status {result.returncode}"]
+    error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+    return error.removeprefix("ERROR: ").rstrip(".")
+
+
+def install_command(host):
+    """Installs the stock command of `host` beside this Python, if it is not there.
+
+    Its wheel goes without what it requires: paddleclas 2.6.0 pins numpy 1.24.4 and OpenCV 4.6, which would
+    replace newer ones and are not there for Python 3.12, though its code runs with today's.
+
+    Raises:
+        UserError: no pip, no network, another file than the pinned one, or no right to install it.
+    """
+    command = host.command
+    if importlib.util.find_spec(command.package):
+        return
+    print(f"installing {command.requirement} with pip, without what its wheel pins", flush=True)
+    with _staging() as folder:
+        wheel = _download_wheel(command.requirement, command.sha256, folder, "install it yourself")
+        (folder / "free").mkdir()
+        free = _without_requirements(wheel, folder / "free" / wheel.name)
+        error = _pip("install", *ASKING, "--no-index", str(free))
+    if error:
+        raise UserError(f"cannot install {command.requirement}: {error}; only the command `predict` needs it")
+
+
+def _without_requirements(wheel, target):
+    """Writes a copy of a wheel that requires nothing to `target`; returns its path."""
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        files = {item.filename: old.read(item) for item in old.infolist() if not item.is_dir()}
+        (metadata,) = (name for name in files if name.endswith(".dist-info/METADATA"))
+        files[metadata] = re.sub(rb"(?m)^Requires-Dist: .*\n", b"", files[metadata])
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[metadata]).digest()).rstrip(b"=")
+        row = b"%s,sha256=%s,%d" % (metadata.encode(), digest, len(files[metadata]))
+        record = metadata.replace("METADATA", "RECORD")
+        files[record] = re.sub(rb"(?m)^%s,[^\r\n]*" % re.escape(metadata.encode()), row, files[record])
+        for name, content in files.items():
+            new.writestr(name, content)
+    return target
 
 
 def clone(host, release, url):

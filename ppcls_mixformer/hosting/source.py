@@ -12,13 +12,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from ppcls_mixformer.hosting.errors import UserError
 
 CACHE = Path("~/.cache/ppcls_mixformer")
 ORIGIN = "ORIGIN"  # file in a cached tree: where it is from, then details
 PATIENCE = 30  # seconds that pip and git wait for a server that sends nothing
+
+
+class Command(NamedTuple):
+    """The wheel of a host's stock command: pip's name for it, its SHA-256, and the package in it."""
+
+    requirement: str
+    sha256: str
+    package: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Host:
         releases: branches and tags that work, of `git_url`.
         marks: a file that came with each release, newest first: an unpacked archive names its
             release nowhere.
+        command: the wheel of its stock command, where that is no part of the tree.
     """
 
     key: str
@@ -54,6 +63,7 @@ class Host:
     git_url: str
     releases: Tuple[str, ...]
     marks: Dict[str, str]
+    command: Optional[Command] = None
 
     @property
     def remedies(self):

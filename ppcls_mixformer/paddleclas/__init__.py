@@ -12,7 +12,7 @@ HOST = source.Host(
     requirement="paddlex==2.1.0",
     sha256="be927f24e1b158b2ec7e88adb5507df5ad3e960ac374d808ef0d1c9d341109e7",
     wheel_folder="PaddleClas",
-    extra="cpu",
+    extra="paddleclas",
     release="2.3",
     size="1.6 MB",
     git_url="https://github.com/PaddlePaddle/PaddleClas.git",
@@ -22,6 +22,11 @@ HOST = source.Host(
         "2.5": "ppcls/loss/mgd_loss.py",
         "2.4": "ppcls/loss/dkdloss.py",
     },
+    command=source.Command(
+        requirement="paddleclas==2.6.0",
+        sha256="3c12fd8994d95ed1b4fd60017cdbc12bb0e77a41a7921b022e9a6fb5d287fe8a",
+        package="paddleclas",
+    ),
 )
 
 

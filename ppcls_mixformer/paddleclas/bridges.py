@@ -12,10 +12,13 @@ import paddle
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
+from PIL import ImageOps
+from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.utils import misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer.hosting.patches import replace_once
+from ppcls_mixformer.hosting import paddle_bridges
+from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
+    paddle_bridges.apply()
     for bridge in (
         one_element_scalars,
         one_element_meters,
@@ -32,6 +36,7 @@ def apply():
         ema_of_integers,
         whole_checkpoints,
         best_metric_on_resume,
+        posterize_to_black,
     ):
         bridge()
 
@@ -143,3 +148,15 @@ def _with_best_metric(original):
         return states
 
     return init_model
+
+
+def posterize_to_black():
+    """All releases: TimmAutoAugment asks for 0 bits at times, which was black; Pillow 12 raises an error.
+
+    The dataset would log that error and take another picture.
+    """
+    shadow_module(timm_autoaugment, "ImageOps", posterize=_posterize)
+
+
+def _posterize(image, bits):
+    return ImageOps.posterize(image, bits) if bits > 0 else image.point([0] * 256 * len(image.getbands()))

@@ -3,19 +3,28 @@
 PaddleClas's own predictor does the work; three things about it are bridged, see `bridge`.
 """
 
+import importlib.util
 import os
 import sys
 
+from ppcls_mixformer.hosting import source
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import config_for, find_program
 from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.paddleclas import HOST
 
 
 def run_command(argv):
     """Checks the paths among the flags `argv`, then runs the `paddleclas` command on them."""
     check_paths(argv)
-    from paddleclas import paddleclas as command
-    from paddleclas.deploy.utils import predictor
+    if importlib.util.find_spec(HOST.command.package) is None:
+        raise UserError(
+            f"the `paddleclas` command, which predict runs, is not installed: "
+            f"run `python -m ppcls_mixformer fetch {HOST.key}`"
+        )
+    with source.requirements(HOST):
+        from paddleclas import paddleclas as command
+        from paddleclas.deploy.utils import predictor
 
     bridge(command, predictor)
     with replaced(sys, "argv", ["paddleclas", *argv]):

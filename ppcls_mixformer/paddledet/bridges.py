@@ -17,12 +17,14 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint
 
+from ppcls_mixformer.hosting import paddle_bridges
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
+    paddle_bridges.apply()
     for bridge in (
         scalars_in_concat,
         aligned_roi_align,

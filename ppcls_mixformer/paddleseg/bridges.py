@@ -12,6 +12,7 @@ from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
+from ppcls_mixformer.hosting import paddle_bridges
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 
@@ -22,6 +23,7 @@ saver = Saver()
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
+    paddle_bridges.apply()
     for bridge in (
         one_element_losses,
         scalars_in_concat,

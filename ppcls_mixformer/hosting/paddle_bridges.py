@@ -1,0 +1,49 @@
+"""Differences between Paddle and today's packages, bridged for every host.
+
+Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
+"""
+
+import warnings
+
+import numpy as np
+import paddle
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+
+from ppcls_mixformer.hosting.patches import replace_once
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    numbers_of_one_element()
+    labels_of_fields()
+
+
+def numbers_of_one_element():
+    """numpy 2.4: `int()` and `float()` of a tensor with one element fail unless it is 0-D.
+
+    `paddle.flops` ends in that TypeError, and so does whatever a host counts in such tensors.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy 1.25 to 2.3 warn of it
+        try:
+            int(np.ones(1))
+        except TypeError:
+            for name in ("__int__", "__float__", "__index__"):
+                replace_once(paddle.Tensor, name, _of_its_element)
+
+
+def _of_its_element(original):
+    return lambda tensor: original(tensor.reshape([]) if tensor.size == 1 else tensor)
+
+
+def labels_of_fields():
+    """protobuf 7: Paddle's fleet reads a field's `label`, which is gone; training in several processes dies."""
+    field = type(FieldDescriptorProto.DESCRIPTOR.fields[0])
+    if not hasattr(field, "label"):
+        field.label = property(_label)
+
+
+def _label(field):
+    if field.is_repeated:
+        return field.LABEL_REPEATED
+    return field.LABEL_REQUIRED if field.is_required else field.LABEL_OPTIONAL
