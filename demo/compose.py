@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from demo.parts import STUFF, draw_digit, draw_figure, load_digit_images, load_photographs
+from .parts import STUFF, draw_digit, draw_figure, load_digit_images, load_photographs
 
 SEED = 4  # with it even the rarest digit is in 2 of the first 96 training pictures
 SPLITS = {"train": 1, "val": 100001, "lvis_val": 200001}  # number of the first picture

@@ -16,9 +16,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from demo.quick_start import TOOLS, tool
-from demo.quick_start import WEIGHTS as START
 from ppcls_mixformer.hosting.whole import whole_file
+
+from .quick_start import WEIGHTS as START
+from .quick_start import command, step
 
 DATA = Path("dataset/scenes")
 OUTPUT = Path("output/scenes")
@@ -49,25 +50,20 @@ TASKS = (
 )
 
 
-def config_of(task):
-    """Path of the task's config."""
-    return TOOLS.parent / "configs/scenes" / f"{task.config}.yml"
-
-
 def train_detector(task, folder, log):
     """Trains with PaddleDetection; `before.log` is of a run that changes nothing, `log` of the real one."""
     start = ("LearningRate.base_lr=0.0", "epoch=1", f"save_dir={folder / 'before'}")
     few = ("TrainDataset.sample_num=16",) if "simple" not in task.config else ()
-    tool("det/train", "-c", config_of(task), "--eval", "-o", *start, *few, log=folder / "before.log")
+    command("det train", "-c", task.config, "--eval", "-o", *start, *few, log=folder / "before.log")
     settings = ("-o", f"save_dir={folder}")
-    tool("det/train", "-c", config_of(task), "--eval", "--seed", 0, *settings, log=log)
+    command("det train", "-c", task.config, "--eval", "--seed", 0, *settings, log=log)
     weights = ("-o", f"weights={folder / task.config / 'best_model'}")
-    tool("det/infer", "-c", config_of(task), *weights, *infer_flags(task, folder))
-    tool("det/export", "-c", config_of(task), *weights, "--output_dir", folder / "inference")
+    command("det infer", "-c", task.config, *weights, *infer_flags(task, folder))
+    command("det export", "-c", task.config, *weights, "--output_dir", folder / "inference")
 
 
 def infer_flags(task, folder):
-    """Flags that tell `tools/det/infer.py` which pictures to draw, from which score on, and where to."""
+    """Flags that tell `det infer` which pictures to draw, from which score on, and where to."""
     flags = ["--infer_dir", DATA / "coco/val2017", "--output_dir", folder / "pictures"]
     if task.name == "keypoints":
         flags += ["--bbox_file", DATA / "coco/annotations/person_detection_results_val2017.json"]
@@ -76,15 +72,15 @@ def infer_flags(task, folder):
 
 def train_segmenter(task, folder, log):
     """Trains with PaddleSeg, with the same logs as `train_detector`."""
-    config = ("--config", config_of(task))
+    config = ("--config", task.config)
     start = ("--iters", 1, "--learning_rate", 2e-6, "--save_dir", folder / "before")
-    tool("seg/train", *config, "--do_eval", *start, log=folder / "before.log")
+    command("seg train", *config, "--do_eval", *start, log=folder / "before.log")
     settings = ("--do_eval", "--seed", 0, "--save_dir", folder)
-    tool("seg/train", *config, *settings, log=log)
+    command("seg train", *config, *settings, log=log)
     model = ("--model_path", folder / "best_model/model.pdparams")
     pictures = DATA / "ADEChallengeData2016/images/validation"
-    tool("seg/predict", *config, *model, "--image_path", pictures, "--save_dir", folder / "pictures")
-    tool("seg/export", *config, *model, "--save_dir", folder / "inference")
+    command("seg predict", *config, *model, "--image_path", pictures, "--save_dir", folder / "pictures")
+    command("seg export", *config, *model, "--save_dir", folder / "inference")
 
 
 def measured(task, log):
@@ -125,7 +121,7 @@ def main():
     if not START.is_file():
         sys.exit(f"error: there is no {START}, which all tasks start from; run `make quickstart` first")
     if not DATA.is_dir():
-        tool("prepare_scenes", "--output", DATA)
+        step("scenes", "--output", DATA)
     results = {}
     for task in TASKS:
         folder = OUTPUT / task.config

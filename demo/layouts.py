@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from demo.compose import SEED
-from demo.parts import DIGITS, KEYPOINTS, SKELETON, STUFF
+from .compose import SEED
+from .parts import DIGITS, KEYPOINTS, SKELETON, STUFF
 
 THINGS = [*DIGITS, "person"]
 COCO_IDS = dict(zip(THINGS, [*range(1, 11), 12]))  # with a gap, as COCO's

@@ -75,7 +75,7 @@ def main():
     """Writes `curve.png` and `predictions.png`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_log", type=Path, required=True, help="train.log of PaddleClas")
-    parser.add_argument("--predict_log", type=Path, required=True, help="output of tools/predict.py")
+    parser.add_argument("--predict_log", type=Path, required=True, help="output of the predict command")
     parser.add_argument("--list", type=Path, required=True, help="list file with the true labels")
     parser.add_argument("--images", type=Path, required=True, help="folder of the predicted pictures")
     parser.add_argument("--output", type=Path, required=True, help="folder for curve.png and predictions.png")

@@ -16,9 +16,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from demo.compose import compose_split
-from demo.layouts import write_ade, write_coco, write_detections, write_lvis
 from ppcls_mixformer.hosting.whole import swap_folder
+
+from .compose import compose_split
+from .layouts import write_ade, write_coco, write_detections, write_lvis
 
 
 def write_all(folder, train, val):

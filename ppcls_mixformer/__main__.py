@@ -4,18 +4,20 @@
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
     fetch [HOST …]                          puts the trainer of a host into the cache
+    quickstart                              trains on digits, evaluates, exports and predicts, in this folder
 
 Without a verb it says what is in use. `VERB --help` lists the flags.
 """
 
 import argparse
 import platform
+import runpy
 import sys
 
 import paddle
 
 from ppcls_mixformer import VARIANTS, __version__, paddleclas, paddledet, paddleseg
-from ppcls_mixformer.hosting import cli, fetch, source
+from ppcls_mixformer.hosting import cli, configs, fetch, source
 from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import commands as classification
@@ -86,6 +88,17 @@ def fetch_host(host, release, git):
         fetch.install_command(host)
 
 
+def quickstart(argv):
+    """Trains on handwritten digits, evaluates, exports, predicts; writes to `dataset` and `output` here."""
+    argparse.ArgumentParser(description=quickstart.__doc__).parse_args(argv)
+    fetch_hosts([])
+    checkout = configs.folder().parent
+    if checkout != configs.PACKAGE:
+        sys.path.insert(0, str(checkout))
+    demo = "demo" if checkout != configs.PACKAGE else "ppcls_mixformer.demo"
+    runpy.run_module(f"{demo}.quick_start", run_name="__main__")
+
+
 COMMANDS = {
     "train": classification.train,
     "eval": classification.evaluate,
@@ -101,6 +114,7 @@ COMMANDS = {
     "seg predict": segmentation.predict,
     "seg export": segmentation.export,
     "fetch": fetch_hosts,
+    "quickstart": quickstart,
 }
 
 

@@ -37,7 +37,7 @@ def _of_its_element(original):
 
 
 def labels_of_fields():
-    """protobuf 7: Paddle's fleet reads a field's `label`, which is gone; training in several processes dies."""
+    """protobuf 7: Paddle's fleet, which trains in several processes, reads a field's `label`; it is gone."""
     field = type(FieldDescriptorProto.DESCRIPTOR.fields[0])
     if not hasattr(field, "label"):
         field.label = property(_label)
