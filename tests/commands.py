@@ -1,5 +1,6 @@
 """The project's tools as a user runs them: each in a process of its own, in the project's root."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+HAS_ONNX = importlib.util.find_spec("paddle2onnx") is not None  # no wheel for Python 3.13
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
 

@@ -4,7 +4,7 @@ import logging
 import sys
 
 import pytest
-from commands import checkpoint, overrides, run, tool
+from commands import HAS_ONNX, checkpoint, overrides, run, tool
 
 
 @pytest.fixture(autouse=True)
@@ -40,4 +40,5 @@ def exported(digits, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     weights = checkpoint(trained[0], "latest")
     settings = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={folder}"]
-    return folder, tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--onnx"])
+    flags = ["--onnx"] if HAS_ONNX else []
+    return folder, tool("export_model", *overrides(digits, trained[0]), *settings, flags=flags)

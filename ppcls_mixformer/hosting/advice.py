@@ -1,8 +1,11 @@
 """What an error needs to know to be of help: the nearest name, and what this machine has."""
 
 import difflib
+import re
 
 import paddle
+
+TRIED = ("2.6", "3.3")  # the oldest and the newest Paddle that the tests ran on
 
 
 def nearest(name, known, cutoff=0.6):
@@ -20,3 +23,15 @@ def did_you_mean(name, known):
 def has_gpu():
     """Whether this Paddle can use a GPU of this machine."""
     return paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+
+
+def untried_paddle():
+    """One line on this Paddle, where it is older or newer than any that was tried; else None."""
+    release, oldest, newest = (_release(version) for version in (paddle.__version__, *TRIED))
+    if oldest <= release <= newest:
+        return None
+    return f"paddlepaddle {paddle.__version__} was not tried with this package, {' to '.join(TRIED)} were"
+
+
+def _release(version):
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))

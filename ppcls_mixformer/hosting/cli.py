@@ -4,7 +4,10 @@ import logging
 import sys
 from typing import Any, NamedTuple
 
+from ppcls_mixformer.hosting.advice import untried_paddle
 from ppcls_mixformer.hosting.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 class Settings(NamedTuple):
@@ -21,6 +24,9 @@ def run(command, argv=None):
         argv: the flags, a list of strings; None for those of this process.
     """
     set_up_logging()
+    untried = untried_paddle()
+    if untried:
+        logger.warning(untried)
     try:
         return command(sys.argv[1:] if argv is None else argv)
     except UserError as error:

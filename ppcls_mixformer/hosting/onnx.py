@@ -1,6 +1,7 @@
 """Exports converted to ONNX, and checked with ONNX Runtime."""
 
 import importlib.util
+import sys
 
 import numpy as np
 import paddle
@@ -15,7 +16,10 @@ def require(flag):
     """Refuses `flag`, which asks for ONNX, where what it needs is not installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"{flag} needs {' and '.join(missing)}: pip install paddle2onnx==2.1.0 onnxruntime")
+        wheels = " (paddle2onnx has wheels up to Python 3.12)" if sys.version_info >= (3, 13) else ""
+        raise UserError(
+            f"{flag} needs {' and '.join(missing)}: pip install paddle2onnx==2.1.0 onnxruntime{wheels}"
+        )
 
 
 def convert(program, target):

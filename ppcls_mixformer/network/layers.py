@@ -140,7 +140,8 @@ class DropPath(nn.Layer):
 def flops_counters():
     """The multiply-adds of the layers here: `paddle.flops(model, size, custom_ops=flops_counters())`.
 
-    Paddle's counter looks a layer up by its very class, and so knows none of them by itself.
+    Paddle's counter looks a layer up by its very class, and so knows none of them by itself. Under numpy 2.4
+    and later it fails for every network, unless `hosting.paddle_bridges.apply()` was called.
     """
     convolutions = dict.fromkeys((PointwiseConv, MapToTokensConv, PatchConv), _count_convolution)
     return {Linear: _count_linear, **convolutions}

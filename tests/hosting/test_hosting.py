@@ -3,6 +3,7 @@
 import logging
 import types
 
+import paddle
 import pytest
 
 from ppcls_mixformer.hosting import cli, configs, inference, patches, source
@@ -20,6 +21,21 @@ def test_the_nearest_name_or_all_that_there_are():
 def test_the_first_line_of_an_error_or_its_type():
     assert first_line(ValueError("one\ntwo")) == "one"
     assert first_line(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("version", ["2.6.2", "3.0.0", "3.3.1", "3.3.9-rc.1"])
+def test_a_paddle_that_was_tried_is_not_mentioned(version, monkeypatch, capsys):
+    monkeypatch.setattr(paddle, "__version__", version)
+    cli.run(print, "flags")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("version", ["2.5.2", "3.4.0", "10.0", "0.0.0"])
+def test_a_paddle_that_was_not_tried_runs_after_one_line(version, monkeypatch, capsys):
+    monkeypatch.setattr(paddle, "__version__", version)
+    cli.run(print, "flags")
+    line = f"warning: paddlepaddle {version} was not tried with this package, 2.6 to 3.3 were\n"
+    assert capsys.readouterr() == ("flags\n", line)
 
 
 def test_an_error_a_user_can_fix_ends_in_one_line(capsys):

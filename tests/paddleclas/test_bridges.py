@@ -4,7 +4,9 @@ The PaddleClas in use may need only some of them; the others are held to a stand
 """
 
 import paddle
+import PIL
 import pytest
+from PIL import Image, ImageOps
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,14 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(bridges, tmp_path):
         )
     assert (tmp_path / "latest.pdparams").read_bytes() == b"old"
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_posterize_of_no_bits_is_black(bridges):
+    from ppcls.data.preprocess.ops import timm_autoaugment
+
+    picture = Image.new("RGB", (2, 2), (200, 100, 50))
+    assert timm_autoaugment.posterize(picture, 0).getextrema() == ((0, 0), (0, 0), (0, 0))
+    assert timm_autoaugment.posterize(picture, 4).getpixel((0, 0)) == (192, 96, 48)
+    if int(PIL.__version__.split(".")[0]) >= 12:
+        with pytest.raises(ValueError):
+            ImageOps.posterize(picture, 0)

@@ -8,7 +8,6 @@ import numpy as np
 import paddle
 import pytest
 from commands import run
-from google.protobuf import descriptor
 from PIL import Image
 from segmentation import CONFIG, TRAINING, network, overrides, tool
 
@@ -54,9 +53,6 @@ def test_resumes_at_the_iteration_with_the_optimizer_and_the_best_model(scenes, 
     assert "best_model stays: its mIoU is 0.9900" in log and (best / "model.pdparams").read_bytes() == before
 
 
-@pytest.mark.skipif(
-    not hasattr(descriptor.FieldDescriptor, "label"), reason="Paddle's fleet needs protobuf before 7"
-)
 def test_trains_in_two_processes(scenes, tmp_path):
     launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", 2, "--log_dir", tmp_path / "log"]
     options = ["--do_eval", "--iters", 1, "--batch_size", 1, "--log_iters", 1, "--device", "cpu"]
