@@ -5,12 +5,12 @@ import sys
 
 import paddle
 import pytest
-from commands import ROOT, error_line, run
+from commands import HAS_ONNX, ROOT, error_line, run
 
 from benchmarks.report import rates
 
 MODES = ["evaluation", "training", "onednn"]
-ONNX = ["onnxruntime"] if paddle.__version__.startswith("3.1.") else []
+ONNX = ["onnxruntime"] if HAS_ONNX and paddle.__version__.startswith("3.1.") else []
 
 
 def benchmark(*arguments, **options):

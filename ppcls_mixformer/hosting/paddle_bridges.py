@@ -3,6 +3,9 @@
 Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
 """
 
+import functools
+import logging
+import multiprocessing
 import warnings
 
 import numpy as np
@@ -11,11 +14,14 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
 from ppcls_mixformer.hosting.patches import replace_once
 
+logger = logging.getLogger(__name__)
+
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
     numbers_of_one_element()
     labels_of_fields()
+    no_spawned_workers()
 
 
 def numbers_of_one_element():
@@ -47,3 +53,27 @@ def _label(field):
     if field.is_repeated:
         return field.LABEL_REPEATED
     return field.LABEL_REQUIRED if field.is_required else field.LABEL_OPTIONAL
+
+
+def no_spawned_workers():
+    """All hosts: a worker of a data loader that is started by spawn cannot be sent their local functions.
+
+    Paddle itself loads without workers on Windows and macOS, where processes are started in that way.
+    """
+    replace_once(paddle.io.DataLoader, "__init__", _without_workers_unless_forked)
+
+
+def _without_workers_unless_forked(original):
+    @functools.wraps(original)
+    def __init__(self, *args, **kwargs):
+        method = multiprocessing.get_start_method()
+        if kwargs.get("num_workers") and method != "fork":
+            logger.warning(
+                "num_workers is 0, not %d: this Python starts processes by %s, and the workers need fork",
+                kwargs["num_workers"],
+                method,
+            )
+            kwargs["num_workers"] = 0
+        original(self, *args, **kwargs)
+
+    return __init__
