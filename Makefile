@@ -1,5 +1,6 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
 # detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: in two minutes.
+# `make test-journeys`: what a user does, through each host.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV ?= .venv
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
-.PHONY: quickstart dense-demo lint test test-fast test-paddle
+.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle
 
 $(VENV)/ready: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 14) or sys.exit("error: this is Python %d.%d; 3.9 to 3.13 is needed (paddlepaddle has no wheel for another one): make PYTHON=python3.13" % sys.version_info[:2])'
@@ -32,6 +33,11 @@ test: lint
 
 test-fast: lint
 	"$(VENV)/bin/python" -m pytest -m "not slow and not network"
+
+# Training, evaluation, export and prediction through each host.
+test-journeys: $(VENV)/ready
+	"$(VENV)/bin/python" -m pytest tests/paddleclas/test_paddleclas.py tests/paddleclas/test_export.py \
+	    tests/paddledet/test_det_journeys.py tests/paddleseg/test_seg_commands.py
 
 # Golden files, then training, evaluation, export and prediction through PaddleClas.
 test-paddle:

@@ -12,7 +12,7 @@ from commands import ROOT, losses, overrides
 
 from ppcls_mixformer.hosting import configs
 
-SOURCES = ("ppcls_mixformer", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("ppcls_mixformer", "configs", "demo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,16 @@ def files(folder, pattern):
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_wheel_holds_the_package_and_its_configs_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_its_configs_its_demo_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (metadata,) = [name for name in names if name.endswith("/METADATA")]
         requirements = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", archive.read(metadata).decode(), re.M)
     modules = files(ROOT / "ppcls_mixformer", "*.py")
     settings = {f"configs/{name}" for name in files(configs.folder(), "*.y*ml")}
+    demo = {f"demo/{name}" for name in files(ROOT / "demo", "*.py")}
     info = metadata.split("/")[0]
-    assert {f"ppcls_mixformer/{name}" for name in modules | settings} == {
+    assert {f"ppcls_mixformer/{name}" for name in modules | settings | demo} == {
         name for name in names if not name.startswith(info)
     }
     assert sorted(requirements) == ["numpy", "pillow", "pyyaml", "tqdm"]
@@ -51,7 +52,7 @@ def test_the_wheel_holds_the_package_and_its_configs_and_nothing_else(wheel):
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_an_installed_package_trains_a_few_steps(wheel, digits, tmp_path):
+def test_an_installed_package_trains_and_runs_the_quick_start(wheel, digits, tmp_path):
     venv.create(tmp_path / "env", with_pip=True)
     binaries = tmp_path / "env/bin"
 
@@ -63,11 +64,14 @@ def test_an_installed_package_trains_a_few_steps(wheel, digits, tmp_path):
         assert result.returncode == 0, result.stdout[-3000:]
         return result.stdout
 
-    run(binaries / "pip", "install", "--quiet", f"{wheel}[cpu]")
+    run(binaries / "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[cpu,demo]")
     run(binaries / "ppcls-mixformer", "fetch")
-    settings = [
-        part for override in overrides(digits, tmp_path / "out", epochs=1) for part in ("-o", override)
-    ]
+    output = tmp_path / "output/digits"
+    settings = [part for override in overrides(digits, output, epochs=1) for part in ("-o", override)]
     log = run(binaries / "python", "-m", "ppcls_mixformer", "train", "-c", "MixFormer_B0_digits", *settings)
-    assert len(losses(log)) == 2 and list((tmp_path / "out").rglob("best_model.pdparams"))
+    assert len(losses(log)) == 2
+    best = next(output.rglob("best_model.pdparams"))
+    shutil.copyfile(best, output / "MixFormer_B0_digits.pdparams")  # or the quick start trains for minutes
+    log = run(binaries / "ppcls-mixformer", "quickstart")
+    assert "Top-1 accuracy on the 360 test pictures" in log and (output / "predictions.png").is_file()
     assert str(ROOT) not in run(binaries / "python", "-c", "import ppcls_mixformer as p; print(p.__file__)")
