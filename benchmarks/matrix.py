@@ -27,7 +27,7 @@ PACKAGES = ("numpy", "opencv-python", "pillow", "protobuf", "paddleclas")
 PLATFORMS = {
     "win_amd64": ["win_amd64"],
     "macosx_arm64": [f"macosx_{release}_0_arm64" for release in (11, 12, 13, 14)],
-    "manylinux_aarch64": [f"manylinux_2_{minor}_aarch64" for minor in (17, 28, 31)],
+    "manylinux_aarch64": ["manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"],
 }
 
 
@@ -45,10 +45,11 @@ def call(*command, **environment):
 
 
 def gist(log):
-    """The line of a failed command's output that says why."""
+    """The line of a failed command's output that says why: pip's first error, or another program's last."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
+    of_pip = [line for line in lines if line.startswith("ERROR: ")]
     errors = [line for line in lines if re.search(r"error|bad_alloc", line, re.IGNORECASE)]
-    return (errors or lines or ["no output"])[-1][:200]
+    return (of_pip[:1] or errors[-1:] or lines[-1:] or ["no output"])[0][:200]
 
 
 def interpreter(version):
