@@ -123,7 +123,8 @@ class Trial:
         self.steps["export"]["formats"] = sorted(
             path.suffix[1:] for path in target.glob("inference.*") if path.suffix in (".json", ".pdmodel")
         )
-        flags = ["--inference_model_dir", target, "--infer_imgs", self.data / "test"]
+        picture = self.data / (self.data / "test_list.txt").read_text().split()[0]
+        flags = ["--inference_model_dir", target, "--infer_imgs", picture]
         flags += ["--class_id_map_file", self.data / "label_list.txt", "--use_gpu", "False"]
         flags += ["--resize_short", "28", "--crop_size", "28"]
         self.package("predict", "predict", *flags, shows="class_ids")
