@@ -39,11 +39,15 @@ test-journeys: $(VENV)/ready
 	"$(VENV)/bin/python" -m pytest tests/paddleclas/test_paddleclas.py tests/paddleclas/test_export.py \
 	    tests/paddledet/test_det_journeys.py tests/paddleseg/test_seg_commands.py
 
+# The newest paddle2onnx that imports on Paddle 2.
+PADDLE2ONNX = $(if $(filter 2.%,$(PADDLE)),1.3.1,2.1.0)
+
 # Golden files, then training, evaluation, export and prediction through PaddleClas.
 test-paddle:
 	@test -n "$(PADDLE)" || { echo "error: name a version: make test-paddle PADDLE=3.3.1"; exit 1; }
 	test -d ".venv-$(PADDLE)" || $(PYTHON) -m venv ".venv-$(PADDLE)"
-	sed 's/^paddlepaddle==[^ ]*/paddlepaddle==$(PADDLE)/' constraints.txt > ".venv-$(PADDLE)/constraints.txt"
+	sed 's/^paddlepaddle==[^ ]*/paddlepaddle==$(PADDLE)/; s/^paddle2onnx==[^ ]*/paddle2onnx==$(PADDLE2ONNX)/' \
+	    constraints.txt > ".venv-$(PADDLE)/constraints.txt"
 	".venv-$(PADDLE)/bin/python" -m pip install --quiet -c ".venv-$(PADDLE)/constraints.txt" -e '.[cpu,test]'
 	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
 	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py

@@ -48,7 +48,7 @@ DEMO = [
 ]
 
 ONNX = [
-    'paddle2onnx>=2.1.0; python_version < "3.13"',  # the first that reads inference.json; no wheel for 3.13
+    'paddle2onnx>=1.3.1; python_version < "3.13"',  # 2.1.0 for Paddle 3, 1.3.1 for 2.6; no wheel for 3.13
     "onnxruntime",  # checks what was converted
 ]
 

@@ -1,6 +1,5 @@
 """The project's tools as a user runs them: each in a process of its own, in the project's root."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -9,8 +8,21 @@ from pathlib import Path
 
 import yaml
 
-HAS_ONNX = importlib.util.find_spec("paddle2onnx") is not None  # no wheel for Python 3.13
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.errors import UserError
+
+
+def can_convert():
+    """Whether the paddle2onnx that this Paddle needs is installed; there is none for Python 3.13."""
+    try:
+        onnx.require("--onnx")
+    except UserError:
+        return False
+    return True
+
+
 ROOT = Path(__file__).parent.parent
+HAS_ONNX = can_convert()
 CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
 
 

@@ -1,5 +1,6 @@
 """Exports converted to ONNX, and checked with ONNX Runtime."""
 
+import importlib.metadata
 import importlib.util
 import sys
 
@@ -7,32 +8,71 @@ import numpy as np
 import paddle
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.inference import PADDLE_3
 
 OPSET = 17
-PACKAGES = ("paddle2onnx", "onnxruntime")
+# paddle2onnx 2 reads Paddle 3's programs and does not import on Paddle 2; 1.3.1 is the newest that does.
+PADDLE2ONNX = "2.1.0" if PADDLE_3 else "1.3.1"
+# polygraphy, the default, upgrades numpy in the running environment; paddle2onnx 1 has no such option.
+OPTIONS = {"optimize_tool": "None"} if PADDLE_3 else {}
 
 
 def require(flag):
-    """Refuses `flag`, which asks for ONNX, where what it needs is not installed."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+    """Refuses `flag`, which asks for ONNX, where what it needs is not installed.
+
+    Raises:
+        UserError: with the pip command that installs it.
+    """
+    needs = []
+    if installed("paddle2onnx").split(".")[0] != PADDLE2ONNX.split(".")[0]:
+        needs.append(f"paddle2onnx=={PADDLE2ONNX}")
+    if importlib.util.find_spec("onnxruntime") is None:
+        needs.append("onnxruntime")
+    if needs:
         wheels = " (paddle2onnx has wheels up to Python 3.12)" if sys.version_info >= (3, 13) else ""
         raise UserError(
-            f"{flag} needs {' and '.join(missing)}: pip install paddle2onnx==2.1.0 onnxruntime{wheels}"
+            f"{flag} needs {' and '.join(needs)} on paddlepaddle {paddle.__version__}: "
+            f"pip install {' '.join(needs)}{wheels}"
         )
+
+
+def installed(package):
+    """Version of an installed package; empty if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def convert(program, target):
     """Writes the exported `program`, whose parameters lie beside it, as the ONNX file `target`."""
     import paddle2onnx
 
-    paddle2onnx.export(
-        str(program),
-        str(program.with_suffix(".pdiparams")),
-        str(target),
-        opset_version=OPSET,
-        optimize_tool="None",  # polygraphy, the default, upgrades numpy in the running environment
-    )
+    parameters = program.with_suffix(".pdiparams")
+    paddle2onnx.export(str(program), str(parameters), str(target), opset_version=OPSET, **OPTIONS)
+    if PADDLE_3:
+        restore_padding(program, target)
+
+
+def restore_padding(program, target):
+    """Gives each `Pad` of the ONNX file `target` the value that it has in Paddle's `program`.
+
+    paddle2onnx 2.1.0 writes uninitialised memory instead, since Paddle 3.3 stores that value as a double.
+    """
+    import onnx
+
+    network = paddle.jit.load(str(program.with_suffix("")))
+    graph = network.program()  # its operators are gone with it
+    values = [op.attrs()["pad_value"] for op in graph.global_block().ops if op.name() == "pd_op.pad3d"]
+    model = onnx.load(str(target))
+    pads = [node for node in model.graph.node if node.op_type == "Pad" and "pad3d" in node.output[0]]
+    if len(pads) != len(values):
+        raise RuntimeError(f"it made {len(pads)} Pad of {len(values)} pad3d")
+    for node, value in zip(pads, values):
+        name = f"{node.output[0]}.value"
+        model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [value]))
+        node.input[2] = name
+    onnx.save(model, str(target))
 
 
 def session(path, threads=None):

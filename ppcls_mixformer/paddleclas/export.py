@@ -30,7 +30,7 @@ READERS = {
 WRITERS = {
     "inference.json": "paddlepaddle 3",
     "inference.pdmodel": "paddlepaddle 3.1.1",
-    "inference.onnx": "paddlepaddle 3.1.1",
+    "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
 }
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 
@@ -118,7 +118,7 @@ def write_in_older_format(argv, folder):
 def write_onnx(staging, image_shape):
     """Adds `inference.onnx`, batch dynamic, if ONNX Runtime gives the scores of the export in `staging`.
 
-    Returns what is missing, if not. paddle2onnx gives wrong numbers on paddlepaddle 3.3.1.
+    Returns what is missing, if not.
     """
     target, version = staging / "inference.onnx", paddle.__version__
     program = find_program(staging)
