@@ -127,7 +127,11 @@ def load_weights(model, name, pretrained, fit):
         return
     if pretrained is True:
         published = published_weights(name)
-        path = fetch(published, fits=lambda file: fit.check(model, checkpoint.unpack(file), published.url))
+
+        def check(file):
+            fit.check(model, checkpoint.unpack(file, published.url), published.url)
+
+        path = fetch(published, fits=check)
     elif isinstance(pretrained, (str, os.PathLike)):
         path = pretrained
     else:

@@ -10,6 +10,7 @@ import inspect
 import lvis.eval
 import paddle
 from PIL import ImageDraw
+from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
 from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
@@ -20,12 +21,14 @@ from ppdet.utils import checkpoint
 from ppcls_mixformer.hosting import paddle_bridges
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
+from ppcls_mixformer.weights import pickles
 
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
     paddle_bridges.apply()
     for bridge in (
+        checkpoints_that_run_nothing,
         scalars_in_concat,
         aligned_roi_align,
         nms_in_graphs,
@@ -36,6 +39,11 @@ def apply():
         whole_checkpoints,
     ):
         bridge()
+
+
+def checkpoints_that_run_nothing():
+    """All releases: `paddle.load`, and the cache of decoded pictures, run whatever a pickle asks for."""
+    pickles.guard(operators)
 
 
 def scalars_in_concat():

@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.weights import pickles
+from ppcls_mixformer.weights.errors import WeightsError
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 3  # problems of a checkpoint that a message names before it counts the rest
-
-
-class WeightsError(UserError, ValueError):
-    """Weights that are not published, cannot be fetched, are damaged or do not fit the network."""
 
 
 # Files
@@ -66,16 +63,39 @@ def read_file(path):
         ) from None
 
 
-def unpack(path):
-    """What Paddle saved in the file at exactly `path`.
+def unpack(path, source=None):
+    """What Paddle saved in the file at exactly `path`, tensors as arrays; nothing in it is run.
+
+    Args:
+        source: the file's name in messages, if it is not `path`.
 
     Raises:
+        WeightsError: it holds something that Paddle never writes.
         ValueError: damaged, or something else.
     """
     try:
-        return paddle.load(str(path))
-    except Exception as error:  # whatever pickle and Paddle make of a damaged file
+        with open(path, "rb") as file:
+            return _join(pickles.unpickle(file))
+    except pickles.NotOfPaddle as error:
+        raise WeightsError(f"{source or path} {error}") from None
+    except Exception as error:  # whatever pickle makes of a damaged file
         raise ValueError(f"not a whole Paddle checkpoint ({type(error).__name__})") from None
+
+
+def _join(content):
+    """Undoes what `paddle.save` does to a dict: takes names off tensors, joins those that it had split."""
+    if not isinstance(content, dict):
+        return content
+    for name, parts in content.pop("UnpackBigParamInfor@@", {}).items():
+        slices = [content.pop(part) for part in parts["slices"]]
+        content[name] = np.concatenate(slices).reshape(parts["OriginShape"])
+    content.pop("StructuredToParameterName@@", None)
+    return {key: _without_name(value) for key, value in content.items()}
+
+
+def _without_name(value):
+    is_named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], np.ndarray)
+    return value[1] if is_named else value
 
 
 # State dicts

@@ -1,0 +1,67 @@
+"""Nothing in a file that PaddleSeg reads is run: neither a checkpoint's pickle nor a config's tags."""
+
+import paddle
+import pytest
+from hostile import everything_at
+from segmentation import CONFIG, overrides
+
+from ppcls_mixformer import WeightsError
+from ppcls_mixformer.paddleseg import commands
+
+pytestmark = pytest.mark.usefixtures("host")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Folder of a checkpoint to resume from."""
+    layer = paddle.nn.Linear(1, 1)
+    (tmp_path / "iter_2").mkdir()
+    for name in ("model.pdparams", "model.pdopt"):
+        paddle.save(layer.state_dict(), str(tmp_path / "iter_2" / name))
+    return tmp_path / "iter_2"
+
+
+@pytest.mark.parametrize("name", ["model.pdparams", "model.pdopt"])
+def test_a_hostile_checkpoint_is_refused_by_resume(scenes, folder, name):
+    for _ in everything_at(folder / name):
+        with pytest.raises(WeightsError, match=f"{folder}/{name}") as refused:
+            commands.train(["--config", CONFIG, "--resume_model", str(folder), *overrides(scenes)])
+        assert "\n" not in str(refused.value)
+
+
+def test_a_hostile_checkpoint_is_refused_as_a_whole_network(tmp_path):
+    from ppcls_mixformer.paddleseg.checkpoints import load_whole
+
+    for _ in everything_at(tmp_path / "model.pdparams"):
+        with pytest.raises(WeightsError, match=f"{tmp_path}/model.pdparams"):
+            load_whole(paddle.nn.Linear(1, 1), tmp_path / "model.pdparams")
+
+
+@pytest.mark.parametrize("name", ["model.pdparams", "model.pdopt"])
+def test_paddle_load_is_on_guard_wherever_paddleseg_calls_it(folder, name):
+    from paddleseg.utils import resume
+
+    layer = paddle.nn.Linear(1, 1)
+    for _ in everything_at(folder / name):
+        with pytest.raises(WeightsError, match=f"^{folder}/{name}"):
+            resume(layer, paddle.optimizer.SGD(parameters=layer.parameters()), str(folder))
+
+
+def test_a_hostile_file_that_nobody_named_is_refused(folder):
+    from ppcls_mixformer.paddleseg import bridges
+
+    best = folder.parent / "best_model"
+    best.mkdir()
+    layer = paddle.nn.Linear(1, 1)
+    for _ in everything_at(best / "model.pdstates"):
+        with pytest.raises(WeightsError, match=f"^{best}/model.pdstates"):
+            bridges.trainer.resume(layer, paddle.optimizer.SGD(parameters=layer.parameters()), str(folder))
+
+
+def test_the_pretrained_backbone_is_read_on_guard(tmp_path):
+    from ppcls_mixformer.paddleseg.backbone import MixFormer
+
+    _, path = next(everything_at(tmp_path / "x.pdparams")), tmp_path / "x.pdparams"
+    with pytest.raises(WeightsError, match=f"^{path}"):
+        MixFormer("MixFormer_B0", pretrained=str(path))
+    assert not (tmp_path / "marker").exists()
