@@ -67,7 +67,8 @@ class ConvNormAct(nn.Sequential):
     """Convolution, batch norm and activation of a map `[N, C, H, W]`, any number of times over."""
 
     def forward(self, x):
-        for conv, norm, act in zip(self[::3], self[1::3], self[2::3]):
+        layers = list(self.children())  # slices of a Sequential are new layers
+        for conv, norm, act in zip(layers[::3], layers[1::3], layers[2::3]):
             x = act(conv_bn(conv, norm, x))
         return x
 

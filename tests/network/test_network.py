@@ -52,6 +52,14 @@ def test_forward_passes_leave_nothing_behind_in_the_network():
     assert all((value.numpy() == state[name]).all() for name, value in model.state_dict().items())
 
 
+def test_no_layer_is_built_in_a_forward_pass(monkeypatch):
+    model = MixFormer_B0(class_num=5)
+    built = []
+    monkeypatch.setattr(nn.Layer, "__init__", lambda layer, *arguments, **options: built.append(layer))
+    model(images(0, 2, 3, 40, 72))
+    assert not built
+
+
 def test_a_copy_is_another_network_with_the_same_outputs():
     model, x = MixFormer_B0(class_num=5), images(0, 1, 3, 40, 72)
     model.eval()
