@@ -6,11 +6,10 @@ from setuptools import find_packages, setup
 
 OLDER, NEWER = 'python_version < "3.12"', 'python_version >= "3.12"'
 
-# What the code of PaddleClas and of the `paddleclas` wheel imports.
+# What the code of PaddleClas and of the `paddleclas` wheel imports, beside OpenCV in any of its builds.
 PADDLECLAS_CODE = [
     "easydict",
     "faiss-cpu",
-    "opencv-python>=4.10",  # earlier ones fail under numpy 2
     "prettytable",
     "requests",
     "scikit-learn",
@@ -24,6 +23,7 @@ PADDLECLAS_CODE = [
 # command `fetch` installs it without its requirements.
 PADDLECLAS = [
     f"paddleclas==2.6.0; {OLDER}",  # newest
+    f"opencv-python>=4.10; {NEWER}",  # earlier ones fail under numpy 2
     *(f"{requirement}; {NEWER}" for requirement in PADDLECLAS_CODE),
 ]
 
@@ -73,7 +73,7 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2", *PADDLECLAS],
         "gpu": ["paddlepaddle-gpu>=2.6.2", *PADDLECLAS],
-        "paddleclas": PADDLECLAS_CODE,  # for a Paddle, numpy and OpenCV of one's own
+        "paddleclas": PADDLECLAS_CODE,  # for a Paddle, a numpy and an OpenCV of one's own, on every Python
         "dense": DENSE,
         "demo": DEMO,
         "onnx": ONNX,

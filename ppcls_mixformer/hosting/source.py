@@ -127,10 +127,10 @@ def requirements(host):
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"{host.name} needs {error.name}, which is not installed: "
-            f"install ppcls_mixformer with its extra {host.extra}"
-        ) from None
+        remedy = f"ppcls_mixformer with its extra {host.extra}"
+        if error.name == "cv2":  # several packages bring it, and one environment bears only one of them
+            remedy = "opencv-python, or another build of OpenCV"
+        raise UserError(f"{host.name} needs {error.name}, which is not installed: install {remedy}") from None
 
 
 def describe(host, root):

@@ -146,6 +146,9 @@ def test_a_folder_without_a_program_is_named(tmp_path):
 
 def test_a_package_that_a_host_lacks_is_named_with_the_extra_that_brings_it():
     host = types.SimpleNamespace(name="PaddleDetection", extra="dense")
+    with pytest.raises(UserError, match="needs cv2, which is not installed: install opencv-python"):
+        with source.requirements(host):
+            raise ModuleNotFoundError(name="cv2")
     with pytest.raises(UserError, match="PaddleDetection needs no_such_package.* extra dense"):
         with source.requirements(host):
             import no_such_package  # noqa: F401
