@@ -87,3 +87,61 @@ def everything_at(path):
         path.write_bytes(content)
         yield name
         assert not marker.exists(), name
+
+
+def yaml_values(marker):
+    """`{name: text}` of YAML, each for the place of a value, that makes the folder `marker` if it can."""
+    code = f"__import__('os').mkdir('{marker}')"
+    apply = "!!python/object/apply"
+    return {
+        "a call": f"{apply}:os.mkdir [{marker}]",
+        "a call with args": f"{apply}:os.mkdir {{args: [{marker}]}}",
+        "a call by new": f"!!python/object/new:os.mkdir [{marker}]",
+        "eval": f'{apply}:eval ["{code}"]',
+        "exec": f'{apply}:builtins.exec ["{code}"]',
+        "the shell": f'{apply}:os.system ["mkdir {marker}"]',
+        "a process": f"{apply}:subprocess.check_call [[mkdir, {marker}]]",
+        "a call in a list": f"[1, [{apply}:os.mkdir [{marker}]]]",
+        "a call as a key": f"{{? {apply}:os.mkdir [{marker}] : 1}}",
+        "a call behind an anchor": f"[&a {apply}:os.mkdir [{marker}], 1]",
+        "a tag in full": f"!<tag:yaml.org,2002:python/object/apply:os.mkdir> [{marker}]",
+        "a tag in code": f"!!python/object/%61pply:os.mkdir [{marker}]",
+    }
+
+
+def yaml_traps():
+    """The same, of YAML that names objects, does not end or has no value."""
+    doubling = ", ".join(f"&a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))
+    merging = ", ".join(f"&m{n} {{<<: [*m{n - 1}, *m{n - 1}], k{n}: 1}}" for n in range(1, 40))
+    return {
+        "a function's name": "!!python/name:os.mkdir",
+        "a module": "!!python/module:os",
+        "PaddleDetection's caller": "!Callable {full_type: os.mkdir, args: [marker]}",
+        "a tag of nobody": "!Nobody {x: 1}",
+        "itself": "&a [*a]",
+        "itself in a mapping": "&a {x: *a}",
+        "aliases without end": f"[&a0 [x], {doubling}]",
+        "merges without end": f"[&m0 {{x: 1}}, {merging}]",
+        "too deep": "[" * 5000 + "]" * 5000,
+        "deep": "[" * 150 + "]" * 150,
+        "no number": "!!int x",
+        "a number without end": "1" * 5000,
+        "no day": "2020-02-31",
+    }
+
+
+def strings(marker):
+    """Strings that make the folder `marker` where a host evaluates them."""
+    code = f"__import__('os').mkdir('{marker}')"
+    return [
+        code,
+        f"[{code}]",
+        f"(lambda: {code})()",
+        f"1.0/255.0 if {code} else 1",
+        f"[x for x in [{code}]]",
+        f"().__class__.__base__.__subclasses__() and {code}",
+        f'eval("{code}")',
+        f'exec("{code}")',
+        f"1.0 + ({code} or 0)",
+        f"{{1: {code}}}",
+    ]

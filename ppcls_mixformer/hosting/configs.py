@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from ppcls_mixformer.hosting import safe_yaml
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 
@@ -57,6 +58,8 @@ def valid_yaml(path):
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except FileNotFoundError as error:
         raise UserError(f"{path}: {error.filename}, which it is built on, does not exist") from None
+    except RecursionError:
+        raise UserError(f"{path} is built on itself") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -68,7 +71,7 @@ def read_yaml(path):
         UserError: no such file, not YAML, or something else than a mapping.
     """
     with valid_yaml(path):
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = safe_yaml.load(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"{path} is no config: it holds no sections")
     return content

@@ -1,11 +1,10 @@
 """Trees out of files, in which a branch may hang in several places, or in itself."""
 
 DEPTH = 100
-SIZE = 1_000_000
 
 
-def check_size(root, branches):
-    """Checks that the tree `root` ends, and that writing it out in full is bearable.
+def check_size(root, branches, size):
+    """Checks that the tree `root` ends, and has no more than `size` nodes once it is written out in full.
 
     Args:
         branches: called with a node; returns the nodes below it.
@@ -13,7 +12,8 @@ def check_size(root, branches):
     Raises:
         ValueError: it contains itself, is nested too deeply or expands too far; the message says which.
     """
-    _count(root, branches, {}, 0)
+    if _count(root, branches, {}, 0) > size:
+        raise ValueError(f"written out in full it has more than {size} parts")
 
 
 def _count(node, branches, counts, depth):
@@ -24,8 +24,6 @@ def _count(node, branches, counts, depth):
             raise ValueError(f"it is nested more than {DEPTH} levels deep")
         counts[key] = None
         counts[key] = 1 + sum(_count(below, branches, counts, depth + 1) for below in branches(node))
-        if counts[key] > SIZE:
-            raise ValueError(f"written out in full it has more than {SIZE} parts")
     if counts[key] is None:
         raise ValueError("it contains itself")
     return counts[key]

@@ -3,6 +3,8 @@
 Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
 """
 
+import contextlib
+import importlib
 import inspect
 import logging
 import types
@@ -14,10 +16,10 @@ import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
 from ppcls.data.preprocess.ops import timm_autoaugment
-from ppcls.utils import misc, save_load
+from ppcls.utils import config, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer.hosting import paddle_bridges
+from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.weights import pickles
@@ -30,6 +32,7 @@ def apply():
     paddle_bridges.apply()
     for bridge in (
         checkpoints_that_run_nothing,
+        configs_that_run_nothing,
         one_element_scalars,
         one_element_meters,
         fluid_set_flags,
@@ -46,6 +49,15 @@ def apply():
 def checkpoints_that_run_nothing():
     """All releases: `paddle.load` runs whatever a pickle asks for."""
     pickles.guard()
+
+
+def configs_that_run_nothing():
+    """All releases: `eval` of numbers and names in a config, and of what follows `-o KEY=`."""
+    with contextlib.suppress(ImportError):  # of a package for GPUs, which hardly anybody has
+        importlib.import_module("ppcls.data.dataloader.dali")
+    shadow_module(config, "yaml", load=safe_yaml.load)
+    config.eval = expressions.value
+    expressions.guard("ppcls")
 
 
 def one_element_scalars():

@@ -7,11 +7,12 @@ import importlib.util
 import os
 import sys
 
-from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting import expressions, safe_yaml, source
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import config_for, find_program
-from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.hosting.patches import replaced, shadow_module
 from ppcls_mixformer.paddleclas import HOST
+from ppcls_mixformer.weights import pickles
 
 
 def run_command(argv):
@@ -27,6 +28,7 @@ def run_command(argv):
         from paddleclas.deploy.utils import predictor
 
     bridge(command, predictor)
+    files_that_run_nothing()
     with replaced(sys, "argv", ["paddleclas", *argv]):
         command.main()
 
@@ -59,3 +61,14 @@ def bridge(command, predictor):
         return check_input_model(self, model_name, folder)
 
     command.PaddleClas._check_input_model = accept_json
+
+
+def files_that_run_nothing():
+    """It evaluates strings of configs and `-o`, and unpickles the names of a gallery's pictures."""
+    from paddleclas.deploy.python import build_gallery, predict_system
+    from paddleclas.deploy.utils import config
+
+    shadow_module(config, "yaml", load=safe_yaml.load)
+    config.eval = expressions.value
+    expressions.guard("paddleclas")
+    pickles.guard(build_gallery, predict_system)

@@ -11,6 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import names
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
 
@@ -29,6 +30,7 @@ def check(settings, mode):
     check_device(config["Global"].get("device"))
     check_options(config)
     check_arch(config["Arch"])
+    names.check(config)
     check_weights(config, mode)
     for split in {"train": ("Train", "Eval"), "eval": ("Eval",)}.get(mode, ()):
         if split == "Eval" and mode == "train" and not config["Global"].get("eval_during_train"):

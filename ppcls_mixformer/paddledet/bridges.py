@@ -9,16 +9,19 @@ import inspect
 
 import lvis.eval
 import paddle
+import yaml
 from PIL import ImageDraw
+from ppdet import slim
+from ppdet.core import workspace
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
 from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
-from ppdet.utils import checkpoint
+from ppdet.utils import checkpoint, cli
 
-from ppcls_mixformer.hosting import paddle_bridges
+from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.weights import pickles
@@ -29,6 +32,7 @@ def apply():
     paddle_bridges.apply()
     for bridge in (
         checkpoints_that_run_nothing,
+        configs_that_run_nothing,
         scalars_in_concat,
         aligned_roi_align,
         nms_in_graphs,
@@ -44,6 +48,20 @@ def apply():
 def checkpoints_that_run_nothing():
     """All releases: `paddle.load`, and the cache of decoded pictures, run whatever a pickle asks for."""
     pickles.guard(operators)
+
+
+def configs_that_run_nothing():
+    """All releases: a YAML's tags make any object, `!Callable` too; a few modules call `eval`."""
+    for module in (workspace, slim, cli):
+        shadow_module(module, "yaml", load=load_yaml)
+    expressions.guard("ppdet")
+
+
+def load_yaml(stream, Loader=None):  # noqa: N803, stands in for yaml.load
+    """What the YAML in `stream` holds, tags of PaddleDetection's own classes being known."""
+    known = yaml.Loader.yaml_constructors.items()  # PaddleDetection adds those of its classes to them
+    own = {tag: make for tag, make in known if str(tag).startswith("!") and tag != "!Callable"}
+    return safe_yaml.load(stream, tags=own)
 
 
 def scalars_in_concat():

@@ -10,6 +10,7 @@ from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.paddledet import preflight
+from ppcls_mixformer.paddledet.bridges import load_yaml
 from ppcls_mixformer.paddledet.flags import parser
 
 DEVICES = ("use_gpu", "use_npu", "use_xpu", "use_mlu")
@@ -69,7 +70,7 @@ def _read(path):
     if Path(path).suffix not in configs.SUFFIXES:
         raise UserError(f"{path}: PaddleDetection reads {' and '.join(configs.SUFFIXES)} only")
     try:
-        if not isinstance(yaml.load(Path(path).read_text(encoding="utf-8"), yaml.Loader), dict):
+        if not isinstance(load_yaml(Path(path).read_text(encoding="utf-8")), dict):
             raise UserError(f"{path} is not a PaddleDetection config: it holds no sections")
         return load_config(path)
     except TypeError as error:  # arguments that a tag such as !PiecewiseDecay does not take
@@ -92,7 +93,7 @@ def nested(overrides):
             if not isinstance(node, dict):
                 raise UserError(f"-o {override}: another override gives {parent} a value of its own")
         try:
-            node[last] = yaml.load(value, Loader=yaml.Loader)
+            node[last] = load_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"-o {override}: the value is not valid YAML") from None
     return tree

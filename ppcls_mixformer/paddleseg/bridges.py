@@ -8,11 +8,13 @@ import inspect
 
 import paddle
 import paddle.nn.functional as F
+from paddleseg.cvlibs import config
+from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
-from ppcls_mixformer.hosting import paddle_bridges
+from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.weights import pickles
@@ -27,6 +29,7 @@ def apply():
     paddle_bridges.apply()
     for bridge in (
         checkpoints_that_run_nothing,
+        configs_that_run_nothing,
         one_element_losses,
         scalars_in_concat,
         labels_times_floats,
@@ -41,6 +44,13 @@ def apply():
 def checkpoints_that_run_nothing():
     """All releases: `paddle.load` runs whatever a pickle asks for."""
     pickles.guard()
+
+
+def configs_that_run_nothing():
+    """All releases: tags of a YAML make objects; a few modules call `eval`."""
+    for module in (config, infer):
+        shadow_module(module, "yaml", load=safe_yaml.load)
+    expressions.guard("paddleseg")
 
 
 def one_element_losses():

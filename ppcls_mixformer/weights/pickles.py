@@ -24,6 +24,7 @@ from ppcls_mixformer.hosting.patches import shadow_module
 from ppcls_mixformer.weights.errors import WeightsError
 
 PLAIN_DTYPE = re.compile(r"[biufcSU]\d{1,6}")  # numbers and text, as numpy abbreviates them
+SIZE = 1_000_000  # values in a checkpoint, an array being one
 DICTS = (dict, collections.OrderedDict)
 LEAVES = (str, bytes, int, float, bool, type(None), np.ndarray)
 
@@ -46,7 +47,7 @@ def unpickle(file):
         Exception: damaged, in all the ways in which a pickle can be.
     """
     content = _Unpickler(file, encoding="latin1").load()
-    trees.check_size(content, _parts)
+    trees.check_size(content, _parts, SIZE)
     return content
 
 
