@@ -4,6 +4,7 @@ Each task trains from the quick start's checkpoint, is measured before and after
 pictures. A task whose result is there is not trained again; delete its folder to start over.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -118,6 +119,7 @@ def draw_sheet(folders, path):
 
 def main():
     """Runs the tasks that have no result yet, then writes and prints the results of all."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if not START.is_file():
         sys.exit(f"error: there is no {START}, which all tasks start from; run `make quickstart` first")
     if not DATA.is_dir():

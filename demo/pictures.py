@@ -3,6 +3,7 @@
 import argparse
 import ast
 import re
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -80,10 +81,18 @@ def main():
     parser.add_argument("--images", type=Path, required=True, help="folder of the predicted pictures")
     parser.add_argument("--output", type=Path, required=True, help="folder for curve.png and predictions.png")
     arguments = parser.parse_args()
-    lines = (line.split() for line in arguments.list.read_text().splitlines())
-    labels = {Path(name).name: int(label) for name, label in lines}
-    draw_curve(read_averages(arguments.train_log.read_text()), arguments.output / "curve.png")
-    predictions = read_predictions(arguments.predict_log.read_text())
+    try:
+        lines = (line.split() for line in arguments.list.read_text().splitlines())
+        labels = {Path(name).name: int(label) for name, label in lines}
+        averages = read_averages(arguments.train_log.read_text())
+        predictions = read_predictions(arguments.predict_log.read_text())
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}")
+    except ValueError:
+        sys.exit(f"error: {arguments.list} is not a list of `image label` lines, or a log is not text")
+    if not averages["Train"] or not predictions:
+        sys.exit("error: --train_log or --predict_log holds no line of a training or of a prediction")
+    draw_curve(averages, arguments.output / "curve.png")
     draw_sheet(predictions, labels, arguments.images, arguments.output / "predictions.png")
 
 

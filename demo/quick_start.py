@@ -3,6 +3,7 @@
 A step whose result is there is not done again; delete the output folder to start over.
 """
 
+import argparse
 import importlib.util
 import os
 import re
@@ -60,6 +61,7 @@ def trained_file(name):
 
 def main():
     """Runs the commands and says where the results are."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     missing = [name for name in ("matplotlib", "sklearn") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"error: {' and '.join(missing)} missing: install ppcls_mixformer with its extra demo")

@@ -21,6 +21,8 @@ from ppcls_mixformer.hosting.whole import swap_folder
 from .compose import compose_split
 from .layouts import write_ade, write_coco, write_detections, write_lvis
 
+MARK = ".scenes"  # file in a folder that this command wrote, and so may replace
+
 
 def write_all(folder, train, val):
     """Writes all layouts: `train` training scenes, `val` held-out ones, and for LVIS a quarter more."""
@@ -43,11 +45,12 @@ def main():
     output = options.output.resolve()
     if min(options.train, options.val) < 1:
         parser.error("at least one scene of each kind is needed")
-    if output.exists() and {path.name for path in output.iterdir()} - {"coco", "ADEChallengeData2016"}:
-        parser.error(f"{output} holds other files than scenes and is not replaced")
+    if output.exists() and not (output / MARK).is_file() and any(output.iterdir()):
+        parser.error(f"{output} holds other files than scenes of this command and is not replaced")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".scenes-", dir=output.parent) as scratch:
         write_all(Path(scratch, "new"), options.train, options.val)
+        Path(scratch, "new", MARK).touch()
         swap_folder(Path(scratch, "new"), output)
 
 

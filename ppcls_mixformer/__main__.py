@@ -118,17 +118,20 @@ COMMANDS = {
 }
 
 
+GROUPS = ("det", "seg")  # whose commands are two words
+
+
 def parse(argv):
     """The verb and the command of a command line, and the flags behind it."""
     if not argv:
         return "", show, []
-    if argv[0] in ("-h", "--help"):
+    if {"-h", "--help"} & {argv[0], *(argv[1:2] if argv[0] in GROUPS else ())}:
         return "", lambda argv: print(__doc__), []
-    length = 2 if argv[0] in ("det", "seg") else 1
-    verb = " ".join(argv[:length])
+    verb, flags = (" ".join(argv[:2]), argv[2:]) if argv[0] in GROUPS else (argv[0], argv[1:])
+    group = [name for name in COMMANDS if name.split()[0] == argv[0]] if argv[0] in GROUPS else COMMANDS
     if verb not in COMMANDS:
-        raise UserError(f"there is no command {verb}{did_you_mean(verb, COMMANDS)}")
-    return verb, COMMANDS[verb], argv[length:]
+        raise UserError(f"there is no command {verb!r}{did_you_mean(verb, group)}")
+    return verb, COMMANDS[verb], flags
 
 
 def main():

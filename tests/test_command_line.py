@@ -27,14 +27,18 @@ def test_a_command_without_its_framework_says_how_to_get_it(without_frameworks):
         __main__.parse(["det", "train"])[1](["-c", "mask_rcnn_mixformer_b0"])
 
 
-@pytest.mark.parametrize("words, near", [(["trian"], "train"), (["det", "evla"], "det eval")])
+@pytest.mark.parametrize(
+    "words, near",
+    [(["trian"], "train"), (["det", "evla"], "det eval"), (["seg", "trian"], "seg train")],
+)
 def test_an_unknown_command_names_the_nearest(words, near):
-    with pytest.raises(UserError, match=f"there is no command {' '.join(words)}; did you mean {near}?"):
+    with pytest.raises(UserError, match=f"there is no command '{' '.join(words)}'; did you mean {near}?"):
         __main__.parse(words)
 
 
-def test_the_overview_lists_every_command(capsys):
-    _, command, flags = __main__.parse(["--help"])
+@pytest.mark.parametrize("words", [["--help"], ["det", "--help"], ["seg", "-h"]])
+def test_the_overview_lists_every_command(words, capsys):
+    _, command, flags = __main__.parse(words)
     command(flags)
     overview = capsys.readouterr().out
     for verb in __main__.COMMANDS:

@@ -5,7 +5,7 @@ import sys
 from typing import Any, NamedTuple
 
 from ppcls_mixformer.hosting.advice import untried_paddle
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ def run(command, argv=None):
         return command(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # a folder that cannot be written, a full disk, …
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {place}{error.strerror or first_line(error)}")
 
 
 class _Line(logging.Formatter):

@@ -39,10 +39,13 @@ def find(config):
         UserError: there is no such file.
     """
     own = by_name()
+    own_name_of = {name.lower(): name for name in own}
     for path in (Path(config), folder().parent / config, own.get(str(config))):
         if path is not None and path.is_file():
             return str(path)
-    near = nearest(Path(config).stem, own)
+    if Path(config).is_dir():
+        raise UserError(f"{config} is a folder; name a config file")
+    near = own_name_of.get(nearest(Path(config).stem.lower(), own_name_of))
     raise UserError(
         f"config file not found: {config}; it is neither a file nor the name of a config of this package"
         + (f", the nearest one is {near}" if near else "")
@@ -73,7 +76,7 @@ def read_yaml(path):
     with valid_yaml(path):
         content = safe_yaml.load(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no config: it holds no sections")
+        raise UserError(f"{path} is not a config: it holds no sections")
     return content
 
 

@@ -1,6 +1,6 @@
-"""Arguments of a network that cannot be built, named before anything is."""
+"""Arguments of a network that cannot be built, reported before anything is built."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 
 def check_classifier(class_num, **trunk):
@@ -49,7 +49,7 @@ def check_arguments(
 def check_positive(**values):
     """Raises a ValueError that names the first value that is not a positive integer."""
     for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
@@ -68,7 +68,7 @@ def check_stage_counts(name, values):
 
 
 def check_stages(out_indices, frozen_stages, count):
-    """Raises a ValueError where a `DenseMixFormer` of `count` stages has not those asked for."""
+    """Raises a ValueError unless a `DenseMixFormer` of `count` stages has the stages asked for."""
     stages = list(out_indices) if isinstance(out_indices, (list, tuple)) else []
     if not stages or stages != sorted(set(stages) & set(range(count))):
         raise ValueError(f"out_indices must be rising stages of 0 to {count - 1}, got {out_indices!r}")

@@ -9,10 +9,10 @@ from ppcls_mixformer.network.mixformer import MixFormerTrunk
 
 
 class DenseMixFormer(MixFormerTrunk):
-    """MixFormer without its head; a LayerNorm on each map that goes out, as in Swin (arXiv 2103.14030).
+    """MixFormer without its head; a LayerNorm on each output map, as in Swin (arXiv 2103.14030).
 
     Args:
-        out_indices: stages whose maps go out, rising, 0 the finest (stride 4).
+        out_indices: stages whose maps are the output, rising; 0 is the finest (stride 4).
         frozen_stages: parts that do not learn: -1 none, 0 the stem, n the stem and the first n stages.
         norm_eval: keep the running statistics of the batch norms in training, for batches too small
             to measure them.

@@ -24,7 +24,7 @@ def fuse_for_inference(model):
         for layer in model.sublayers():
             if isinstance(layer, nn.Sequential):
                 fuse_convolutions(layer)
-            elif isinstance(layer, MixingAttention):
+            elif isinstance(layer, MixingAttention) and layer.fixed_position_bias is None:
                 fuse_attention(layer)
     return model
 

@@ -1,6 +1,6 @@
 """Layers on tokens `[N, L, C]`, and what stands between tokens and maps.
 
-They are Paddle's own but for their forward pass, so their state dicts are, too.
+They subclass Paddle's layers and change only the forward pass, so state dicts stay the same.
 """
 
 import paddle
@@ -58,7 +58,7 @@ class TokenBatchNorm(nn.BatchNorm1D):
     def forward(self, x):
         if self.training or not ops.is_traced():
             return nn.BatchNorm1D.forward(self, x)  # to_static of Paddle 2.6 loses super()
-        # Readers with oneDNN take a channels-last norm in a graph for channels-first.
+        # In a graph, oneDNN readers mistake a channels-last norm for a channels-first one.
         scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
         return x * scale + (self.bias - self._mean * scale)
 
@@ -110,7 +110,7 @@ def conv_bn(conv, norm, x):
 def is_plain(layer, kind):
     """Whether `layer` is of the class `kind` itself, and no hook waits for it to be called.
 
-    Otherwise it is fused, synchronised, quantised, counted, or its weight is made by a hook.
+    If not, it may be fused, synchronised, quantised or counted, or a hook makes its weight.
     """
     return type(layer) is kind and not layer._forward_pre_hooks and not layer._forward_post_hooks
 
@@ -141,8 +141,8 @@ class DropPath(nn.Layer):
 def flops_counters():
     """The multiply-adds of the layers here: `paddle.flops(model, size, custom_ops=flops_counters())`.
 
-    Paddle's counter looks a layer up by its very class, and so knows none of them by itself. Under numpy 2.4
-    and later it fails for every network, unless `hosting.paddle_bridges.apply()` was called.
+    Paddle's counter looks a layer up by its very class, and so knows none of them by itself. It counts layers
+    only: the products within attention, a few per cent, are left out.
     """
     convolutions = dict.fromkeys((PointwiseConv, MapToTokensConv, PatchConv), _count_convolution)
     return {Linear: _count_linear, **convolutions}

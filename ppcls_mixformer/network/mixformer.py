@@ -1,7 +1,7 @@
 """MixFormer: Mixing Features across Windows and Dimensions (CVPR 2022, arXiv 2204.02557).
 
 The Mixing Block, section 3.1 of the paper, is `MixingAttention` and `MixingBlock`; the network around it,
-section 3.2, is everything from `PatchEmbed` on. Behind the stem a map travels as tokens `[N, L, C]`,
+section 3.2, is everything from `PatchEmbed` on. After the stem a map is passed on as tokens `[N, L, C]`,
 L = height · width in row order, together with its size `(height, width)`. The state dict has the names of
 the published checkpoints.
 """
@@ -60,7 +60,7 @@ class MixingAttention(nn.Layer):
             [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
         )
         self.register_buffer("relative_position_index", relative_position_index(window_size))
-        self.register_buffer("fixed_position_bias", None)  # of a network fused for inference
+        self.register_buffer("fixed_position_bias", None)  # set only when fused for inference
         self.spatial_interaction = interaction(half, dim // 16, 1)
         self.attn_norm = nn.LayerNorm(half)
         self.proj = Linear(dim, dim)
@@ -140,8 +140,8 @@ class MixingBlock(nn.Layer):
 
     def forward(self, x, grid):
         """`[N, L, C]` of the map of `grid` to `[N, L, C]`."""
-        x = ops.add(self.drop_path(self.attn(self.norm1(x), grid)), x)
-        return ops.add(self.drop_path(self.mlp(self.norm2(x))), x)
+        x = x + self.drop_path(self.attn(self.norm1(x), grid))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PatchEmbed(nn.Layer):
@@ -189,8 +189,8 @@ class Downsample(nn.Layer):
 class Stage(nn.Layer):
     """Mixing Blocks at one resolution.
 
-    `downsample` leads to the next stage, None in the last. The trunk calls it; it is here because the
-    published checkpoints have it here.
+    `downsample` leads to the next stage; it is None in the last one. The trunk calls it; it is here
+    because the published checkpoints have it here.
     """
 
     def __init__(self, blocks, num_heads, window_size, downsample, recompute):
@@ -252,11 +252,10 @@ class MixFormerTrunk(nn.Layer):
 
     def stages(self, x):
         """The output of each stage for images `[N, in_chans, H, W]`: `(tokens, size)`, finest first."""
-        if x.shape[1] != self.in_chans:
+        if x.ndim != 4 or x.shape[1] != self.in_chans:
             raise ValueError(
-                f"MixFormer was built for {self.in_chans} input channels, "
-                f"got an input of shape {list(x.shape)}; pass images as [N, C, H, W] "
-                f"or build with in_chans={x.shape[1]}"
+                f"MixFormer was built for {self.in_chans} input channels and takes images [N, C, H, W], "
+                f"got an input of shape {list(x.shape)}; see in_chans"
             )
         outputs = []
         x, size = self.patch_embed(x)

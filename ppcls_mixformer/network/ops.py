@@ -1,8 +1,8 @@
 """Operators on tokens `[N, L, C]`, in the form that is right and fast for this Paddle and this device.
 
 Every choice by Paddle version, by device or for speed is made here. `add`, `add_bias` and `softmax` may
-write over their first argument in evaluation: pass nothing that is needed again, and copy what a hook is
-to keep. Sizes `(height, width)` hold tensors where a graph is traced for any size.
+write over their first argument in evaluation: pass what this layer has made and nobody else will read, not
+what another layer has returned. Sizes `(height, width)` hold tensors where a graph is traced for any size.
 """
 
 import paddle
@@ -71,9 +71,9 @@ def pad_tokens(x, size, padded):
     if is_same(size, padded):
         return x
     (height, width), (padded_height, padded_width), channels = size, padded, x.shape[-1]
-    # oneDNN readers pad the trailing axes alone correctly, so a row's channels are one axis with it,
+    # oneDNN readers pad only trailing axes correctly, so a row and its channels become one axis. They drop a
+    # factor behind a subtraction of integers, so channels stand inside the difference.
     rows = x.reshape([-1, 1, height, width * channels])
-    # and lose a factor behind a subtraction of integers, so this is not the difference times channels.
     rows = pad_map(rows, padded_height - height, padded_width * channels - width * channels)
     return rows.reshape([-1, padded_height * padded_width, channels])
 

@@ -13,7 +13,7 @@ from ppcls_mixformer.network import ops
 class WindowGrid:
     """A map of `size`, padded to whole windows of `side` by `side`, for attention of `heads` heads.
 
-    `padded` is the size of the padded map. Get grids from `window_grid`, which keeps them.
+    `padded` is the size of the padded map. Get grids from `window_grid`, which caches them.
     """
 
     def __init__(self, size, side, heads):
@@ -21,17 +21,17 @@ class WindowGrid:
         self.size = size
         self.padded = rows * side, columns * side
         self.side, self.heads = side, heads
-        self._inside = None
+        self._crop_order = None
         if not ops.is_same(size, self.padded):
-            self._inside = (positions(height).unsqueeze(1) * self.padded[1] + positions(width)).flatten()
+            self._crop_order = (positions(height).unsqueeze(1) * self.padded[1] + positions(width)).flatten()
         # Each token has a row per head for its query, then as many for its key and for its value.
         tokens = window_order(rows, columns, side).flatten(2).unsqueeze(2)
         queries = (tokens * (3 * heads) + positions(heads).unsqueeze(1)).flatten()
-        self._parts = [queries, queries + heads, queries + 2 * heads]
-        # A number as factor of a product of two sizes is lost by oneDNN readers, but not one of a size.
+        self._split_orders = [queries, queries + heads, queries + 2 * heads]
+        # oneDNN readers drop a constant factor of a product of two sizes, but keep one of a single size.
         outputs = positions(rows * (columns * (side**2 * heads)))
         outputs = outputs.reshape([rows, columns, heads, side, side])
-        self._tokens_again = outputs.transpose([0, 3, 1, 4, 2]).flatten()
+        self._merge_order = outputs.transpose([0, 3, 1, 4, 2]).flatten()
 
     def pad(self, x):
         """Tokens of the map to those of the padded one, with zeros at the bottom and on the right."""
@@ -40,7 +40,7 @@ class WindowGrid:
     def crop(self, x):
         """Tokens of the padded map to those of the map."""
         # The backward pass of a slice costs ten to fifty times that of a gather on CPU.
-        return x if self._inside is None else ops.take(x, self._inside)
+        return x if self._crop_order is None else ops.take(x, self._crop_order)
 
     def split(self, qkv):
         """`[N, L, 3C]` to queries, keys and values, `[N * windows, heads, side², C / heads]` each."""
@@ -48,24 +48,24 @@ class WindowGrid:
         depth = channels // (3 * self.heads)
         rows = qkv.reshape([-1, length * 3 * self.heads, depth])
         shape = [-1, self.heads, self.side**2, depth]
-        return [ops.take(rows, part).reshape(shape) for part in self._parts]
+        return [ops.take(rows, part).reshape(shape) for part in self._split_orders]
 
     def merge(self, x):
         """`[N * windows, heads, side², C / heads]`, as `split` gives them, to tokens `[N, L, C]`."""
         (height, width), depth = self.padded, x.shape[-1]
         rows = x.reshape([-1, height * (width * self.heads), depth])
-        return ops.take(rows, self._tokens_again).reshape([-1, height * width, self.heads * depth])
+        return ops.take(rows, self._merge_order).reshape([-1, height * width, self.heads * depth])
 
 
 def window_grid(size, side, heads):
     """The `WindowGrid` of these arguments."""
-    return kept(WindowGrid, size, side, heads)
+    return cached(WindowGrid, size, side, heads)
 
 
 def patches(x, size):
     """Tokens of a map of even `size` to its 2×2 patches, row by row, `[N, L / 4, 4C]`."""
     count = size[0] // 2 * (size[1] // 2)
-    return ops.take(x, kept(patch_order, size)).reshape([-1, count, 4 * x.shape[-1]])
+    return ops.take(x, cached(patch_order, size)).reshape([-1, count, 4 * x.shape[-1]])
 
 
 def window_order(rows, columns, side):
@@ -85,11 +85,8 @@ def positions(count):
     return paddle.arange(count, dtype="int64")
 
 
-def kept(build, size, *arguments):
-    """`build(size, *arguments)`, from the last time where it was asked for the same on the same device.
-
-    A traced graph has to build its own.
-    """
+def cached(build, size, *arguments):
+    """`build(size, *arguments)`, cached for equal arguments on one device; a traced graph builds its own."""
     if ops.is_traced() or not ops.is_known(size):
         return build(size, *arguments)
     return _build_once(build, paddle.get_device(), tuple(size), *arguments)

@@ -37,11 +37,11 @@ def load(name, overrides):
         UserError: no such file, no YAML, not a PaddleClas config, or a malformed override.
     """
     path = configs.find(name)
-    with configs.valid_yaml(path):
-        config = ppcls_config.parse_config(path)
-    missing = [s for s in ("Global", "Arch", "DataLoader") if not isinstance(config, dict) or s not in config]
+    content = configs.read_yaml(path)  # PaddleClas crashes on anything but a mapping
+    missing = [name for name in ("Global", "Arch", "DataLoader") if not isinstance(content.get(name), dict)]
     if missing:
         raise UserError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
+    config = ppcls_config.parse_config(path)
     known = [*dotted_keys(config), *optional_keys(config)]
     for override in overrides:
         check_override(config, override, known, path)

@@ -44,7 +44,7 @@ class NotWritten(NamedTuple):
     def __str__(self):
         return (
             f"{self.name} was not written: {self.reason}. It is read by {READERS[self.name]}; "
-            f"export with {WRITERS[self.name]} for it"
+            f"to get it, export with {WRITERS[self.name]}"
         )
 
 

@@ -6,9 +6,16 @@ from argparse import ArgumentParser
 def parser(mode):
     """The flags of a command, which `mode` names: train, eval, infer or export."""
     flags = ArgumentParser()
-    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
     flags.add_argument(
-        "-o", "--override", action="append", default=[], metavar="key=value", help="replaces a value"
+        "-c", "--config", required=True, help="config file, or the name of one that comes with the package"
+    )
+    flags.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="replaces a value; may be given again",
     )
     flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
     if mode == "export":

@@ -67,7 +67,7 @@ def check_device(device):
     """Refuses `gpu` on a machine or a Paddle without one."""
     if device == "gpu" and not has_gpu():
         raise UserError(
-            "Global.device is gpu, but this machine or this Paddle has none: "
+            "Global.device is gpu, but this machine or this Paddle has no GPU: "
             "add -o Global.device=cpu, or install paddlepaddle-gpu"
         )
 

@@ -13,7 +13,9 @@ def parser(mode):
         "export": add_export_flags,
     }
     flags = ArgumentParser()
-    flags.add_argument("-c", "--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument(
+        "-c", "--config", required=True, help="config file, or the name of one that comes with the package"
+    )
     flags.add_argument(
         "-o",
         "--opt",

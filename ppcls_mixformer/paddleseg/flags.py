@@ -17,7 +17,9 @@ def parser(mode):
         "export": add_export_flags,
     }
     flags = ArgumentParser()
-    flags.add_argument("--config", required=True, help="config file, or the name of one of the package")
+    flags.add_argument(
+        "--config", required=True, help="config file, or the name of one that comes with the package"
+    )
     flags.add_argument("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="replaces config values")
     flags.add_argument(
         "--device",

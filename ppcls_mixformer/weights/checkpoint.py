@@ -223,7 +223,7 @@ class TrunkFit(Fit):
     def report(self, own, theirs, source):
         left = self.left_out({}, theirs)
         logger.info(
-            "%s: used the %d entries of %s, left %s; norms of the maps start anew",
+            "%s: used the %d entries of %s, left %s; the norms of the output maps start from scratch",
             source,
             len(theirs) - len(left),
             " and ".join(self.PARTS),

@@ -69,10 +69,12 @@ def test_a_scene_does_not_depend_on_their_number(scenes, tmp_path):
     assert all(everything[path] == digest for path, digest in pictures.items() if ".json" not in path)
 
 
-def test_other_files_are_not_replaced(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["mine.txt", "coco/annotations/instances_train2017.json"])
+def test_other_files_are_not_replaced(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
     assert "is not replaced" in prepare(tmp_path, "--train", 2, "--val", 1, check=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name.split("/")[0]] and (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -49,6 +49,13 @@ def test_an_error_a_user_can_fix_ends_in_one_line(capsys):
         cli.run(lambda argv: 1 / 0, [])
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as end:
+        cli.run(lambda argv: (tmp_path / "file/below").mkdir(), [])
+    assert end.value.code == f"error: {tmp_path}/file/below: Not a directory"
+
+
 def test_warnings_are_marked_and_other_loggers_left_alone(capsys):
     cli.run(lambda argv: logging.getLogger("ppcls_mixformer.x").warning("look"), [])
     assert capsys.readouterr().err == "warning: look\n"
@@ -74,11 +81,21 @@ def test_a_file_of_ones_own_goes_before_a_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, near", [("MixFormer_B9", "MixFormer_B"), ("no/upernet_mixformer.yml", "upernet_m")]
+    "name, near",
+    [
+        ("MixFormer_B9", "MixFormer_B"),
+        ("mixformer_b0", "MixFormer_B0"),
+        ("no/upernet_mixformer.yml", "upernet_m"),
+    ],
 )
 def test_a_config_that_is_not_there_is_named_with_the_nearest(name, near):
     with pytest.raises(UserError, match=f"config file not found: {name}; .* the nearest one is {near}"):
         configs.find(name)
+
+
+def test_a_folder_is_no_config(tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path} is a folder; name a config file"):
+        configs.find(tmp_path)
 
 
 def test_every_config_has_a_name_of_its_own():
@@ -91,8 +108,8 @@ def test_every_config_has_a_name_of_its_own():
     [
         (b"a: [1", "is not valid YAML: while parsing"),
         (b"\xff\xfe\x00", "is not valid YAML: "),
-        (b"- a\n- b\n", "is no config: it holds no sections"),
-        (b"", "is no config: it holds no sections"),
+        (b"- a\n- b\n", "is not a config: it holds no sections"),
+        (b"", "is not a config: it holds no sections"),
     ],
 )
 def test_what_is_no_config_is_one_line(tmp_path, content, reason):

@@ -25,7 +25,7 @@ def test_a_classifiers_checkpoint_gives_the_trunk(tmp_path, caplog):
     ]
     assert line == (
         f"{path}: used the {len(trunk)} entries of patch_embed and layers, left head, last_proj, norm; "
-        "norms of the maps start anew"
+        "the norms of the output maps start from scratch"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 from golden import images
-from paddle import nn
+from paddle import Tensor, nn
 
 import ppcls_mixformer
 from benchmarks.flops import multiply_adds
@@ -90,6 +90,21 @@ def test_a_hook_on_any_layer_is_called(training):
     model = MixFormer_B0(drop_path_rate=0.1)
     model.train() if training else model.eval()
     assert unseen(model, images(0, 2, 3, 64, 64)) == set()
+
+
+def test_what_a_hook_keeps_in_evaluation_stays_as_it_was():
+    model, kept = MixFormer_B0(class_num=5), []
+    model.eval()
+
+    def keep(layer, inputs, output=None):
+        kept.extend((tensor, tensor.clone()) for tensor in (*inputs, output) if isinstance(tensor, Tensor))
+
+    for layer in model.sublayers():
+        layer.register_forward_pre_hook(keep)
+        layer.register_forward_post_hook(keep)
+    with paddle.no_grad():
+        model(images(0, 1, 3, 40, 72))
+    assert len(kept) > 800 and all((tensor.numpy() == copy.numpy()).all() for tensor, copy in kept)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])

@@ -67,6 +67,15 @@ def test_arguments_of_the_backbone_are_known_to_retrieval(digits, tmp_path, capl
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize(
+    "content", ["", "- a", "Global: 3\nArch: {name: x}\nDataLoader: {}", "Global: {}\nArch:\nDataLoader: {}"]
+)
+def test_a_config_without_sections_is_named(tmp_path, content):
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    assert refusal(config=path).startswith(f"{path} is not a")
+
+
 def test_unknown_override_names_the_nearest_key(caplog):
     refusal("Global.epoch=1", "DataLoader.Train.dataset.image_root=nowhere")
     (line,) = [r.getMessage() for r in caplog.records if r.name.startswith("ppcls_mixformer")]
