@@ -21,13 +21,21 @@ def load(stream, Loader=None, tags=None):  # noqa: N803, stands in for yaml.load
     loader.yaml_constructors = {**_Loader.yaml_constructors, **(tags or {})}
     try:
         return loader.get_single_data()
-    except RecursionError:
-        raise yaml.YAMLError("it is nested too deeply") from None
     finally:
         loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):
+    depth = 0
+
+    def compose_node(self, parent, index):
+        if self.depth > trees.DEPTH:
+            raise yaml.YAMLError(f"it is nested more than {trees.DEPTH} levels deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
     def get_single_node(self):
         node = super().get_single_node()
         try:

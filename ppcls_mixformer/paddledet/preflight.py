@@ -4,7 +4,10 @@ import json
 import os
 from pathlib import Path
 
+from ppdet.data import transform
+
 from ppcls_mixformer import zoo
+from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
@@ -37,6 +40,7 @@ def check(settings, mode):
     flags, config = settings
     check_device(config)
     check_backbone(config["MixFormer"])
+    check_transforms(config)
     check_checkpoints(settings, mode)
     for split in SPLITS.get(mode, ()):
         if split == "EvalDataset" and mode == "train" and not flags.eval:
@@ -65,6 +69,23 @@ def check_backbone(section):
         zoo.resolve_dense(section["arch"], **arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"MixFormer: {error}") from None
+
+
+def check_transforms(config):
+    """Refuses a transform of a reader that this PaddleDetection does not have."""
+    lists = (
+        (f"{reader}.{key}", section[key] or ())
+        for reader, section in config.items()
+        if isinstance(section, dict)
+        for key in ("sample_transforms", "batch_transforms")
+        if key in section
+    )
+    for key, entries in lists:
+        for name in (name for entry in entries for name in entry):
+            try:
+                expressions.find(transform, name, ("ppdet",))
+            except UserError as error:
+                raise UserError(f"{key}: {error}") from None
 
 
 def check_checkpoints(settings, mode):

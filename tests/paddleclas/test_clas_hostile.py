@@ -7,8 +7,8 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import CONFIG, ROOT, overrides
-from hostile import everything_at, strings, yaml_traps, yaml_values
+from commands import CONFIG, ROOT, overrides, script
+from hostile import everything_at, made_up, runnable, strings, yaml_traps, yaml_values
 
 from ppcls_mixformer import WeightsError
 from ppcls_mixformer.hosting.errors import UserError
@@ -190,3 +190,13 @@ def test_a_name_that_is_not_known_is_refused_with_its_key(host, content, tmp_pat
     text = "^Loss.Train.1: 'TripletLos' is not known to ppcls.loss; did you mean TripletLoss"
     with pytest.raises(UserError, match=text):
         read_and_build(tmp_path / "x.yaml")
+
+
+def test_the_paddleclas_command_runs_nothing_either(tmp_path):
+    pytest.importorskip("paddleclas")
+    lines = script("clas_hostile_predict", tmp_path).splitlines()
+    results = [line for line in lines if line.split(" ")[0] in ("read", "refused", "RUN")]
+    pickles, texts = len({**runnable("x"), **made_up()}), len(strings("x"))
+    assert len(results) == 2 * texts + pickles + 1
+    assert len([line for line in results if line.startswith("refused")]) == texts + pickles
+    assert results[-1].startswith("read") and not [line for line in results if line.startswith("RUN")]

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 from det_tools import DETECTOR, command_line
-from hostile import everything_at
+from hostile import everything_at, strings, yaml_traps, yaml_values
 
 from ppcls_mixformer import WeightsError
 from ppcls_mixformer.hosting.errors import UserError
@@ -66,3 +66,72 @@ def test_the_cache_of_decoded_pictures_is_read_on_guard(tmp_path):
     for _ in everything_at(path):
         with pytest.raises(WeightsError, match=f"^{path}"):
             DecodeCache.load(str(path))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a config that is built on the detector's, with a text added to it or to what it is built on."""
+    from ppcls_mixformer.hosting import configs
+    from ppcls_mixformer.paddledet.config import load
+
+    def read(text, base_text=""):
+        (tmp_path / "base.yml").write_text(f"_BASE_: [{configs.find(DETECTOR)}]\n{base_text}\n")
+        (tmp_path / "x.yml").write_text(f"_BASE_: [base.yml]\n{text}\n")
+        return load(str(tmp_path / "x.yml"), [])
+
+    return read
+
+
+@pytest.mark.parametrize("name", [*yaml_values("marker"), *yaml_traps()])
+def test_a_hostile_yaml_is_refused_in_one_line(tmp_path, read, name):
+    value = {**yaml_values(f"{tmp_path}/marker"), **yaml_traps()}[name]
+    for texts in ([f"x: {value}"], ["", f"x: {value}"]):
+        with pytest.raises(UserError, match="not valid YAML") as refused:
+            read(*texts)
+        assert "\n" not in str(refused.value)
+        assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", [*yaml_values("marker"), *yaml_traps()])
+def test_a_hostile_override_is_refused_in_one_line(tmp_path, name):
+    from ppcls_mixformer.paddledet.config import load
+
+    value = {**yaml_values(f"{tmp_path}/marker"), **yaml_traps()}[name]
+    with pytest.raises(UserError, match="the value is not valid YAML") as refused:
+        load(DETECTOR, [f"x={value}"])
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_config_that_is_built_on_itself_is_refused(read):
+    with pytest.raises(UserError, match="x.yml is built on itself"):
+        read("", "_BASE_: [x.yml]")
+
+
+def test_tags_of_paddledetections_own_classes_still_make_them(read):
+    from ppdet.optimizer.optimizer import LinearWarmup
+
+    config = read("LearningRate: {base_lr: 0.1, schedulers: [!LinearWarmup {start_factor: 0.5, steps: 7}]}")
+    (warmup,) = config["LearningRate"]["schedulers"]
+    assert isinstance(warmup, LinearWarmup) and warmup.steps == 7
+
+
+def test_no_string_of_a_config_is_run(tmp_path):
+    from ppdet.modeling.backbones.trans_encoder import BertFeedForward
+    from ppdet.optimizer.adamw import build_adamwdl
+
+    for text in strings(f"{tmp_path}/marker"):
+        with pytest.raises(UserError):
+            build_adamwdl(paddle.nn.Linear(1, 1), skip_decay_names=["x"], set_param_lr_func=text)
+        with pytest.raises(UserError):
+            BertFeedForward(8, 8, 1, 0.0, 0.0, act_fn=text)
+        assert not (tmp_path / "marker").exists(), text
+
+
+def test_a_transform_that_is_not_known_is_refused_with_its_key(tmp_path):
+    from ppcls_mixformer.paddledet.config import settings
+
+    for name in ("Decod", "os", "__builtins__", "reduce"):
+        override = f"TrainReader.sample_transforms=[{{{name}: {{}}}}]"
+        with pytest.raises(UserError, match=f"TrainReader.sample_transforms: '{name}' is not known"):
+            settings(command_line(tmp_path, DETECTOR, override), "train")

@@ -2,10 +2,13 @@
 
 import paddle
 import pytest
-from hostile import everything_at
+import yaml
+from commands import ROOT
+from hostile import everything_at, strings, yaml_traps, yaml_values
 from segmentation import CONFIG, overrides
 
 from ppcls_mixformer import WeightsError
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import commands
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -65,3 +68,47 @@ def test_the_pretrained_backbone_is_read_on_guard(tmp_path):
     with pytest.raises(WeightsError, match=f"^{path}"):
         MixFormer("MixFormer_B0", pretrained=str(path))
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", [*yaml_values("marker"), *yaml_traps()])
+def test_a_hostile_yaml_is_refused_in_one_line(tmp_path, name):
+    from ppcls_mixformer.paddleseg.config import load
+
+    value = {**yaml_values(f"{tmp_path}/marker"), **yaml_traps()}[name]
+    for texts in (f"x: {value}", ""), ("", f"x: {value}"):
+        for file, base, text in zip(("x.yml", "base.yml"), ("base.yml", ROOT / CONFIG), texts):
+            (tmp_path / file).write_text(f"_base_: {base}\n{text}\n")
+        with pytest.raises(UserError, match="not valid YAML") as refused:
+            load(str(tmp_path / "x.yml"), [])
+        assert "\n" not in str(refused.value)
+        assert not (tmp_path / "marker").exists()
+
+
+def test_a_config_that_is_built_on_itself_is_refused(tmp_path):
+    from ppcls_mixformer.paddleseg.config import load
+
+    (tmp_path / "x.yml").write_text("_base_: x.yml\n")
+    with pytest.raises(UserError, match="x.yml is built on itself"):
+        load(str(tmp_path / "x.yml"), [])
+
+
+@pytest.mark.parametrize("name", yaml_values("marker"))
+def test_the_description_of_an_export_is_read_on_guard(tmp_path, name):
+    from paddleseg.deploy.infer import DeployConfig
+
+    path = tmp_path / "deploy.yaml"
+    path.write_text(f"Deploy: {{transforms: [], x: {yaml_values(f'{tmp_path}/marker')[name]}}}\n")
+    with pytest.raises(yaml.YAMLError, match="tag"):
+        DeployConfig(str(path))
+    assert not (tmp_path / "marker").exists()
+
+
+def test_no_string_of_a_config_is_run(tmp_path):
+    from paddleseg.models.backbones import cae, vision_transformer
+
+    for text in strings(f"{tmp_path}/marker"):
+        for module in (cae, vision_transformer):
+            with pytest.raises(UserError):
+                module.Block(8, 1, norm_layer=text)
+        assert not (tmp_path / "marker").exists(), text
+    assert isinstance(vision_transformer.Block(8, 1, norm_layer="nn.LayerNorm").norm2, paddle.nn.LayerNorm)
