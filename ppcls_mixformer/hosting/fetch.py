@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting import archives, source
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import swap_folder
 
@@ -34,8 +34,7 @@ def fetch_from_pypi(host):
         with _staging() as folder:
             instead = f"set {host.home} to a clone of {host.name}"
             wheel = _download_wheel(host.requirement, host.sha256, folder, instead)
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(folder / "wheel")
+            archives.unpack(wheel, folder / "wheel")
             _install(host, folder / "wheel" / host.wheel_folder, origin)
     return source.cached_tree(host)
 

@@ -19,7 +19,7 @@ from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.utils import config, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
-from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.weights import pickles
@@ -33,6 +33,7 @@ def apply():
     for bridge in (
         checkpoints_that_run_nothing,
         configs_that_run_nothing,
+        archives.guard,
         one_element_scalars,
         one_element_meters,
         fluid_set_flags,

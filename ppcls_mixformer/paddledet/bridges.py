@@ -21,7 +21,7 @@ from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint, cli
 
-from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.weights import pickles
@@ -33,6 +33,7 @@ def apply():
     for bridge in (
         checkpoints_that_run_nothing,
         configs_that_run_nothing,
+        archives.guard,
         scalars_in_concat,
         aligned_roi_align,
         nms_in_graphs,

@@ -14,7 +14,7 @@ from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
 from paddleseg.utils import metrics
 
-from ppcls_mixformer.hosting import expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.weights import pickles
@@ -30,6 +30,7 @@ def apply():
     for bridge in (
         checkpoints_that_run_nothing,
         configs_that_run_nothing,
+        archives.guard,
         one_element_losses,
         scalars_in_concat,
         labels_times_floats,

@@ -253,6 +253,13 @@ def test_no_such_wheel(unchanged, links, command):
     )
 
 
+@pytest.mark.parametrize("name", ["../outside", "PaddleClas/../../outside", "/outside"])
+def test_a_wheel_with_a_path_outside(unchanged, links, monkeypatch, command, name):
+    sha256 = make_wheel(links, {**WHEEL_TREE, name: ""})
+    monkeypatch.setitem(__main__.HOSTS, "paddleclas", replace(HOST, sha256=sha256))
+    assert "outside would land outside its folder" in command("fetch")[1]
+
+
 def test_a_broken_wheel(unchanged, links, command):
     make_wheel(links, WHEEL_TREE)
     path = next(links.iterdir())

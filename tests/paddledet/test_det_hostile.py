@@ -1,5 +1,7 @@
 """Nothing in a file that PaddleDetection reads is run: neither a checkpoint's pickle nor a config's tags."""
 
+import tarfile
+
 import numpy as np
 import paddle
 import pytest
@@ -135,3 +137,16 @@ def test_a_transform_that_is_not_known_is_refused_with_its_key(tmp_path):
         override = f"TrainReader.sample_transforms=[{{{name}: {{}}}}]"
         with pytest.raises(UserError, match=f"TrainReader.sample_transforms: '{name}' is not known"):
             settings(command_line(tmp_path, DETECTOR, override), "train")
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python's tarfile takes no filter")
+def test_a_downloaded_archive_leaves_no_links(tmp_path):
+    from ppdet.utils import download
+
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        entry = tarfile.TarInfo("data/link")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(entry)
+    with pytest.raises(UserError, match="data/link is a link"):
+        download._decompress(str(tmp_path / "x.tar"))
+    assert not (tmp_path / "data").exists()
