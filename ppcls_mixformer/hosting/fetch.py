@@ -19,8 +19,6 @@ from ppcls_mixformer.hosting import archives, source
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import swap_folder
 
-ASKING = ("--no-deps", "--timeout", str(source.PATIENCE), "--retries", "1")  # how pip asks an index
-
 
 def fetch_from_pypi(host):
     """Puts the tree of the pinned wheel into the cache, if it is not there; returns its path.
@@ -41,7 +39,8 @@ def fetch_from_pypi(host):
 
 def _download_wheel(requirement, sha256, folder, instead):
     """Path of the wheel of `requirement`, downloaded to `folder`; `instead` is what else a user can do."""
-    error = _pip("download", *ASKING, "--only-binary", ":all:", "--dest", str(folder), requirement)
+    asking = ("--no-deps", "--only-binary", ":all:", "--timeout", str(source.PATIENCE), "--retries", "1")
+    error = _pip("download", *asking, "--dest", str(folder), requirement)
     wheel = next(folder.glob("*.whl"), None)
     if error or wheel is None:
         raise UserError(
@@ -83,14 +82,16 @@ def install_command(host):
     with _staging() as folder:
         wheel = _download_wheel(command.requirement, command.sha256, folder, "install it yourself")
         (folder / "free").mkdir()
-        free = _without_requirements(wheel, folder / "free" / wheel.name)
-        error = _pip("install", *ASKING, "--no-index", str(free))
+        _without_requirements(wheel, folder / "free" / wheel.name)
+        # By its name: what is installed by its path, `pip freeze` lists as a file that is soon gone.
+        places = ("--no-index", "--find-links", str(folder / "free"))
+        error = _pip("install", "--no-deps", "--isolated", *places, command.requirement)
     if error:
         raise UserError(f"cannot install {command.requirement}: {error}; only the command `predict` needs it")
 
 
 def _without_requirements(wheel, target):
-    """Writes a copy of a wheel that requires nothing to `target`; returns its path."""
+    """Writes a copy of a wheel that requires nothing to `target`."""
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         files = {item.filename: old.read(item) for item in old.infolist() if not item.is_dir()}
         (metadata,) = (name for name in files if name.endswith(".dist-info/METADATA"))
@@ -101,7 +102,6 @@ def _without_requirements(wheel, target):
         files[record] = re.sub(rb"(?m)^%s,[^\r\n]*" % re.escape(metadata.encode()), row, files[record])
         for name, content in files.items():
             new.writestr(name, content)
-    return target
 
 
 def clone(host, release, url):

@@ -128,7 +128,7 @@ def requirements(host):
         yield
     except ModuleNotFoundError as error:
         remedy = f"ppcls_mixformer with its extra {host.extra}"
-        if error.name == "cv2":  # several packages bring it, and one environment bears only one of them
+        if error.name == "cv2":  # several packages bring it, and an environment can hold only one of them
             remedy = "opencv-python, or another build of OpenCV"
         raise UserError(f"{host.name} needs {error.name}, which is not installed: install {remedy}") from None
 

@@ -51,6 +51,8 @@ def test_the_command_is_installed_without_what_its_wheel_pins(host, tmp_path, mo
     fetch.install_command(host)
     assert subprocess.check_output([binaries / "stock-command"], text=True) == "it runs\n"
     subprocess.run([binaries / "python", "-m", "pip", "check"], check=True)
+    listed = subprocess.check_output([binaries / "python", "-m", "pip", "freeze"], text=True)
+    assert listed == "stock-command==1.0\n"
     installed = next((tmp_path / "env").rglob(f"{INFO}/METADATA"))
     assert installed.read_text() == METADATA.replace("Requires-Dist: numpy==1.24.4\n", "")
 
