@@ -138,7 +138,18 @@ def try_combination(version, paddle, folder):
     python = Path(folder, "env/bin/python")
     for name, command in (
         ("env", [interpreter(version), "-m", "venv", f"{folder}/env"]),
-        ("install", ["install", "--quiet", "-c", constraints(paddle, folder), "-e", f"{ROOT}[cpu,demo]"]),
+        (
+            "install",
+            [
+                "install",
+                "--quiet",
+                "--no-compile",
+                "-c",
+                constraints(paddle, folder),
+                "-e",
+                f"{ROOT}[cpu,demo]",
+            ],
+        ),
         ("fetch", [python, "-m", "ppcls_mixformer", "fetch"]),
     ):
         status, log = call(*([python, "-m", "pip"] if name == "install" else []), *command)
