@@ -136,23 +136,13 @@ def try_combination(version, paddle, folder):
     """Makes the environment of one Python and one Paddle and runs the commands; returns the result."""
     result = {"python": version, "paddle": paddle}
     python = Path(folder, "env/bin/python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "-c", constraints(paddle, folder)]
     for name, command in (
         ("env", [interpreter(version), "-m", "venv", f"{folder}/env"]),
-        (
-            "install",
-            [
-                "install",
-                "--quiet",
-                "--no-compile",
-                "-c",
-                constraints(paddle, folder),
-                "-e",
-                f"{ROOT}[cpu,demo]",
-            ],
-        ),
+        ("install", [*pip, "-e", f"{ROOT}[cpu,demo]"]),
         ("fetch", [python, "-m", "ppcls_mixformer", "fetch"]),
     ):
-        status, log = call(*([python, "-m", "pip"] if name == "install" else []), *command)
+        status, log = call(*command)
         if status:
             return {**result, name: gist(log)}
     listed = dict(
