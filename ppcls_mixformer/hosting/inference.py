@@ -1,5 +1,6 @@
 """Exported programs: which file this Paddle reads, and a predictor for it."""
 
+import re
 from pathlib import Path
 
 import paddle
@@ -26,6 +27,15 @@ def find_program(folder, prefix="inference"):
         f"{folder} holds no {names}, which paddlepaddle {paddle.__version__} reads: "
         "export a checkpoint to it with this Paddle"
     )
+
+
+def onednn_refuses(program):
+    """Whether a program needs `Config.disable_mkldnn()`: on Paddle 3.3, where it interpolates maps.
+
+    Volumes are no matter, since Paddle's own kernels interpolate them; see docs/en/UpstreamReports.md.
+    """
+    maps = rb"\.(bilinear|nearest)_interp\b"
+    return paddle.__version__.startswith("3.3.") and re.search(maps, program.read_bytes()) is not None
 
 
 def config_for(program):

@@ -5,12 +5,16 @@ PaddleDetection loops over the pictures of a batch. With a dynamic batch that fa
 batch stand one picture after the other, `[R, …]`, and `counts`, `[N]` int32, says how many each has.
 """
 
+import contextlib
 import types
 
 import paddle
 import paddle.nn.functional as F
 from ppdet.modeling.bbox_utils import delta2bbox, nonempty_bbox
+from ppdet.modeling.necks import fpn
 from ppdet.modeling.post_process import paste_mask
+
+from ppcls_mixformer.hosting.patches import replaced
 
 
 def without_loops(model):
@@ -19,6 +23,21 @@ def without_loops(model):
     model.bbox_post_process = BoxPostProcess(model.bbox_post_process)
     model.mask_post_process = MaskPostProcess(model.mask_post_process.binary_thresh)
     return model
+
+
+@contextlib.contextmanager
+def without_interpolation():
+    """Lets the pyramid double its maps by `double`: oneDNN refuses interpolation on paddlepaddle 3.3."""
+    functions = types.SimpleNamespace(interpolate=double, relu=F.relu, max_pool2d=F.max_pool2d)
+    with replaced(fpn, "F", functions):
+        yield
+
+
+def double(x, scale_factor, mode):
+    """Each position of a map `[N, C, H, W]` as 2×2 equal ones: `F.interpolate(x, None, 2, "nearest")`."""
+    assert scale_factor == 2 and mode == "nearest"
+    channels = x.shape[1]
+    return F.conv2d_transpose(x, paddle.ones([channels, 1, 2, 2]), stride=2, groups=channels)
 
 
 def propose(head, scores, deltas, anchors, inputs):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import paddle
 
+from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
 from ppcls_mixformer.hosting.whole import publish
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.commands import load_trainer, prepare
@@ -26,7 +27,7 @@ def write_export(argv):
         UserError: something about the set-up, the config or a file that a user can fix.
     """
     flags, config = prepare(argv, "export")
-    from ppcls_mixformer.paddledet.batched import without_loops
+    from ppcls_mixformer.paddledet.batched import without_interpolation, without_loops
 
     paddle.set_device("cpu")
     trainer = load_trainer(config, "test")
@@ -35,10 +36,10 @@ def write_export(argv):
     if config.architecture == "MaskRCNN":
         without_loops(trainer.model)
     target = Path(flags.output_dir) / config.filename
-    with tempfile.TemporaryDirectory(prefix="export-") as staging:
+    with tempfile.TemporaryDirectory(prefix="export-") as staging, without_interpolation():
         trainer.export(staging)
         publish(Path(staging) / config.filename, target, ["model.*"])
     for path in sorted(target.iterdir()):
         print(path)
-    if paddle.__version__.startswith("3.3.") and config.architecture == "MaskRCNN":
-        print("read it with Config.disable_mkldnn(): oneDNN refuses every interpolation on paddlepaddle 3.3")
+    if onednn_refuses(find_program(target, "model")):  # another detector's, which interpolates elsewhere
+        print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")

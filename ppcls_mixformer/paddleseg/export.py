@@ -6,7 +6,7 @@ from pathlib import Path
 import paddle
 import yaml
 
-from ppcls_mixformer.hosting.inference import find_program
+from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
 from ppcls_mixformer.hosting.whole import publish
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
@@ -32,15 +32,16 @@ def write_export(argv):
         staging = Path(folder)
         spec = [paddle.static.InputSpec(shape=shape, dtype="float32")]
         model = with_output_op(fuse_for_inference(builder.model), flags.output_op)
-        program = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
-        paddle.jit.save(program, str(staging / "model"))
-        description = describe(builder.config, shape, flags.output_op, find_program(staging, "model").name)
+        graph = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
+        paddle.jit.save(graph, str(staging / "model"))
+        program = find_program(staging, "model")
+        description = describe(builder.config, shape, flags.output_op, program.name)
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description))
         publish(staging, target, STALE)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
-    if paddle.__version__.startswith("3.3."):  # it refuses every bilinear interpolation with oneDNN on
-        print("read it with Config.disable_mkldnn(): oneDNN, on by default, refuses it on paddlepaddle 3.3")
+        if onednn_refuses(program):  # one of PaddleSeg's own networks
+            print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
 
 
 def with_output_op(model, output_op):

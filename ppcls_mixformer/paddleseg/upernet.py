@@ -6,6 +6,9 @@ from paddle import nn
 from paddle.nn.initializer import Constant, KaimingNormal, Normal
 from paddleseg.cvlibs import manager
 
+# oneDNN, on by default in Paddle inference 3.3, refuses every bilinear interpolation of a map there.
+ONEDNN_REFUSES_MAPS = paddle.__version__.startswith("3.3.")
+
 
 @manager.MODELS.add_component
 class UPerNetFCN(nn.Layer):
@@ -71,7 +74,16 @@ class PyramidPooling(nn.Layer):
 
 def resize_like(x, other):
     """`x` bilinearly resized to height and width of `other`."""
-    return F.interpolate(x, other.shape[2:], mode="bilinear", align_corners=False)
+    size = other.shape[2:]
+    if ONEDNN_REFUSES_MAPS and not paddle.in_dynamic_mode():
+        return resize_as_volume(x, size)
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def resize_as_volume(x, size):
+    """`x` bilinearly resized to `size`, as a volume of depth 1: the same numbers, more slowly."""
+    volume = F.interpolate(x.unsqueeze(2), [1, *size], mode="trilinear", data_format="NCDHW")
+    return volume.squeeze(2)
 
 
 def conv_bn_relu(in_channels, channels, kernel):

@@ -7,7 +7,7 @@ import paddle
 import pytest
 from commands import HAS_ONNX, checkpoint, error_line, overrides, script, tool
 
-from ppcls_mixformer import MixFormer_B0
+from ppcls_mixformer import VARIANTS, MixFormer_B0
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.export import write_onnx
 
@@ -70,6 +70,20 @@ def test_onnx_runtime_at_other_sizes(tmp_path, size):
     program = paddle.jit.to_static(network, input_spec=spec, full_graph=True)
     paddle.jit.save(program, str(tmp_path / "inference"))
     assert write_onnx(tmp_path, [3, *size]) is None
+
+
+@pytest.mark.skipif(
+    paddle.__version__.startswith(("2.", "3.0.", "3.1.", "3.2.")), reason="the fault looked for came with 3.3"
+)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_predict_reads_every_variant_with_onednn(tmp_path, variant):
+    """`ConvertPirAttribute2RuntimeAttribute` is what 3.3 says to many networks there."""
+    log = script("clas_predict_variant", tmp_path, variant)
+    assert "ConvertPirAttribute2RuntimeAttribute" not in log
+    found = re.findall(r"^(fused|plain): error (\S+) of (\S+)", log, re.M)
+    assert [kind for kind, *_ in found] == ["fused", "plain"]
+    # The command gives five decimals.
+    assert all(float(error) < 1.1e-5 and float(spread) > 0.05 for _, error, spread in found), log
 
 
 def test_every_format_is_there_or_named_as_missing(exported):

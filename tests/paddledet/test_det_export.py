@@ -15,7 +15,6 @@ from ppcls_mixformer.paddledet import commands
 pytestmark = pytest.mark.slow
 
 BATCHES = {DETECTOR: (1, 2), KEYPOINTS: (1, 3)}
-PADDLE_3_3 = paddle.__version__.startswith("3.3.")
 
 
 def outputs_of(model, data):
@@ -57,7 +56,6 @@ def exported(scenes, trained, sections, tmp_path_factory):
             weights = f"weights={trained(config)[0]}"
             log = tool("export", scenes, config, weights, flags=["--output_dir", folder])
             assert f"{folder / config}/model.pdiparams" in log
-            assert ("read it with Config.disable_mkldnn()" in log) == (config == DETECTOR and PADDLE_3_3)
             forget_config(sections)
             pictures = sorted(str(path) for path in (scenes / "val2017").glob("*.jpg"))
             arrays = run_trained(command_line(scenes, config, weights), pictures, BATCHES[config])
@@ -88,8 +86,6 @@ def split(outputs):
 
 @pytest.mark.parametrize("mode", ["plain", "oneDNN"])
 def test_exported_detector_finds_the_same(exported, tmp_path, mode):
-    if mode == "oneDNN" and PADDLE_3_3:
-        pytest.skip("paddlepaddle 3.3 refuses every interpolation with oneDNN on, and the tool says so")
     sizes, batches = set(), set()
     for case, arrays, (expected, found) in read_back(exported(DETECTOR), tmp_path / "found.npz", mode):
         batch, _, *size = arrays[f"{case}/in/image"].shape
