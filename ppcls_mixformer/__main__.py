@@ -5,6 +5,7 @@
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
     fetch [HOST …]                          puts the trainer of a host into the cache
     quickstart                              trains on digits, evaluates, exports and predicts, in this folder
+    weights [verify, import]                lists published checkpoints, checks them, takes one from a file
 
 Without a verb it says what is in use. `VERB --help` lists the flags.
 """
@@ -16,7 +17,7 @@ import sys
 
 import paddle
 
-from ppcls_mixformer import VARIANTS, __version__, paddleclas, paddledet, paddleseg
+from ppcls_mixformer import VARIANTS, __version__, paddleclas, paddledet, paddleseg, published
 from ppcls_mixformer.hosting import cli, configs, fetch, source
 from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
@@ -41,8 +42,8 @@ def show(argv):
     print()
     print(f"{'':14}{'params M':>10}{'GFLOPs':>8}{'top-1 %':>9}  weights")
     for name, variant in VARIANTS.items():
-        published = "published" if variant.has_weights else "none"
-        print(f"{name:14}{variant.params:10}{variant.gflops:8}{variant.top1:9}  {published}")
+        weights = "published" if variant.has_weights else "none"
+        print(f"{name:14}{variant.params:10}{variant.gflops:8}{variant.top1:9}  {weights}")
     print(
         "\nThe authors' numbers, at 224x224 on ImageNet-1k; top-1 was not reproduced here.\n"
         f"MixFormer_B2(pretrained=True) downloads published weights to {download.CACHE}."
@@ -115,6 +116,7 @@ COMMANDS = {
     "seg export": segmentation.export,
     "fetch": fetch_hosts,
     "quickstart": quickstart,
+    "weights": published.run_command,
 }
 
 

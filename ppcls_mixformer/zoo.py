@@ -13,6 +13,7 @@ from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsE
 from ppcls_mixformer.weights.download import Published, fetch
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
+MIRROR = "PPCLS_MIXFORMER_MIRROR"  # environment variable: address of a folder that has the same files
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,23 @@ def published_weights(name):
             f"{name}), pass pretrained=<path of your checkpoint>, or take one that has them: {others}"
         )
     # The authors published no checksums; record one here once a download has been confirmed.
-    return Published(WEIGHTS_URL.format(name))
+    return Published(address(name))
+
+
+def address(name):
+    """Where the published weights of `name` are: at the authors', or at the mirror that MIRROR names.
+
+    Raises:
+        ppcls_mixformer.WeightsError: the mirror is no address.
+    """
+    url, mirror = WEIGHTS_URL.format(name), os.environ.get(MIRROR)
+    if not mirror:
+        return url
+    if not mirror.startswith(("http://", "https://")):
+        raise WeightsError(
+            f"{MIRROR}={mirror} is not an address: it starts with neither https:// nor http://"
+        )
+    return f"{mirror.rstrip('/')}/{url.rsplit('/', 1)[-1]}"
 
 
 def load_weights(model, name, pretrained, fit):
