@@ -75,6 +75,8 @@ def made_up():
         "an object kept elsewhere": b"Pweights\n.",
         "a registered extension": b"\x80\x02\x82\x01.",
         "a name alone": pickle.dumps({"x": np.ndarray}),
+        "a deep key": b"\x80\x02}" + b")" + b"\x85" * 20_000 + b"K\x01s.",
+        "a deep member": b"\x80\x04\x8f(" + b")" + b"\x85" * 20_000 + b"\x90.",
         "a list in itself": pickle.dumps(itself),
         "lists without end": pickle.dumps(many),
     }

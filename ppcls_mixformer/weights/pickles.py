@@ -26,7 +26,8 @@ from ppcls_mixformer.weights.errors import WeightsError
 PLAIN_DTYPE = re.compile(r"[biufcSU]\d{1,6}")  # numbers and text, as numpy abbreviates them
 SIZE = 1_000_000  # values in a checkpoint, an array being one
 DICTS = (dict, collections.OrderedDict)
-LEAVES = (str, bytes, int, float, bool, type(None), np.ndarray)
+KEYS = (str, bytes, int, float, bool, type(None))
+LEAVES = (*KEYS, np.ndarray)
 
 
 class NotOfPaddle(Exception):
@@ -162,8 +163,12 @@ def _make_tuple(items):
 
 
 def _make_set(items):
-    _require(type(items) is list)
+    _require(type(items) is list and all(map(_is_key, items)))
     return set(items)
+
+
+def _make_ordered_dict():
+    return collections.OrderedDict()
 
 
 def _make_dense_tensor(expression, variables):
@@ -183,22 +188,21 @@ MAKERS = {
     "builtins.tuple": _make_tuple,  # a tensor: its name and array
     "builtins.eval": _make_dense_tensor,  # eval("data", {"data": array}), which is not evaluated here
     "builtins.set": _make_set,
-    "collections.OrderedDict": collections.OrderedDict,
+    "collections.OrderedDict": _make_ordered_dict,
 }
 BUILDERS = {np.ndarray: _build_array, _Dtype: _Dtype.build}
 
-# Plain values, containers, and what refers to them again; REDUCE, BUILD and what fills containers follow.
+# What protocols 2 to 4 write of plain values and containers; REDUCE, BUILD and what fills containers follow.
 INSTRUCTIONS = (
     *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
-    *(pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE),
-    *(pickle.GET, pickle.BINGET, pickle.LONG_BINGET),
-    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.FLOAT, pickle.BINFLOAT),
-    *(pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG, pickle.LONG1, pickle.LONG4),
-    *(pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING),
-    *(pickle.UNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8),
+    *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET),
+    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT),
+    *(pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.LONG4),
+    *(pickle.BINSTRING, pickle.SHORT_BINSTRING),  # Python 2
+    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8),
     *(pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8),
     *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
-    *(pickle.EMPTY_LIST, pickle.LIST, pickle.EMPTY_DICT, pickle.DICT, pickle.EMPTY_SET),
+    *(pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_SET),
     *(pickle.GLOBAL, pickle.STACK_GLOBAL),
 )
 
@@ -227,11 +231,12 @@ class _Unpickler(pickle._Unpickler):  # written in Python, since the one in C le
             raise NotOfPaddle(f"a {type(target).__name__.strip('_')} with a state of its own") from None
 
 
-def _filling(instruction, kinds, above=None):
+def _filling(instruction, kinds, above=None, keys=None):
     """pickle's function for an instruction that fills a container, for containers of `kinds` only.
 
     Args:
         above: how many items lie on top of the container; None where a mark says it.
+        keys: slice of the stack that has the keys; they must be plain, since hashing deep tuples crashes.
     """
     fill = pickle._Unpickler.dispatch[instruction[0]]
 
@@ -239,9 +244,16 @@ def _filling(instruction, kinds, above=None):
         target = self.stack[-1 - above] if above else self.metastack[-1][-1]
         if type(target) not in kinds:
             raise NotOfPaddle(f"a {type(target).__name__.strip('_')} that is filled like a container")
+        if keys and not all(map(_is_key, self.stack[keys])):
+            raise NotOfPaddle("a key that is neither text nor a number")
         fill(self)
 
     return checked
+
+
+def _is_key(value):
+    items = value if type(value) is tuple else [value]
+    return all(type(item) in KEYS for item in items)
 
 
 def _refusing(instruction):
@@ -258,7 +270,7 @@ _Unpickler.dispatch = {
     pickle.BUILD[0]: _Unpickler.load_build,
     pickle.APPEND[0]: _filling(pickle.APPEND, (list,), above=1),
     pickle.APPENDS[0]: _filling(pickle.APPENDS, (list,)),
-    pickle.SETITEM[0]: _filling(pickle.SETITEM, DICTS, above=2),
-    pickle.SETITEMS[0]: _filling(pickle.SETITEMS, DICTS),
-    pickle.ADDITEMS[0]: _filling(pickle.ADDITEMS, (set,)),
+    pickle.SETITEM[0]: _filling(pickle.SETITEM, DICTS, above=2, keys=slice(-2, -1)),
+    pickle.SETITEMS[0]: _filling(pickle.SETITEMS, DICTS, keys=slice(None, None, 2)),
+    pickle.ADDITEMS[0]: _filling(pickle.ADDITEMS, (set,), keys=slice(None)),
 }
