@@ -32,7 +32,7 @@ def find_program(folder, prefix="inference"):
 def onednn_refuses(program):
     """Whether a program needs `Config.disable_mkldnn()`: on Paddle 3.3, where it interpolates maps.
 
-    Volumes are no matter, since Paddle's own kernels interpolate them; see docs/en/UpstreamReports.md.
+    See docs/en/UpstreamReports.md.
     """
     maps = rb"\.(bilinear|nearest)_interp\b"
     return paddle.__version__.startswith("3.3.") and re.search(maps, program.read_bytes()) is not None

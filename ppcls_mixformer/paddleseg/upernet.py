@@ -76,14 +76,27 @@ def resize_like(x, other):
     """`x` bilinearly resized to height and width of `other`."""
     size = other.shape[2:]
     if ONEDNN_REFUSES_MAPS and not paddle.in_dynamic_mode():
-        return resize_as_volume(x, size)
+        return resize_by_products(x, size)
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
-def resize_as_volume(x, size):
-    """`x` bilinearly resized to `size`, as a volume of depth 1: the same numbers, more slowly."""
-    volume = F.interpolate(x.unsqueeze(2), [1, *size], mode="trilinear", data_format="NCDHW")
-    return volume.squeeze(2)
+def resize_by_products(x, size):
+    """`x` bilinearly resized to `size` by two matrix products.
+
+    Three dimensions and no transposition, since oneDNN gets others wrong; see docs/en/UpstreamReports.md.
+    """
+    (height, width), channels = x.shape[2:], x.shape[1]
+    rows = paddle.matmul(x.flatten(0, 1), shares(width, size[1], 0))
+    return paddle.matmul(shares(height, size[0], 1), rows).reshape([-1, channels, *size])
+
+
+def shares(old, new, axis):
+    """Share of each of `old` positions in each of `new` ones, a matrix with the old ones along `axis`."""
+    sources, targets = paddle.arange(old, dtype="float32"), paddle.arange(new, dtype="float32")
+    centres = F.relu((targets + 0.5) * (old / new) - 0.5)
+    centres = centres * paddle.clip(targets.max(), max=1.0)  # a single new position takes the first
+    centres = paddle.minimum(centres, sources.max())
+    return F.relu(1 - (centres.unsqueeze(axis) - sources.unsqueeze(1 - axis)).abs())
 
 
 def conv_bn_relu(in_channels, channels, kernel):

@@ -14,7 +14,7 @@ from ppcls_mixformer.hosting.inference import PADDLE_3
 
 pytestmark = pytest.mark.slow
 
-SIZES = [(1, 3, 61, 75), (2, 3, 130, 97), (3, 3, 64, 64)]
+SIZES = [(1, 3, 61, 75), (2, 3, 130, 97), (3, 3, 64, 64), (1, 3, 20, 160)]
 
 
 @pytest.fixture(scope="module")

@@ -29,14 +29,14 @@ def test_logits_have_the_size_of_the_picture(host):
     assert [logits.shape for logits in model(x)] == [[2, 8, 33, 50]]
 
 
-@pytest.mark.parametrize("size", [(24, 20), (9, 31), (5, 3), (1, 1)])
-@pytest.mark.parametrize("shape", [(2, 4, 12, 10), (1, 3, 1, 1)])
-def test_resizing_as_a_volume_is_resizing(host, shape, size):
-    from ppcls_mixformer.paddleseg.upernet import resize_as_volume
+@pytest.mark.parametrize("size", [(24, 20), (9, 31), (5, 3), (24, 1), (1, 1)])
+@pytest.mark.parametrize("shape", [(2, 4, 12, 10), (1, 3, 1, 1), (1, 3, 128, 2)])
+def test_resizing_by_products_is_resizing(host, shape, size):
+    from ppcls_mixformer.paddleseg.upernet import resize_by_products
 
     x = paddle.to_tensor(noise(shape))
     expected = paddle.nn.functional.interpolate(x, size, mode="bilinear").numpy()
-    np.testing.assert_allclose(resize_as_volume(x, size).numpy(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(resize_by_products(x, size).numpy(), expected, rtol=0, atol=1e-6)
 
 
 def test_backbone_starts_from_a_classifier(host, tmp_path):
