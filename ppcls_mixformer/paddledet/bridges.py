@@ -8,6 +8,7 @@ import functools
 import inspect
 
 import lvis.eval
+import numpy as np
 import paddle
 import yaml
 from PIL import ImageDraw
@@ -15,6 +16,7 @@ from ppdet import slim
 from ppdet.core import workspace
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
+from ppdet.metrics import metrics
 from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
@@ -40,6 +42,7 @@ def apply():
         inputs_of_exports,
         categories_of_lvis,
         numpy_float_in_lvis,
+        numbers_of_pictures,
         size_of_drawn_text,
         whole_checkpoints,
     ):
@@ -165,6 +168,16 @@ def numpy_float_in_lvis():
     """lvis 0.5.3: calls `np.float`, gone since numpy 1.24."""
     if not hasattr(lvis.eval.np, "float"):
         shadow_module(lvis.eval, "np", float=float)
+
+
+def numbers_of_pictures():
+    """All releases: `int()` of a picture's number, an array with one element, fails since numpy 2.4."""
+    for module in (trainer, metrics):
+        module.int = _int
+
+
+def _int(value):
+    return int(value.item() if isinstance(value, np.ndarray) else value)
 
 
 def size_of_drawn_text():

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import warnings
 
 import numpy as np
 import paddle
@@ -180,3 +181,14 @@ def test_applying_the_bridges_again_changes_nothing():
     bridges.apply()
     assert [getattr(*place) for place in places] == before
     assert not hasattr(before[0].bridged, "bridged")
+
+
+def test_the_number_of_a_picture_may_be_an_array():
+    from ppdet.engine import trainer
+    from ppdet.metrics import metrics
+
+    for module in (trainer, metrics):
+        assert [module.int(value) for value in (np.array([7]), np.array(7), np.int64(7), "7")] == [7, 7, 7, 7]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy before 2.4 only warns
+        skip_unless_it_fails(lambda: int(np.array([7])), TypeError)
