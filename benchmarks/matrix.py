@@ -81,7 +81,7 @@ class Trial:
         works = status == 0 and re.search(shows, log) is not None
         self.steps[name] = {"works": works, "seconds": round(time.monotonic() - start, 1)}
         if not works:
-            self.steps[name]["reason"] = gist(log)
+            self.steps[name]["reason"] = gist(log).replace(f"{self.folder}/", "")
         print(f"  {name}: {'works' if works else gist(log)}", flush=True)
 
     def package(self, name, verb, *flags, shows, **environment):
