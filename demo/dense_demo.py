@@ -117,9 +117,9 @@ def draw_sheet(folders, path):
     figure.savefig(path, dpi=110)
 
 
-def main():
+def main(argv=None):
     """Runs the tasks that have no result yet, then writes and prints the results of all."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
     if not START.is_file():
         sys.exit(f"error: there is no {START}, which all tasks start from; run `make quickstart` first")
     if not DATA.is_dir():

@@ -59,9 +59,9 @@ def trained_file(name):
     return next(iter(sorted(OUTPUT.glob(f"**/{name}"))), None)
 
 
-def main():
+def main(argv=None):
     """Runs the commands and says where the results are."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
     missing = [name for name in ("matplotlib", "sklearn") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"error: {' and '.join(missing)} missing: install ppcls_mixformer with its extra demo")

@@ -39,7 +39,7 @@ def test_results_are_of_the_last_evaluation(tmp_path, monkeypatch, capsys):
     dense_demo.START.touch()
     for task in dense_demo.TASKS:
         finished_run(task)
-    dense_demo.main()
+    dense_demo.main([])
     results = json.loads((dense_demo.OUTPUT / "results.json").read_text())
     for task in dense_demo.TASKS:
         assert results[task.name] == {
@@ -55,4 +55,4 @@ def test_results_are_of_the_last_evaluation(tmp_path, monkeypatch, capsys):
 def test_says_what_it_starts_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="MixFormer_B0_digits.pdparams.*run `make quickstart` first"):
-        dense_demo.main()
+        dense_demo.main([])
