@@ -1,5 +1,5 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
-# detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: in two minutes.
+# detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: the quick ones.
 # `make test-journeys`: what a user does, through each host.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
