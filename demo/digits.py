@@ -11,8 +11,11 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ppcls_mixformer.hosting.whole import whole_folder
+
 TRAIN = 1437
 SIDE = 28  # pixels; the originals are 8×8
+LISTS = {f"{kind}{name}_list.txt" for kind in ("", "parity_") for name in ("train", "test", "label")}
 
 
 def write_split(folder, name, images, labels, indices):
@@ -29,18 +32,29 @@ def write_split(folder, name, images, labels, indices):
     (folder / f"parity_{name}_list.txt").write_text("".join(parity))
 
 
-def main():
-    """Writes both splits and the names of the classes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("dataset/digits"))
-    folder = parser.parse_args().output
+def write_all(folder):
+    """Writes both splits and the names of the classes into `folder`."""
     digits = load_digits()
     order = np.random.RandomState(0).permutation(len(digits.target))
     write_split(folder, "train", digits.images, digits.target, order[:TRAIN])
     write_split(folder, "test", digits.images, digits.target, order[TRAIN:])
     (folder / "label_list.txt").write_text("".join(f"{i} digit {i}\n" for i in range(10)))
     (folder / "parity_label_list.txt").write_text("0 even\n1 odd\n")
-    print(f"{TRAIN} training and {len(order) - TRAIN} test pictures of {SIDE}×{SIDE} in {folder}")
+
+
+def main():
+    """Puts the digits in the place of earlier ones, once all are written."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("dataset/digits"))
+    folder = parser.parse_args().output.resolve()
+    others = {path.name for path in folder.glob("*")} - LISTS - {"train", "test"}
+    if others:
+        parser.error(f"{folder} holds {min(others)}, which is not of this command, and is not replaced")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as new:
+        write_all(new)
+    test = len(list((folder / "test").iterdir()))
+    print(f"{TRAIN} training and {test} test pictures of {SIDE}×{SIDE} in {folder}")
 
 
 if __name__ == "__main__":

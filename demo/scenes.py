@@ -13,10 +13,9 @@ not on how many there are. Training and held-out scenes share neither a digit no
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
-from ppcls_mixformer.hosting.whole import swap_folder
+from ppcls_mixformer.hosting.whole import whole_folder
 
 from .compose import compose_split
 from .layouts import write_ade, write_coco, write_detections, write_lvis
@@ -48,10 +47,9 @@ def main():
     if output.exists() and not (output / MARK).is_file() and any(output.iterdir()):
         parser.error(f"{output} holds other files than scenes of this command and is not replaced")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".scenes-", dir=output.parent) as scratch:
-        write_all(Path(scratch, "new"), options.train, options.val)
-        Path(scratch, "new", MARK).touch()
-        swap_folder(Path(scratch, "new"), output)
+    with whole_folder(output) as new:
+        write_all(new, options.train, options.val)
+        (new / MARK).touch()
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ import base64
 import contextlib
 import hashlib
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from pathlib import Path
 
 from ppcls_mixformer.hosting import archives, source
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.whole import swap_folder
+from ppcls_mixformer.hosting.whole import scratch, whole_folder
 
 
 def fetch_from_pypi(host):
@@ -143,8 +142,8 @@ def _staging():
     cache = source.CACHE.expanduser()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
-            yield Path(folder)
+        with scratch(cache) as folder:
+            yield folder
     except OSError as error:
         raise UserError(f"cannot write to {cache}: {error}; the tree in it is unchanged") from None
 
@@ -152,4 +151,5 @@ def _staging():
 def _install(host, tree, origin):
     """Makes the finished `tree` the cached one, whatever other fetches do at the same time."""
     (tree / source.ORIGIN).write_text(origin + "\n")
-    swap_folder(tree, source.cached_tree(host))
+    with whole_folder(source.cached_tree(host)) as new:
+        os.replace(tree, new)

@@ -6,6 +6,8 @@ from pathlib import Path
 import paddle
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.pdiparams import check_program
+from ppcls_mixformer.hosting.whole import settle
 
 PADDLE_3 = not paddle.__version__.startswith("2.")
 # Paddle 3's program, and the older one, which Paddle 3 reads too.
@@ -15,9 +17,12 @@ SUFFIXES = (".json", ".pdmodel") if PADDLE_3 else (".pdmodel",)
 def find_program(folder, prefix="inference"):
     """Path of the program in `folder` that this Paddle reads, such as `inference.json`.
 
+    An export that was cut short there is finished first.
+
     Raises:
         UserError: there is none.
     """
+    settle(folder)
     for suffix in SUFFIXES:
         program = Path(folder) / f"{prefix}{suffix}"
         if program.is_file():
@@ -43,8 +48,12 @@ def config_for(program):
 
     On Paddle 3 `enable_memory_optim` in front of `enable_new_executor` ends in "Not find predictor_id",
     so the latter is called here.
+
+    Raises:
+        UserError: a file is cut off.
     """
     program = Path(program)
+    check_program(program)
     config = paddle.inference.Config(str(program), str(program.with_suffix(".pdiparams")))
     if program.suffix == ".json":
         config.enable_new_executor()

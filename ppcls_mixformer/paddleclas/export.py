@@ -8,7 +8,6 @@ import filecmp
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ import ppcls_mixformer
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import first_line
 from ppcls_mixformer.hosting.inference import find_program
-from ppcls_mixformer.hosting.whole import publish
+from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.paddleclas.commands import build_engine
 from ppcls_mixformer.paddleclas.program import write_program
 
@@ -32,6 +31,7 @@ WRITERS = {
     "inference.pdmodel": "paddlepaddle 3.1.1",
     "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
 }
+STALE = (*READERS, "inference.pdiparams.info")
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 
 
@@ -62,14 +62,13 @@ def write_export(argv):
     engine, flags = build_engine(argv, "export")
     config = engine.config["Global"]
     target = Path(config["save_inference_dir"])
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        staging = Path(folder)
-        config["save_inference_dir"] = folder
+    with scratch() as staging:
+        config["save_inference_dir"] = str(staging)
         write_program(engine, flags.fuse)
         missing = [write_other_program(staging, argv)]
         if flags.onnx:
             missing.append(write_onnx(staging, config["image_shape"]))
-        publish(staging, target, (*READERS, "inference.pdiparams*"))
+        publish(staging, target, STALE)
     for name, readers in READERS.items():
         if (target / name).exists():
             print(f"{target / name}: read by {readers}")
@@ -82,7 +81,7 @@ def write_other_program(staging, argv):
     version = paddle.__version__
     if (staging / "inference.pdmodel").exists():
         return NotWritten("inference.json", f"only Paddle 3 writes it, this is {version}")
-    with tempfile.TemporaryDirectory(prefix="export-") as other:
+    with scratch() as other:
         result = write_in_older_format(argv, other)
         if result.returncode:
             errors = [line.strip() for line in result.stdout.splitlines() if "Error" in line]
@@ -91,13 +90,13 @@ def write_other_program(staging, argv):
                 "inference.pdmodel",
                 f"paddlepaddle {version} cannot write this network in the older format ({error})",
             )
-        if not filecmp.cmp(f"{other}/inference.pdiparams", staging / "inference.pdiparams", shallow=False):
+        if not filecmp.cmp(other / "inference.pdiparams", staging / "inference.pdiparams", shallow=False):
             return NotWritten(
                 "inference.pdmodel",
                 f"paddlepaddle {version} gave it other parameters than inference.json, and both would be "
                 "called inference.pdiparams",
             )
-        os.replace(f"{other}/inference.pdmodel", staging / "inference.pdmodel")
+        os.replace(other / "inference.pdmodel", staging / "inference.pdmodel")
     return None
 
 

@@ -8,6 +8,8 @@ a process of its own.
 import logging
 
 from ppcls_mixformer.hosting.cli import run
+from ppcls_mixformer.hosting.inference import find_program
+from ppcls_mixformer.hosting.pdiparams import check_program
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.commands import build_engine
 
@@ -31,6 +33,7 @@ def write_program(engine, fuse):
     if fuse:
         engine.model = fuse_for_inference(engine.model)
     engine.export()
+    check_program(find_program(settings["save_inference_dir"]))
 
 
 def main(argv):

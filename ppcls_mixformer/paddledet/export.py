@@ -4,13 +4,13 @@
 `model.pdiparams` and `infer_cfg.yml`, which PaddleDetection's `deploy/python/infer.py` reads.
 """
 
-import tempfile
 from pathlib import Path
 
 import paddle
 
 from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
-from ppcls_mixformer.hosting.whole import publish
+from ppcls_mixformer.hosting.pdiparams import check_program
+from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 
@@ -36,9 +36,10 @@ def write_export(argv):
     if config.architecture == "MaskRCNN":
         without_loops(trainer.model)
     target = Path(flags.output_dir) / config.filename
-    with tempfile.TemporaryDirectory(prefix="export-") as staging, without_interpolation():
-        trainer.export(staging)
-        publish(Path(staging) / config.filename, target, ["model.*"])
+    with scratch() as staging, without_interpolation():
+        trainer.export(str(staging))
+        check_program(find_program(staging / config.filename, "model"))
+        publish(staging / config.filename, target, ["model.*"])
     for path in sorted(target.iterdir()):
         print(path)
     if onednn_refuses(find_program(target, "model")):  # another detector's, which interpolates elsewhere

@@ -16,6 +16,7 @@ from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.weights import pickles
 
@@ -129,8 +130,9 @@ def scaler_of_groups():
 
 
 def whole_checkpoints():
-    """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
+    """All releases: a job that dies while saving, or removing an old one, leaves a half checkpoint."""
     shadow_module(trainer, "paddle", save=saver.save)
+    shadow_module(trainer, "shutil", rmtree=remove_folder)
 
 
 def best_model_on_resume():

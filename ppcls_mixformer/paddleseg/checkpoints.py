@@ -1,12 +1,11 @@
 """Checkpoints of whole segmentation networks: checked when loaded, complete or not there when saved."""
 
-import contextlib
 import logging
 from pathlib import Path
 
 import paddle
 
-from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.hosting.whole import whole_set
 from ppcls_mixformer.weights.checkpoint import compare, read_checkpoint, refuse
 
 logger = logging.getLogger(__name__)
@@ -84,7 +83,7 @@ class Saver:
 
 
 def save_together(files):
-    """Saves each `(object, path)`; the files appear once all of them are whole."""
-    with contextlib.ExitStack() as parts:
+    """Saves each `(object, path)`, all in one folder; the files appear as a set."""
+    with whole_set(files[0][1].parent) as part:
         for obj, path in files:
-            paddle.save(obj, str(parts.enter_context(whole_file(path))))
+            paddle.save(obj, str(part(path)))

@@ -1,13 +1,13 @@
 """Exports a trained segmentation network for Paddle inference, as PaddleSeg's deployment reads it."""
 
-import tempfile
 from pathlib import Path
 
 import paddle
 import yaml
 
 from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
-from ppcls_mixformer.hosting.whole import publish
+from ppcls_mixformer.hosting.pdiparams import check_program
+from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
 from ppcls_mixformer.paddleseg.commands import prepare
@@ -28,13 +28,13 @@ def write_export(argv):
     load_whole(builder.model, flags.model_path)
     shape = flags.input_shape or [None, 3, None, None]
     target = Path(flags.save_dir)
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        staging = Path(folder)
+    with scratch() as staging:
         spec = [paddle.static.InputSpec(shape=shape, dtype="float32")]
         model = with_output_op(fuse_for_inference(builder.model), flags.output_op)
         graph = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
         paddle.jit.save(graph, str(staging / "model"))
         program = find_program(staging, "model")
+        check_program(program)
         description = describe(builder.config, shape, flags.output_op, program.name)
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description))
         publish(staging, target, STALE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
+from ppcls_mixformer.hosting.whole import settle
 from ppcls_mixformer.weights import pickles
 from ppcls_mixformer.weights.errors import WeightsError
 
@@ -22,10 +23,13 @@ SHOWN = 3  # problems of a checkpoint that a message names before it counts the 
 def find_file(path):
     """The file that `path` means, with or without `.pdparams`, `~` being the home folder.
 
+    A save that was cut short there is finished first.
+
     Raises:
         WeightsError: there is none.
     """
     path = os.path.expanduser(path)
+    settle(Path(path).parent)
     for candidate in (path, f"{path}.pdparams"):
         if os.path.isfile(candidate):
             return Path(candidate)

@@ -1,15 +1,40 @@
-"""Files and folders that appear only once they are whole."""
+"""Files, sets and folders that appear only once they are whole, whenever their process is killed."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import paddle
 import pytest
+from crashes import states
 
-from ppcls_mixformer.hosting.whole import publish, saves_whole, swap_folder, whole_file
+from ppcls_mixformer.hosting import whole
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.whole import (
+    publish,
+    remove_folder,
+    saves_whole,
+    scratch,
+    settle,
+    whole_file,
+    whole_folder,
+    whole_set,
+)
+
+needs_locks = pytest.mark.skipif(whole.fcntl is None, reason="this system has no file locks")
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def contents(folder):
+    return {name: (folder / name).read_text() for name in names(folder)}
+
+
+# Files
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -17,8 +42,8 @@ def test_a_file_appears_when_its_block_ends_well(tmp_path):
     target.write_text("old")
     with whole_file(target) as part:
         part.write_text("new")
-        assert target.read_text() == "old" and part.parent == tmp_path
-    assert target.read_text() == "new" and names(tmp_path) == ["file"]
+        assert target.read_text() == "old" and part.name == "file"
+    assert contents(tmp_path) == {"file": "new"}
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
@@ -28,7 +53,7 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path, erro
     with pytest.raises(error), whole_file(target) as part:
         part.write_text("half")
         raise error
-    assert target.read_text() == "old" and names(tmp_path) == ["file"]
+    assert os.listdir(tmp_path) == ["file"] and target.read_text() == "old"
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
@@ -36,33 +61,143 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         assert first != second
         first.write_text("first")
         second.write_text("second")
-    assert names(tmp_path) == ["file"]
+    assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_folder_is_swapped_and_the_old_one_goes_beside_the_new(tmp_path):
-    for name in ("target", "scratch/new"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "text").write_text(name)
-    swap_folder(tmp_path / "scratch/new", tmp_path / "target")
-    assert (tmp_path / "target/text").read_text() == "scratch/new"
-    assert names(tmp_path / "scratch") == ["new.old0"]
+def test_a_full_disk_is_said_of_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as error, whole_file(tmp_path / "file"):
+        with open("/dev/full", "w") as full:
+            full.write("x" * 10000)
+    assert error.value.filename == str(tmp_path / "file")
 
 
-def test_folders_swapped_at_once_leave_one_of_them_whole(tmp_path):
-    def swap(number):
+# Sets
+
+
+def write_set(folder, text):
+    """Replaces the set a, sub/b, key in `folder`; an earlier one may have a file `stale`."""
+    with whole_set(folder, ["stale"]) as part:
+        for name in ("a", "sub/b", "key"):
+            part(folder / name).write_text(text)
+
+
+def test_a_set_replaces_an_earlier_one_and_leaves_other_files(tmp_path):
+    write_set(tmp_path, "old")
+    (tmp_path / "stale").touch()
+    (tmp_path / "notes").write_text("mine")
+    write_set(tmp_path, "new")
+    assert contents(tmp_path) == {"a": "new", "key": "new", "notes": "mine", "sub/b": "new"}
+
+
+@needs_locks
+@pytest.mark.parametrize("links", [True, False])
+def test_after_a_kill_a_set_is_whole_or_lacks_its_key_and_then_is_settled(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    folder, copies = tmp_path / "set", tmp_path / "copies"
+    write_set(folder, "old" * 9)
+    (folder / "stale").write_text("old" * 9)
+    found = states(folder, lambda: write_set(folder, "new"), copies)
+    seen = set()
+    for state in found:
+        left = contents(state)
+        visible = {text for name, text in left.items() if not name.startswith(whole.PREFIX)}
+        assert "key" not in left or len(visible) == 1
+        settle(state)
+        settled = contents(state)
+        text = settled["key"]
+        assert settled == dict.fromkeys(["a", "key", "sub/b"] + ["stale"] * (text != "new"), text)
+        assert set(os.listdir(state)) <= {"a", "sub", "key", "stale"}
+        seen.add(text)
+    assert seen == {"old" * 9, "new"} and len(found) > 15
+
+
+def refuse(*args, **kwargs):
+    raise OSError("no links on this file system")
+
+
+@needs_locks
+def test_what_was_cut_short_is_settled_even_if_that_is_cut_short(tmp_path):
+    folder = tmp_path / "set"
+    write_set(folder, "old")
+    cut = [
+        state
+        for state in states(folder, lambda: write_set(folder, "new"), tmp_path / "copies")
+        if not (state / "key").exists()
+    ]
+    for number, state in enumerate(cut):
+        for again in states(state, lambda state=state: settle(state), tmp_path / f"again{number}"):
+            settle(again)
+            assert contents(again) == {"a": "new", "key": "new", "sub/b": "new"}
+    assert cut
+
+
+@needs_locks
+def test_a_set_that_others_wrote_since_is_not_replaced(tmp_path):
+    folder = tmp_path / "set"
+    write_set(folder, "old")
+    cut = next(
+        state
+        for state in states(folder, lambda: write_set(folder, "new"), tmp_path / "copies")
+        if not (state / "key").exists()
+    )
+    (cut / "key").write_text("another program's")
+    settle(cut)
+    assert contents(cut)["key"] == "another program's" and not list(cut.glob(f"{whole.PREFIX}*"))
+
+
+@needs_locks
+def test_what_cannot_be_put_in_place_stays_and_is_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UserError, match="cannot be put in place .*; it is whole in ") as error:
+        write_set(tmp_path, "new")
+    kept = Path(str(error.value).rpartition(" in ")[2])
+    assert (kept / "key").read_text() == "new"
+    with pytest.raises(UserError, match="cannot be put in place"):
+        settle(tmp_path)
+    (tmp_path / "a").rmdir()
+    settle(tmp_path)
+    assert contents(tmp_path) == {"a": "new", "key": "new", "sub/b": "new"}
+
+
+@needs_locks
+@pytest.mark.parametrize("name", ["../victim", "/victim", "sub/../../victim"])
+def test_a_plan_leads_nowhere_else(tmp_path, name):
+    (tmp_path / "victim").write_text("whole")
+    planted = tmp_path / "folder" / f"{whole.PREFIX}planted"
+    planted.mkdir(parents=True)
+    (planted / whole.LOCK).touch()
+    (planted / whole.PLAN).write_text('{"files": ["key"], "remove": ["%s"]}' % name)
+    (planted / "key").touch()
+    with pytest.raises(UserError, match="outside of its folder"):
+        settle(tmp_path / "folder")
+    assert (tmp_path / "victim").read_text() == "whole"
+
+
+def test_sets_published_at_once_are_not_mixed(tmp_path):
+    def write(number):
         for turn in range(20):
-            new = tmp_path / f"{number}-{turn}"
-            new.mkdir()
-            (new / "a").write_text(str(number))
-            (new / "b").write_text(str(number))
-            swap_folder(new, tmp_path / "target")
+            write_set(tmp_path, f"{number} {turn}")
 
-    threads = [threading.Thread(target=swap, args=(number,)) for number in range(4)]
+    in_threads(write)
+    assert len(set(contents(tmp_path).values())) == 1 and names(tmp_path) == ["a", "key", "sub/b"]
+
+
+def in_threads(work, count=4):
+    errors = []
+
+    def run(number):
+        try:
+            work(number)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (tmp_path / "target/a").read_text() == (tmp_path / "target/b").read_text()
+    assert not errors
 
 
 def test_publishing_replaces_what_is_stale_and_keeps_the_rest(tmp_path):
@@ -76,6 +211,22 @@ def test_publishing_replaces_what_is_stale_and_keeps_the_rest(tmp_path):
     assert (target / "model.json").read_text() == "staging"
 
 
+@needs_locks
+def test_after_a_kill_no_reader_finds_a_mixed_export(tmp_path):
+    """Two programs that share one file of parameters: neither may be there with another's."""
+    target, files = tmp_path / "target", ("inference.json", "inference.pdmodel", "inference.pdiparams")
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text(name)
+    programs = [name for name in files if name != "inference.pdiparams"]
+    publish(tmp_path / "old", target, programs)
+    for state in states(target, lambda: publish(tmp_path / "new", target, programs), tmp_path / "copies"):
+        for program in programs:
+            if (state / program).exists():
+                assert (state / program).read_text() == (state / "inference.pdiparams").read_text()
+
+
 def test_files_of_one_save_appear_together_or_not_at_all(tmp_path):
     def save(fails):
         for name in ("a", "b"):
@@ -87,6 +238,91 @@ def test_files_of_one_save_appear_together_or_not_at_all(tmp_path):
     original = paddle.save
     with pytest.raises(OSError):
         saves_whole(save)(fails=True)
-    assert names(tmp_path) == [] and paddle.save is original
+    assert os.listdir(tmp_path) == [] and paddle.save is original
     saves_whole(save)(fails=False)
-    assert names(tmp_path) == ["a", "b"] and paddle.save is original
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"] and paddle.save is original
+
+
+# Folders
+
+
+def write_folder(path, text):
+    with whole_folder(path) as new:
+        new.mkdir()
+        for name in ("a", "b"):
+            (new / name).write_text(text)
+
+
+@needs_locks
+def test_after_a_kill_a_folder_is_the_old_one_or_the_new_one(tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    write_folder(parent / "target", "old")
+    seen = set()
+    for state in states(parent, lambda: write_folder(parent / "target", "new"), tmp_path / "copies"):
+        settle(state)
+        assert os.listdir(state) == ["target"]
+        (text,) = set(contents(state / "target").values())
+        assert names(state / "target") == ["a", "b"]
+        seen.add(text)
+    assert seen == {"old", "new"}
+
+
+def test_folders_swapped_at_once_leave_one_of_them_whole(tmp_path):
+    in_threads(lambda number: [write_folder(tmp_path / "target", f"{number} {turn}") for turn in range(20)])
+    assert len(set(contents(tmp_path / "target").values())) == 1 and os.listdir(tmp_path) == ["target"]
+
+
+@needs_locks
+def test_after_a_kill_no_half_of_a_removed_folder_is_left(tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    write_folder(parent / "old", "old")
+    for state in states(parent, lambda: remove_folder(parent / "old"), tmp_path / "copies"):
+        settle(state)
+        assert not (state / "old").exists() or names(state / "old") == ["a", "b"]
+        assert set(os.listdir(state)) <= {"old"}
+    assert os.listdir(parent) == []
+
+
+# Leftovers
+
+
+HOLD = """
+import sys
+from ppcls_mixformer.hosting.whole import scratch
+with scratch(sys.argv[1]) as folder:
+    (folder / "big").write_text("x")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@needs_locks
+def test_leftovers_of_dead_runs_go_at_the_next_start_but_not_those_of_one_that_lives(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    first, second = (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    )
+    dead, alive = (Path(process.stdout.readline().strip()) for process in (first, second))
+    first.kill()
+    first.wait()
+    (tmp_path / f"{whole.PREFIX}unlocked").mkdir()  # killed between two steps
+    with scratch(tmp_path):
+        assert not dead.exists() and (alive / "big").exists()
+        assert len(list(tmp_path.glob(f"{whole.PREFIX}*"))) == 2
+    second.communicate()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_another_user_left_is_not_touched(tmp_path, monkeypatch):
+    planted = tmp_path / f"{whole.PREFIX}planted"
+    planted.mkdir()
+    (planted / whole.LOCK).touch()
+    (planted / whole.PLAN).write_text('{"files": ["key"], "remove": ["victim"]}')
+    (planted / "key").touch()
+    (tmp_path / "victim").touch()
+    owner = planted.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    settle(tmp_path)
+    assert (tmp_path / "victim").exists() and (planted / whole.PLAN).exists()

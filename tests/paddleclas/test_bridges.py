@@ -8,6 +8,8 @@ import PIL
 import pytest
 from PIL import Image, ImageOps
 
+from ppcls_mixformer.hosting.whole import PREFIX
+
 
 @pytest.fixture(scope="module")
 def bridges():
@@ -107,7 +109,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(bridges, tmp_path):
             paddle.nn.Linear(2, 2), Broken(), {"metric": 0.5}, str(tmp_path), prefix="latest"
         )
     assert (tmp_path / "latest.pdparams").read_bytes() == b"old"
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(f"{PREFIX}*"))
 
 
 def test_a_posterize_of_no_bits_is_black(bridges):

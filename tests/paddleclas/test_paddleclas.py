@@ -12,6 +12,8 @@ import pytest
 from commands import checkpoint, losses, overrides, run, tool
 from PIL import Image
 
+from ppcls_mixformer.hosting.whole import PREFIX
+
 pytestmark = pytest.mark.slow
 
 
@@ -29,7 +31,7 @@ def test_trains_and_evaluates(digits, trained):
     )
     top1 = re.findall(r"\[Avg\].*top1: ([\d.]+)", evaluated)[-1]
     assert float(top1) == pytest.approx(float(best), abs=1e-4)
-    assert not list(output.rglob("*.part"))
+    assert not list(output.rglob(f"{PREFIX}*"))
 
 
 def test_resumes_with_the_same_learning_rate_and_best_metric(digits, trained, tmp_path):

@@ -7,7 +7,11 @@ import warnings
 import numpy as np
 import paddle
 import pytest
+from crashes import states
 from PIL import Image, ImageDraw
+
+from ppcls_mixformer.hosting import whole
+from ppcls_mixformer.weights.checkpoint import read_file
 
 pytestmark = pytest.mark.usefixtures("host")
 
@@ -166,6 +170,33 @@ def test_a_checkpoint_is_whole_or_the_old_one(tmp_path):
     assert callbacks.save_model is checkpoint.save_model
     assert old_one_is_there_after(checkpoint.save_model)
     assert not old_one_is_there_after(checkpoint.save_model.bridged)
+
+
+class Optimizer:
+    """What is saved of an optimizer."""
+
+    def state_dict(self):
+        return {}
+
+
+@pytest.mark.skipif(whole.fcntl is None, reason="this system has no file locks")
+def test_a_checkpoint_is_of_one_epoch_whenever_the_trainer_is_killed(tmp_path):
+    from ppdet.utils import checkpoint
+
+    output, seen = tmp_path / "output", set()
+
+    def save(epoch):
+        weights, average = ({"a": paddle.full([1], epoch)} for _ in range(2))
+        checkpoint.save_model(weights, Optimizer(), str(output), "x", epoch, average)
+
+    save(1)
+    for state in states(output, lambda: save(2), tmp_path / "copies"):
+        weights = read_file(state / "x.pdparams")  # which settles
+        epochs = {int(weights["a"]), int(read_file(state / "x.pdema")["a"])}
+        epochs.add(read_file(state / "x.pdopt")["last_epoch"])
+        assert len(epochs) == 1 and len(os.listdir(state)) == 3
+        seen |= epochs
+    assert seen == {1, 2}
 
 
 def test_applying_the_bridges_again_changes_nothing():

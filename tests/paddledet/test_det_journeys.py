@@ -12,6 +12,8 @@ from det_tools import DETECTOR, KEYPOINTS, LVIS, module, tool, train
 from PIL import Image
 from pycocotools.coco import COCO
 
+from ppcls_mixformer.hosting.whole import PREFIX
+
 pytestmark = pytest.mark.slow
 
 LOSSES = {"loss", "loss_mask", "loss_rpn_cls", "loss_rpn_reg", "loss_bbox_cls", "loss_bbox_reg"}
@@ -43,7 +45,7 @@ def test_trains_and_evaluates(scenes, trained, tmp_path, config, losses, count, 
     assert "warning: " not in log and "used the 820 entries of patch_embed and layers" in log
     files = {path.name for path in weights.parent.iterdir()}
     assert {"model_final.pdparams", "model_final.pdopt", "best_model.pdparams"} <= files
-    assert not list(weights.parent.rglob("*.part"))
+    assert not list(weights.parent.rglob(f"{PREFIX}*"))
 
     settings = [f"weights={weights}", f"save_dir={tmp_path}"]
     again = tool("eval", scenes, config, *settings, flags=["--output_eval", tmp_path])

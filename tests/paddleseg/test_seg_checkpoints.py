@@ -2,8 +2,12 @@
 
 import paddle
 import pytest
+from crashes import states
 
+from ppcls_mixformer.hosting import whole
+from ppcls_mixformer.hosting.whole import PREFIX
 from ppcls_mixformer.paddleseg.checkpoints import Saver
+from ppcls_mixformer.weights.checkpoint import read_file
 
 
 class Unsaveable:
@@ -39,18 +43,50 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(paths, tmp_path):
     saver.save(tensor(2.0), str(paths[0]))
     with pytest.raises(RuntimeError, match="disk full"):
         saver.save({"x": Unsaveable()}, str(paths[1]))
-    assert [path.read_bytes() for path in paths] == old and not list(tmp_path.rglob("*.part"))
+    assert [path.read_bytes() for path in paths] == old and not list(tmp_path.rglob(f"{PREFIX}*"))
     with pytest.raises(RuntimeError, match="disk full"):
         paddle.save({"x": Unsaveable()}, str(paths[1]))
     assert paths[1].read_bytes() != old[1]  # Paddle alone would have destroyed it
 
 
-def save_checkpoint(saver, folder, model, average):
+@pytest.mark.skipif(whole.fcntl is None, reason="this system has no file locks")
+@pytest.mark.parametrize("folder", ["iter_2", "best_model"])
+def test_a_checkpoint_is_of_one_network_whenever_the_trainer_is_killed(tmp_path, folder):
+    output, seen = tmp_path / "output", set()
+
+    def save(value):
+        save_checkpoint(Saver(), output, value, value, value)
+
+    save(0.25)
+    second = {"iter_2": ("model.pdparams", "model.pdopt"), "best_model": ("model.pdparams", "model.pdstates")}
+    for state in states(output, lambda: save(0.5), tmp_path / "copies"):
+        values = set()
+        for name in second[folder]:
+            (value,) = read_file(state / folder / name).values()  # which settles
+            values.add(float(value))
+        assert len(values) == 1 and not list((state / folder).glob(f"{PREFIX}*"))
+        seen |= values
+    assert seen == {0.25, 0.5}
+
+
+def test_no_half_of_an_old_checkpoint_is_left(host, tmp_path):
+    from ppcls_mixformer.paddleseg.bridges import trainer
+
+    folder = tmp_path / "output/iter_2"
+    folder.mkdir(parents=True)
+    for name in ("model.pdparams", "model.pdopt"):
+        (folder / name).touch()
+    for state in states(folder.parent, lambda: trainer.shutil.rmtree(str(folder)), tmp_path / "copies"):
+        assert not (state / "iter_2").exists() or len(list((state / "iter_2").iterdir())) == 2
+    assert not list(folder.parent.iterdir())
+
+
+def save_checkpoint(saver, folder, model, average, last=0.0):
     """Does what PaddleSeg does at a checkpoint: evaluates network and moving average, then saves both."""
     for score in (model, average):
         saver.noting(lambda score: (score, "accuracy"))(score)
     for name in ("iter_2/model.pdparams", "iter_2/model.pdopt", "iter_2/ema_model.pdparams"):
-        saver.save(tensor(0.0), str(folder / name))
+        saver.save(tensor(last), str(folder / name))
     saver.save(tensor(model), str(folder / "best_model/model.pdparams"))
     saver.save(tensor(average), str(folder / "ema_best_model/ema_model.pdparams"))
 

@@ -11,6 +11,8 @@ from commands import run
 from PIL import Image
 from segmentation import CONFIG, TRAINING, network, overrides, tool
 
+from ppcls_mixformer.hosting.whole import PREFIX
+
 pytestmark = pytest.mark.slow
 
 
@@ -27,7 +29,7 @@ def test_trains_and_evaluates(scenes, trained, weights):
     assert list(learning_rates(log)) == ["1", "2", "3", "4"] and len(mean_ious(log)) == 2
     files = {str(path.relative_to(output)) for path in output.rglob("*.pd*")}
     assert {"iter_2/model.pdparams", "iter_2/model.pdopt", "iter_4/model.pdopt"} <= files
-    assert not list(output.rglob("*.part"))
+    assert not list(output.rglob(f"{PREFIX}*"))
     evaluated = tool("eval", scenes, "--model_path", weights)
     assert mean_ious(evaluated) == [max(mean_ious(log))]
 
