@@ -1,6 +1,7 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
 # detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: the quick ones.
 # `make test-journeys`: what a user does, through each host.
+# `make soak`: kills trainings and exports, fifty each, and says what they left; half an hour.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
-.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle
+.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle soak
 
 $(VENV)/ready: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 14) or sys.exit("error: this is Python %d.%d; 3.9 to 3.13 is needed (paddlepaddle has no wheel for another one): make PYTHON=python3.13" % sys.version_info[:2])'
@@ -51,3 +52,6 @@ test-paddle:
 	".venv-$(PADDLE)/bin/python" -m pip install --quiet -c ".venv-$(PADDLE)/constraints.txt" -e '.[cpu,test]'
 	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
 	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
+
+soak: $(VENV)/ready
+	"$(VENV)/bin/python" benchmarks/soak.py

@@ -52,6 +52,8 @@ ONNX = [
     "onnxruntime",  # checks what was converted
 ]
 
+SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles
+
 setup(
     name="ppcls_mixformer",
     version="0.1.0",
@@ -77,6 +79,7 @@ setup(
         "dense": DENSE,
         "demo": DEMO,
         "onnx": ONNX,
-        "test": [*DENSE, *DEMO, *ONNX, "pytest>=8", "ruff"],
+        "safetensors": SAFETENSORS,
+        "test": [*DENSE, *DEMO, *ONNX, *SAFETENSORS, "pytest>=8", "ruff"],
     },
 )

@@ -6,6 +6,7 @@
     fetch [HOST …]                          puts the trainer of a host into the cache
     quickstart                              trains on digits, evaluates, exports and predicts, in this folder
     weights [verify, import]                lists published checkpoints, checks them, takes one from a file
+    convert FILE [FILE]                     writes a .pdparams checkpoint as .safetensors, or back
 
 Without a verb it says what is in use. `VERB --help` lists the flags.
 """
@@ -17,7 +18,7 @@ import sys
 
 import paddle
 
-from ppcls_mixformer import VARIANTS, __version__, paddleclas, paddledet, paddleseg, published
+from ppcls_mixformer import VARIANTS, __version__, convert, paddleclas, paddledet, paddleseg, published
 from ppcls_mixformer.hosting import cli, configs, fetch, source
 from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
@@ -117,6 +118,7 @@ COMMANDS = {
     "fetch": fetch_hosts,
     "quickstart": quickstart,
     "weights": published.run_command,
+    "convert": convert.run_command,
 }
 
 

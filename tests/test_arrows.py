@@ -15,10 +15,11 @@ ALLOWED = {
     "hosting": set(),
     "weights": SHARED,
     "zoo": {"network", "weights"} | SHARED | {"hosting.advice"},
+    "convert": {"weights"} | SHARED,
     "published": {"zoo", "network", "weights"} | SHARED,
     **{host: {"__init__", "zoo", "network", "weights", "hosting"} for host in HOSTS},
     "__init__": {"network", "weights", "zoo"},
-    "__main__": {"__init__", "zoo", "published", "weights", "hosting", *HOSTS},
+    "__main__": {"__init__", "zoo", "convert", "published", "weights", "hosting", *HOSTS},
 }
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 

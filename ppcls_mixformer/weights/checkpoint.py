@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 
 from ppcls_mixformer.hosting.whole import settle
-from ppcls_mixformer.weights import pickles
+from ppcls_mixformer.weights import pickles, tensors
 from ppcls_mixformer.weights.errors import WeightsError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def find_file(path):
 
 
 def read_checkpoint(path):
-    """State dict in the `.pdparams` file at `path` (the suffix may be left out).
+    """State dict in the `.pdparams` file at `path` (the suffix may be left out), or in a `.safetensors` file.
 
     Raises:
         WeightsError: no such file, damaged, or something else than a state dict.
@@ -53,7 +53,7 @@ def read_checkpoint(path):
 
 
 def read_file(path):
-    """What Paddle saved in the file at `path`; `.pdparams` may be left out.
+    """What is in the checkpoint file at `path`; `.pdparams` may be left out.
 
     Raises:
         WeightsError: no such file, or damaged.
@@ -68,7 +68,7 @@ def read_file(path):
 
 
 def unpack(path, source=None):
-    """What Paddle saved in the file at exactly `path`, tensors as arrays; nothing in it is run.
+    """What is in the checkpoint file at exactly `path`, tensors as arrays; nothing in it is run.
 
     Args:
         source: the file's name in messages, if it is not `path`.
@@ -77,6 +77,8 @@ def unpack(path, source=None):
         WeightsError: it holds something that Paddle never writes.
         ValueError: damaged, or something else.
     """
+    if Path(path).suffix == tensors.SUFFIX:
+        return tensors.read(path)
     try:
         with open(path, "rb") as file:
             return _join(pickles.unpickle(file))
