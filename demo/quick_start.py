@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import ppcls_mixformer
+from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.weights.checkpoint import read_file
 
 ROOT = Path(ppcls_mixformer.__file__).resolve().parents[1]
 CONFIG = "MixFormer_B0_digits"
@@ -59,6 +61,18 @@ def trained_file(name):
     return next(iter(sorted(OUTPUT.glob(f"**/{name}"))), None)
 
 
+def train():
+    """Trains, and goes on where an earlier run was stopped."""
+    latest = trained_file("latest.pdparams")
+    if latest is None:
+        command("train", "-c", CONFIG)
+        return
+    epochs = configs.read_yaml(configs.find(CONFIG))["Global"]["epochs"]
+    latest = latest.with_suffix("")
+    if read_file(f"{latest}.pdstates")["epoch"] < epochs:
+        command("train", "-c", CONFIG, "-o", f"Global.checkpoints={latest}")
+
+
 def main(argv=None):
     """Runs the commands and says where the results are."""
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
@@ -67,7 +81,7 @@ def main(argv=None):
         sys.exit(f"error: {' and '.join(missing)} missing: install ppcls_mixformer with its extra demo")
     step("digits", "--output", DATA)
     if not WEIGHTS.exists():
-        command("train", "-c", CONFIG)
+        train()
         with whole_file(WEIGHTS) as part:
             shutil.copyfile(trained_file("best_model.pdparams"), part)
     weights = ("-o", f"Global.pretrained_model={WEIGHTS}")

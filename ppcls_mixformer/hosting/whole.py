@@ -6,6 +6,7 @@ the new one in place. Nothing is flushed to the disk: a power cut is another mat
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -195,6 +196,7 @@ def publish(staging, target, stale):
 def saves_whole(save_model):
     """`save_model`, whose files by `paddle.save` appear as a set; readers ask for the last one."""
 
+    @functools.wraps(save_model)
     def save_all(*args, **kwargs):
         with contextlib.ExitStack() as stack:
             parts = []

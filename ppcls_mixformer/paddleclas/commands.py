@@ -26,7 +26,9 @@ def build_engine(argv, mode):
 def train(argv):
     """Trains as the config says."""
     engine, _ = build_engine(argv, "train")
-    engine.train()
+    from ppcls_mixformer.paddleclas import training
+
+    training.run(engine)
 
 
 def evaluate(argv):

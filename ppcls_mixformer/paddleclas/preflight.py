@@ -11,7 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import names
+from ppcls_mixformer.paddleclas import names, training
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
 from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
 
@@ -120,12 +120,14 @@ def check_weights(config, mode):
         _read(read_checkpoint, pretrained, f"{where}.pretrained")
     if mode == "train" and section.get("checkpoints"):
         for suffix in (".pdopt", ".pdstates"):
-            _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")
+            states = _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")
+        training.check_resume(states, config)
+    training.check_keep(section)
 
 
 def _read(reader, path, key):
     try:
-        reader(path)
+        return reader(path)
     except ValueError as error:
         raise UserError(f"{key}: {error}") from None
 

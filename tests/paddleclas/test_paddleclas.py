@@ -42,6 +42,7 @@ def test_resumes_with_the_same_learning_rate_and_best_metric(digits, trained, tm
     rates = learning_rates(resumed)
     assert rates and all("Epoch 2/" in key for key in rates)
     assert rates.items() <= learning_rates(log).items()
+    assert losses(resumed) == losses(log)[-len(rates) :] and "is of another run" not in resumed
     best = [float(metric) for metric in re.findall(r"best metric: ([\d.]+)", log)]
     assert float(re.findall(r"best metric: ([\d.]+)", resumed)[-1]) >= best[0]
 

@@ -192,7 +192,7 @@ def test_a_checkpoint_is_of_one_epoch_whenever_the_trainer_is_killed(tmp_path):
     save(1)
     for state in states(output, lambda: save(2), tmp_path / "copies"):
         weights = read_file(state / "x.pdparams")  # which settles
-        epochs = {int(weights["a"]), int(read_file(state / "x.pdema")["a"])}
+        epochs = {int(weights["a"].item()), int(read_file(state / "x.pdema")["a"].item())}
         epochs.add(read_file(state / "x.pdopt")["last_epoch"])
         assert len(epochs) == 1 and len(os.listdir(state)) == 3
         seen |= epochs
