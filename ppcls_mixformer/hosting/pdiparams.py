@@ -12,6 +12,7 @@ from ppcls_mixformer.hosting.errors import UserError
 
 BYTES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23: 8, 24: 16}  # by VarType.Type
 TYPE, DIMENSION = 8, 16  # tags of protobuf's TensorDesc
+PARAMETER = b'"#":"p"'  # how a parameter begins in Paddle 3's program
 
 
 def check_program(program):
@@ -22,30 +23,39 @@ def check_program(program):
     """
     program = Path(program)
     parameters = program.with_suffix(".pdiparams")
-    try:
-        if program.suffix == ".json":
-            json.loads(program.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{program} is cut off or no program: export it again") from None
     if not parameters.is_file():
         raise UserError(f"{program} has no {parameters.name} beside it: export it again")
-    try:
-        expected = length(parameters)
-    except (ValueError, KeyError, struct.error):
-        expected = None
+    content = program.read_bytes()
+    if not content or program.suffix == ".json" and not _is_json(content):
+        raise UserError(f"{program} is cut off or no program: export it again")
     size = parameters.stat().st_size
-    if expected != size:
-        ends = f"after {size} of {expected} bytes" if expected else f"in the middle, after {size} bytes"
-        raise UserError(f"{parameters} ends {ends}: the disk was full, or it was copied in part")
+    try:
+        expected, tensors = length(parameters)
+    except (ValueError, LookupError, OverflowError, OSError, struct.error):
+        expected, tensors = None, 0
+    if size and expected == size and tensors >= content.count(PARAMETER):
+        return
+    ends = f"after {size} of {expected} bytes" if expected and expected != size else f"after {size} bytes"
+    raise UserError(
+        f"{parameters} is cut off {ends}: the disk was full, or it was copied in part; export it again"
+    )
+
+
+def _is_json(content):
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 def length(path):
-    """Bytes that the `.pdiparams` file at `path` says it has; at least those it has.
+    """Bytes that the `.pdiparams` file at `path` says it has, at least those it has, and tensors in it.
 
     Each tensor is a version (4 bytes), its levels of detail (8, then 8 and as many as those say for each),
     a version (4), the length of a TensorDesc (4), that, and the numbers.
     """
-    size = Path(path).stat().st_size
+    size, tensors = Path(path).stat().st_size, 0
     with open(path, "rb") as file:
         while file.tell() < size:
             _, levels = struct.unpack("<IQ", file.read(12))
@@ -55,7 +65,8 @@ def length(path):
             fields = list(_fields(file.read(described)))
             (kind,) = (value for tag, value in fields if tag == TYPE)
             file.seek(BYTES[kind] * math.prod(value for tag, value in fields if tag == DIMENSION), 1)
-        return file.tell()
+            tensors += 1
+        return file.tell(), tensors
 
 
 def _fields(description):

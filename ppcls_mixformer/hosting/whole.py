@@ -6,10 +6,13 @@ the new one in place. Nothing is flushed to the disk: a power cut is another mat
 """
 
 import contextlib
+import errno
 import functools
 import json
+import logging
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -23,103 +26,133 @@ try:
 except ImportError:  # Windows: no process is known to be dead there, so what one left stays
     fcntl = None
 
-PREFIX = ".ppcls_mixformer-"  # of folders for what is not whole yet
-LOCK = ".lock"  # in such a folder, held while the process that made it lives
-PLAN = ".plan"  # in such a folder once all in it is whole: what goes where
+logger = logging.getLogger(__name__)
+
+PREFIX = ".ppcls_mixformer-"  # of folders for what is not in place yet
+FILES = "files"  # in such a folder: what is being written
+LOCK = "lock"  # in such a folder: held while the process that made it lives
+PLAN = "plan"  # in such a folder, once all in it is whole: what goes where
 
 
-# Folders for what is not whole yet
+# Folders for what is not in place yet
 
 
 @contextlib.contextmanager
 def scratch(parent=None):
-    """Yields a new folder in `parent`, which is gone when the block ends.
+    """Yields a new folder below `parent`, which is gone when the block ends.
 
     Args:
         parent: an existing folder, settled first; None for the system's temporary files.
     """
     parent = Path(parent or tempfile.gettempdir())
     settle(parent)
-    folder, lock = _make(parent)
+    home, lock = _make(parent)
     try:
-        yield folder
+        yield home / FILES
     finally:
-        if not (folder / PLAN).exists():  # or what is in it is for `settle`
-            _remove(folder)
-        os.close(lock)
+        try:
+            if not (home / PLAN).exists():  # or what is in it is for `settle`
+                _remove(home)
+        finally:
+            _unlock(lock)
 
 
 def _make(parent):
-    """A new folder in `parent`, and the descriptor of its lock."""
+    """A new folder in `parent` with a folder FILES, and the descriptor of its lock."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         with contextlib.suppress(FileNotFoundError):  # taken for a dead process's in between
-            lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
-            _wait_for(lock)
-            if (folder / LOCK).exists():
-                return folder, lock
-            os.close(lock)
+            lock = _lock_new(home / LOCK)
+            (home / FILES).mkdir()
+            if lock is None or (home / LOCK).exists():
+                return home, lock
+            _unlock(lock)
+
+
+def _lock_new(path):
+    """Descriptor of a new file that is locked; None where there are no locks."""
+    if fcntl is None:
+        return None
+    lock = os.open(path, os.O_CREAT | os.O_RDWR)
+    _wait_for(lock)
+    return lock
 
 
 def _wait_for(descriptor):
-    """Locks an open file or folder, once nobody else does; without effect where there are no locks."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # not on every file system
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Locks an open file or folder once nobody else does; without effect where there are no locks."""
+    with contextlib.suppress(OSError):  # not on every file system
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _unlock(descriptor):
+    """Closes a locked file; a process that was forked meanwhile does not hold the lock any longer."""
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _remove(home):
+    """Removes such a folder, its lock last: without that nobody would know whose it is."""
+    for folder, _, _ in os.walk(home / FILES):
+        os.chmod(folder, 0o700)
+    shutil.rmtree(home / FILES, ignore_errors=True)
+    for path in [*home.glob(f"{PLAN}*"), home / LOCK]:
+        if not (home / FILES).exists():
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        home.rmdir()
+
+
+# What dead processes left
 
 
 def settle(parent):
     """Finishes in `parent` what a process that died was putting there, and removes what it left.
 
-    Raises:
-        UserError: it cannot be finished; names the folder with the whole files.
+    What cannot be finished is said in a warning, and stays.
     """
     if fcntl is None:
         return
-    for folder in sorted(filter(_is_own, Path(parent).glob(f"{PREFIX}*"))):
+    for home in sorted(Path(parent).glob(f"{PREFIX}*")):
+        with contextlib.suppress(OSError):  # above all: its process lives
+            _settle(home)
+
+
+def _settle(home):
+    """Does so with one folder.
+
+    Raises:
+        OSError: its process lives, or it is gone.
+    """
+    found = home.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():  # planted, or another user's
+        return
+    try:
+        lock = os.open(home / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # killed before it made one, or about to make it
+        home.rmdir()
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (home / LOCK).exists():  # or its process has just ended well
+            _clear(home)
+    finally:
+        _unlock(lock)
+
+
+def _clear(home):
+    """Finishes what a dead process was putting in place out of `home`, and removes that."""
+    if (home / PLAN).exists():
+        plan = _read_plan(home)
+        if plan is None:
+            return
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR)
-        except OSError:  # the process died before it made one, or is about to make it
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (folder / LOCK).exists():  # or its process has just ended well
-                _clear(folder)
-        except BlockingIOError:  # its process lives
-            continue
-        finally:
-            os.close(lock)
-
-
-def _is_own(folder):
-    """Whether this user made it; in a folder for everybody's temporary files others may plant some."""
-    with contextlib.suppress(FileNotFoundError):
-        return folder.lstat().st_uid == os.geteuid()
-    return False
-
-
-def _clear(folder):
-    """Finishes what a dead process was putting in place out of `folder`, and removes that."""
-    if (folder / PLAN).exists():
-        if _is_outdated(folder):
-            (folder / PLAN).unlink()
-        else:
-            _carry_out(folder)
-    _remove(folder)
-
-
-def _remove(folder):
-    """Removes `folder`, its lock last: without that nobody would know whose it is."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name != LOCK:
-            path.unlink(missing_ok=True)
-    (folder / LOCK).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+            _carry_out(home, plan, is_late=True)
+        except OSError as error:
+            logger.warning(_not_in_place(home, error))
+            return
+    _remove(home)
 
 
 # Files
@@ -132,10 +165,10 @@ def whole_file(path):
     Processes that write the same file at once do no harm: each has a file of its own until then. If the
     block raises, nothing is left of it.
     """
-    path = Path(path)
-    with scratch(path.parent) as folder, _named(path):
-        yield folder / path.name
-        os.replace(folder / path.name, path)
+    path = Path(os.path.realpath(path))
+    with scratch(path.parent) as files, _named(path):
+        yield files / path.name
+        os.replace(files / path.name, path)
 
 
 @contextlib.contextmanager
@@ -152,43 +185,51 @@ def _named(path):
 
 
 @contextlib.contextmanager
-def whole_set(root, stale=()):
+def whole_set(root, asked=()):
     """Yields `part(path)`: for a file under the folder `root`, the path at which to write it.
 
     When the block ends well, all appear under their names. The last one of an earlier set goes first and
     comes last, so that nobody reads a mixed one: it must be one without which readers refuse the set.
 
     Args:
-        stale: names and patterns of what an earlier set may have left in `root`; goes first as well.
+        asked: names and patterns of other files that readers ask for, in this set or an earlier one; these go
+            first as well.
     """
-    root, files = Path(root), []
+    root, names = Path(os.path.realpath(root)), []
     root.mkdir(parents=True, exist_ok=True)
-    with scratch(root) as folder, _named(root):
+    with scratch(root) as files, _named(root):
 
         def part(path):
-            name = Path(path).relative_to(root)
-            if name not in files:
-                files.append(name)
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            return folder / name
+            folder, name = os.path.split(os.path.abspath(path))
+            name = (Path(os.path.realpath(folder)) / name).relative_to(root)
+            if name not in names:
+                names.append(name)
+            (files / name).parent.mkdir(parents=True, exist_ok=True)
+            return files / name
 
         yield part
-        if files:
-            old = {path.relative_to(root).as_posix() for pattern in stale for path in root.glob(pattern)}
-            _commit(folder, {"files": [name.as_posix() for name in files], "remove": sorted(old)})
+        if names:
+            members = {name.as_posix(): _stamp(files / name) for name in names}
+            _commit(files.parent, {"files": members, "asked": list(asked)})
 
 
-def publish(staging, target, stale):
+def _stamp(path):
+    """What tells whether the file at `path` has been written since."""
+    found = path.stat()
+    return [found.st_mtime_ns, found.st_size]
+
+
+def publish(staging, target, asked):
     """Puts the finished files of the folder `staging`, on any disk, into the folder `target`, as a set.
 
     Args:
-        stale: names and patterns of what readers ask for, of this set or an earlier one.
+        asked: names and patterns of files that readers ask for, in this set or an earlier one.
     """
 
     def is_asked_for(file):
-        return any(file.match(pattern) for pattern in stale)
+        return any(file.match(pattern) for pattern in asked)
 
-    with whole_set(target, stale) as part:
+    with whole_set(target, asked) as part:
         for file in sorted(Path(staging).iterdir(), key=is_asked_for):
             shutil.copyfile(file, part(Path(target) / file.name))
 
@@ -218,97 +259,120 @@ def saves_whole(save_model):
 @contextlib.contextmanager
 def whole_folder(path):
     """Yields the path of a folder to make, which takes the place of `path` where the block ends well."""
-    path = Path(path)
-    with scratch(path.parent) as folder, _named(path):
-        yield folder / path.name
-        _commit(folder, {"folder": path.name})
+    path = Path(os.path.realpath(path))
+    with scratch(path.parent) as files, _named(path):
+        yield files / path.name
+        _commit(files.parent, {"folder": path.name, "was": _identity(path)})
 
 
 def remove_folder(path):
     """Removes a folder and all in it; a process that dies meanwhile leaves no half of it under its name."""
     path = Path(path)
-    with scratch(path.parent) as folder:
-        os.replace(path, folder / path.name)
+    with scratch(path.parent) as files:
+        os.replace(path, files / path.name)
+
+
+def _identity(path):
+    """A number that no other folder has; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 # Plans
 
 
-def _commit(folder, plan):
-    """Declares all in `folder` whole and puts it in place; `settle` finishes what is cut short."""
-    (folder / f"{PLAN}.part").write_text(json.dumps(plan))
-    os.replace(folder / f"{PLAN}.part", folder / PLAN)
-    _carry_out(folder)
+def _commit(home, plan):
+    """Declares all in `home` whole and puts it in place; `settle` finishes what is cut short.
 
-
-def _carry_out(folder):
-    """Does in the folder around `folder` what its plan says, of which a part may have been done before."""
-    plan, root = _read_plan(folder), folder.parent
+    The plan names the folder that it is for: one that came with somebody's files is another.
+    """
+    part = home / f"{PLAN}.part"
+    part.write_text(json.dumps({**plan, "home": _identity(home)}), encoding="utf-8")
+    os.replace(part, home / PLAN)
     try:
-        with _alone(root):
-            if "folder" in plan:
-                _swap(folder, root / plan["folder"])
-            else:
-                _exchange(folder, root, plan["files"], plan["remove"])
-            (folder / PLAN).unlink()
+        _carry_out(home, plan, is_late=False)
     except OSError as error:
-        raise UserError(
-            f"{root}: what was written cannot be put in place ({first_line(error)}); it is whole in {folder}"
-        ) from None
+        raise UserError(_not_in_place(home, error)) from None
 
 
-def _read_plan(folder):
-    """The plan in `folder`, which may have come with somebody's files and then must not lead elsewhere."""
-    plan = json.loads((folder / PLAN).read_text())
-    for name in (*plan.get("files", ()), *plan.get("remove", ()), plan.get("folder", ".")):
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            raise UserError(f"{folder / PLAN} names {name}, outside of its folder; remove that folder")
-    return plan
+def _not_in_place(home, error):
+    return (
+        f"{home.parent}: what was written cannot be put in place ({first_line(error)}); it lies in "
+        f"{home / FILES}, and the next command that reads or writes here tries again"
+    )
 
 
-def _is_outdated(folder):
-    """Whether others have written the set since it was whole here: what readers ask for is newer."""
-    plan = _read_plan(folder)
-    key = folder.parent / plan["files"][-1] if "files" in plan else None
-    return key is not None and key.exists() and key.stat().st_mtime_ns > (folder / PLAN).stat().st_mtime_ns
+def _read_plan(home):
+    """The plan in `home`; None if it is damaged or was made for another folder."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        plan = json.loads((home / PLAN).read_text(encoding="utf-8"))
+        if plan["home"] == _identity(home):
+            return plan
+    return None
 
 
-def _exchange(folder, root, files, remove):
-    for name in (files[-1], *remove):
-        (root / name).unlink(missing_ok=True)
-    for name in files:
-        _put(folder / name, root / name)
+def _carry_out(home, plan, is_late):
+    """Does in the folder around `home` what its plan says, of which a part may have been done before.
 
-
-def _put(source, target):
-    """Makes the file `source` appear as `target`, too."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = source.with_name(f"{source.name}.next")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(source, beside)
-    except OSError:  # not on every file system
-        shutil.copy2(source, beside)
-    os.replace(beside, target)
-    beside.unlink(missing_ok=True)  # it stays where both were one file already
-
-
-def _swap(folder, target):
-    new = folder / target.name
-    if new.exists():
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(target, Path(tempfile.mkdtemp(dir=folder)) / "old")
-        os.replace(new, target)
+    Args:
+        is_late: whether others may have written there since, which then stays.
+    """
+    root, files = home.parent, home / FILES
+    with _alone(root):
+        if "folder" in plan:
+            _swap(files, root, plan["folder"], plan["was"] if is_late else _identity(root / plan["folder"]))
+        else:
+            asked = [path for pattern in plan["asked"] for path in root.glob(pattern) if not path.is_dir()]
+            since = (home / PLAN).stat().st_mtime_ns
+            if not is_late or not _is_outdated(files, root, plan["files"], asked, since):
+                _exchange(files, root, list(plan["files"]), asked)
+        (home / PLAN).unlink()
 
 
 @contextlib.contextmanager
 def _alone(root):
     """Lets one process at a time exchange files in the folder `root`, where the file system can."""
-    descriptor = None if fcntl is None else os.open(root, os.O_RDONLY)
-    try:
-        if descriptor is not None:
+    descriptor = None
+    if fcntl is not None:
+        with contextlib.suppress(PermissionError):
+            descriptor = os.open(root, os.O_RDONLY)
             _wait_for(descriptor)
+    try:
         yield
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        _unlock(descriptor)
+
+
+def _is_outdated(files, root, members, asked, since):
+    """Whether others have written files of the set after it was whole, which was at the time `since`."""
+    placed = {root / name for name in members if not (files / name).exists()}
+    for path in placed:
+        if not path.exists() or _stamp(path) != members[path.relative_to(root).as_posix()]:
+            return True
+    others = {*asked, *(root / name for name in members)} - placed
+    return any(path.exists() and path.stat().st_mtime_ns > since for path in others)
+
+
+def _exchange(files, root, names, asked):
+    """Moves the files `names` that are in `files` to `root`, where `asked` and the last are removed first."""
+    waiting = [name for name in names if (files / name).exists()]
+    for name in waiting:
+        if (root / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(root / name))
+    placed = {root / name for name in names if name not in waiting}
+    for path in {*asked, *(root / name for name in waiting[-1:])} - placed:
+        path.unlink(missing_ok=True)
+    for name in waiting:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(files / name, root / name)
+
+
+def _swap(files, root, name, was):
+    """Moves the folder `name` that is in `files` to `root`, in the place of the one of the identity `was`."""
+    there = _identity(root / name)
+    if (files / name).exists() and there in (None, was):
+        if there is not None:
+            os.replace(root / name, Path(tempfile.mkdtemp(dir=files)) / "old")
+        os.replace(files / name, root / name)

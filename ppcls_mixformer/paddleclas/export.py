@@ -31,7 +31,7 @@ WRITERS = {
     "inference.pdmodel": "paddlepaddle 3.1.1",
     "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
 }
-STALE = (*READERS, "inference.pdiparams.info")
+ASKED = (*READERS, "inference.pdiparams.info")  # by readers, first
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 
 
@@ -68,7 +68,7 @@ def write_export(argv):
         missing = [write_other_program(staging, argv)]
         if flags.onnx:
             missing.append(write_onnx(staging, config["image_shape"]))
-        publish(staging, target, STALE)
+        publish(staging, target, ASKED)
     for name, readers in READERS.items():
         if (target / name).exists():
             print(f"{target / name}: read by {readers}")

@@ -14,6 +14,8 @@ from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 
+ASKED = ("model.json", "model.pdmodel", "model.pdiparams", "model.pdiparams.info")  # by readers, first
+
 
 def write_export(argv):
     """Writes the network into the folder in `--output_dir` that has the config's name; prints the files.
@@ -39,7 +41,7 @@ def write_export(argv):
     with scratch() as staging, without_interpolation():
         trainer.export(str(staging))
         check_program(find_program(staging / config.filename, "model"))
-        publish(staging / config.filename, target, ["model.*"])
+        publish(staging / config.filename, target, ASKED)
     for path in sorted(target.iterdir()):
         print(path)
     if onednn_refuses(find_program(target, "model")):  # another detector's, which interpolates elsewhere

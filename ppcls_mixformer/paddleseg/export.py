@@ -12,7 +12,7 @@ from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
 from ppcls_mixformer.paddleseg.commands import prepare
 
-STALE = ("model.json", "model.pdmodel", "model.pdiparams*")  # what another Paddle may have left
+ASKED = ("model.json", "model.pdmodel", "model.pdiparams", "model.pdiparams.info")  # by readers, first
 
 
 def write_export(argv):
@@ -37,7 +37,7 @@ def write_export(argv):
         check_program(program)
         description = describe(builder.config, shape, flags.output_op, program.name)
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description))
-        publish(staging, target, STALE)
+        publish(staging, target, ASKED)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
         if onednn_refuses(program):  # one of PaddleSeg's own networks

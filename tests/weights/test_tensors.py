@@ -55,12 +55,37 @@ def test_a_damaged_one_is_named(source, tmp_path, left):
         ("other.pdparams", "one must be .pdparams and the other .safetensors"),
         ("other.onnx", "one must be .pdparams and the other .safetensors"),
         ("none/other.safetensors", "there is no folder"),
+        (".", "one must be .pdparams"),
     ],
 )
 def test_what_cannot_be_converted_is_named(source, tmp_path, target, message):
     with pytest.raises(UserError, match=message):
         run_command([str(source), str(tmp_path / target)])
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"__metadata__": np.ones(2, "float32")},
+        {"text": np.array(["a"])},
+        {5: np.ones(2, "float32")},
+    ],
+    ids=["a name of the format", "text", "a number as name"],
+)
+def test_what_the_other_format_cannot_hold_is_named(tmp_path, state):
+    paddle.save(state, str(tmp_path / "odd.pdparams"))
+    with pytest.raises(UserError, match=r"cannot be a \.safetensors file: "):
+        run_command([str(tmp_path / "odd.pdparams")])
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.pdparams"]
+
+
+def test_shapes_of_scalars_and_rights_of_files_stay(tmp_path):
+    paddle.save({"scalar": paddle.to_tensor(1.5)}, str(tmp_path / "a.pdparams"))
+    run_command([str(tmp_path / "a.pdparams")])
+    assert read_checkpoint(tmp_path / "a.safetensors")["scalar"].shape == ()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_without_the_package_one_line_says_so(source):
