@@ -26,11 +26,14 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
         Raises:
             ppcls_mixformer.WeightsError: names or shapes differ elsewhere than in the head.
         """
-        # PaddleClas 2.6 keeps parameters of the loss in the same file.
-        own = {k: v for k, v in state_dict.items() if k.split(".")[0] in self._sub_layers}
-        ClassifierFit().load(self, own or state_dict, "the checkpoint")
+        ClassifierFit().load(self, self.entries_in(state_dict), "the checkpoint")
 
     set_dict = set_state_dict
+
+    def entries_in(self, state_dict):
+        """`state_dict` without the entries of the loss, which PaddleClas 2.6 keeps in the same file."""
+        own = {k: v for k, v in state_dict.items() if k.split(".")[0] in self._sub_layers}
+        return own or state_dict
 
     def stop_after(self, stop_layer_name):
         """RecModel's BackboneStopLayer: `last_proj`, behind which are the pooled features `[N, 1280]`.
@@ -45,6 +48,13 @@ class MixFormer(mixformer.MixFormer, TheseusLayer):
             )
         self.head = nn.Identity()
         return True
+
+
+def backbone_section(arch):
+    """Where the section `Arch` has the backbone: the dotted key, and what is under it."""
+    if arch.get("name") == "RecModel":
+        return "Arch.Backbone", arch.get("Backbone") or {}
+    return "Arch", arch
 
 
 def build_backbone(name, use_sync_bn=False, **arch):

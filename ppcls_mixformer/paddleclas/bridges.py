@@ -3,10 +3,13 @@
 Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
 """
 
+import builtins
 import contextlib
 import importlib
 import inspect
 import logging
+import re
+import sys
 import types
 from pathlib import Path
 
@@ -16,12 +19,14 @@ import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
 from ppcls.data.preprocess.ops import timm_autoaugment
-from ppcls.utils import config, misc, save_load
+from ppcls.utils import config, download, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
+from ppcls_mixformer.paddleclas import distillation, steps
+from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
 logger = logging.getLogger(__name__)
@@ -43,6 +48,10 @@ def apply():
         whole_checkpoints,
         best_metric_on_resume,
         posterize_to_black,
+        names_that_numpy_dropped,
+        downloads_without_fluid,
+        distillation.apply,
+        steps.apply,
     ):
         bridge()
 
@@ -180,3 +189,19 @@ def posterize_to_black():
 
 def _posterize(image, bits):
     return ImageOps.posterize(image, bits) if bits > 0 else image.point([0] * 256 * len(image.getbands()))
+
+
+def names_that_numpy_dropped():
+    """All releases: AutoAugment and some batch transforms use `np.int`, `np.bool`, … of numpy before 1.24."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ppcls.data.") and hasattr(module, "np"):
+            used = set(re.findall(r"\bnp\.(int|bool|float|object)\b", inspect.getsource(module)))
+            if used:
+                shadow_module(module, "np", **{key: vars(builtins)[key] for key in used})
+
+
+def downloads_without_fluid():
+    """PaddleClas 2.3: weights of its own networks are downloaded with `paddle.fluid`, gone since Paddle 2.6."""
+    if "paddle.fluid" in inspect.getsource(download.get_path_from_url):
+        for module in (download, save_load):
+            module.get_weights_path_from_url = starting_weights.downloaded

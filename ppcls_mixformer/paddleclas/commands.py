@@ -17,10 +17,15 @@ def build_engine(argv, mode):
     register()
     from ppcls.engine.engine import Engine
 
+    from ppcls_mixformer.paddleclas import weights
     from ppcls_mixformer.paddleclas.config import settings
 
     flags, config = settings(argv, mode)
-    return Engine(config, mode=mode), flags
+    with weights.recorded() as loaded:
+        engine = Engine(config, mode=mode)
+    if mode != "train" and not flags.random_weights:
+        weights.check_loaded(engine.model, loaded, config, mode)
+    return engine, flags
 
 
 def train(argv):

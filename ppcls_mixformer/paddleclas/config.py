@@ -7,7 +7,7 @@ from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import preflight
-from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
 from ppcls_mixformer.paddleclas.flags import parser
 
 OPTIONAL_SECTIONS = {
@@ -60,7 +60,7 @@ def dotted_keys(node, prefix=""):
 
 def optional_keys(config):
     """Keys that PaddleClas or MixFormer reads though a config may leave them out, dotted."""
-    backbone, _ = preflight.backbone_section(config["Arch"])
+    backbone, _ = backbone_section(config["Arch"])
     arch = [*zoo.resolve("MixFormer_B0"), *ARCH_KEYS]
     for section, keys in {**OPTIONAL_SECTIONS, backbone: arch}.items():
         yield from (f"{section}.{key}" for key in keys)

@@ -18,6 +18,12 @@ def parser(mode):
         help="replaces a value; may be given again",
     )
     flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
+    if mode != "train":
+        flags.add_argument(
+            "--random-weights",
+            action="store_true",
+            help="go on without weights, or with some missing; what comes out is no result",
+        )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
         flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")

@@ -11,9 +11,8 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import names, training
-from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS
-from ppcls_mixformer.weights.checkpoint import read_checkpoint, read_file
+from ppcls_mixformer.paddleclas import names, weights
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +28,10 @@ def check(settings, mode):
         onnx.require("--onnx")
     check_device(config["Global"].get("device"))
     check_options(config)
+    settle_class_count(config)
     check_arch(config["Arch"])
     names.check(config)
-    check_weights(config, mode)
+    weights.check(config, mode, mode != "train" and flags.random_weights)
     for split in {"train": ("Train", "Eval"), "eval": ("Eval",)}.get(mode, ()):
         if split == "Eval" and mode == "train" and not config["Global"].get("eval_during_train"):
             continue
@@ -56,11 +56,20 @@ class Classes(NamedTuple):
         return cls("Arch.class_num", arch.get("class_num"))
 
 
-def backbone_section(arch):
-    """Where the section `Arch` has the backbone: the dotted key, and what is under it."""
-    if arch.get("name") == "RecModel":
-        return "Arch.Backbone", arch.get("Backbone") or {}
-    return "Arch", arch
+def settle_class_count(config):
+    """Takes Global.class_num as Arch.class_num, which it was before, where that is missing.
+
+    PaddleClas 2.3 builds 1000 classes in silence.
+    """
+    section, arch = config["Global"], config["Arch"]
+    number = section.pop("class_num", None)
+    if number is None or "models" in arch or arch.get("name") == "RecModel":
+        return
+    if arch.setdefault("class_num", number) != number:
+        raise UserError(
+            f"Global.class_num is {number} and Arch.class_num {arch['class_num']}: leave the former out"
+        )
+    logger.warning("Global.class_num: taken as Arch.class_num=%s, where PaddleClas reads it", number)
 
 
 def check_device(device):
@@ -104,32 +113,6 @@ def check_arch(arch):
         raise UserError(f"{section}.{error}") from None
     except ValueError as error:
         raise UserError(f"{section} of {name}: {error}") from None
-
-
-def check_weights(config, mode):
-    """Refuses weights that are not there or are damaged; drops PaddleClas's optional suffix."""
-    section = config["Global"]
-    for key in ("pretrained_model", "checkpoints"):
-        value = section.get(key)
-        if value and not str(value).startswith("http"):
-            section[key] = str(value)[: -len(".pdparams")] if str(value).endswith(".pdparams") else value
-            _read(read_checkpoint, section[key] + ".pdparams", f"Global.{key}")
-    where, backbone = backbone_section(config["Arch"])
-    pretrained = backbone.get("pretrained")
-    if isinstance(pretrained, str) and pretrained:
-        _read(read_checkpoint, pretrained, f"{where}.pretrained")
-    if mode == "train" and section.get("checkpoints"):
-        for suffix in (".pdopt", ".pdstates"):
-            states = _read(read_file, section["checkpoints"] + suffix, "Global.checkpoints")
-        training.check_resume(states, config)
-    training.check_keep(section)
-
-
-def _read(reader, path, key):
-    try:
-        return reader(path)
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None
 
 
 def check_data(node, key, classes):

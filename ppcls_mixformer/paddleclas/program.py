@@ -5,15 +5,11 @@ Run as `python -m ppcls_mixformer.paddleclas.program`, with the flags of the exp
 a process of its own.
 """
 
-import logging
-
 from ppcls_mixformer.hosting.cli import run
 from ppcls_mixformer.hosting.inference import find_program
 from ppcls_mixformer.hosting.pdiparams import check_program
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.commands import build_engine
-
-logger = logging.getLogger(__name__)
 
 
 def write_program(engine, fuse):
@@ -28,8 +24,6 @@ def write_program(engine, fuse):
     if settings["pretrained_model"]:
         load_dygraph_pretrain(engine.model, settings["pretrained_model"])
         settings["pretrained_model"] = None  # or export() loads it into the fused network
-    elif not engine.config["Arch"].get("pretrained"):
-        logger.warning("neither Global.pretrained_model nor Arch.pretrained is set: random weights")
     if fuse:
         engine.model = fuse_for_inference(engine.model)
     engine.export()

@@ -50,6 +50,17 @@ class Published:
         return self.sha256
 
 
+@dataclass(frozen=True)
+class Linked(Published):
+    """Address of a checkpoint that a user names; two of them may end in the same file name."""
+
+    @property
+    def path(self):
+        """Where it is in the cache, or will be."""
+        name = super().path.name.partition("?")[0]
+        return CACHE.expanduser() / f"{hashlib.sha256(self.url.encode()).hexdigest()[:12]}-{name}"
+
+
 def fetch(published, fits):
     """Path of a published checkpoint in Paddle's cache, downloaded when it is not there.
 

@@ -3,10 +3,12 @@
 The PaddleClas in use may need only some of them; the others are held to a stand-in of the code they fix.
 """
 
+import numpy as np
 import paddle
 import PIL
 import pytest
 from PIL import Image, ImageOps
+from stand_ins import send, server
 
 from ppcls_mixformer.hosting.whole import PREFIX
 
@@ -121,3 +123,33 @@ def test_a_posterize_of_no_bits_is_black(bridges):
     if int(PIL.__version__.split(".")[0]) >= 12:
         with pytest.raises(ValueError):
             ImageOps.posterize(picture, 0)
+
+
+def test_transforms_find_the_names_that_numpy_dropped(bridges):
+    from ppcls.data import preprocess
+
+    picture = np.zeros([8, 8, 3], "uint8")
+    transform = preprocess.AutoAugment()
+    for _ in range(200):
+        assert transform(picture).shape == (8, 8, 3)
+    assert not hasattr(np, "int")
+    if hasattr(preprocess, "MixupCutmixHybrid"):
+        assert (
+            len(preprocess.MixupCutmixHybrid(cutmix_alpha=1.0, mixup_alpha=0.0)._params_per_elem(4)[0]) == 4
+        )
+
+
+def test_weights_of_other_networks_are_downloaded(bridges, host, tmp_path, monkeypatch):
+    from ppcls.arch import MobileNetV3_small_x0_35
+    from ppcls.utils import download, save_load
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(download, "WEIGHTS_HOME", str(tmp_path / "weights"))
+    paddle.save(MobileNetV3_small_x0_35(class_num=2).state_dict(), str(tmp_path / "own.pdparams"))
+    content = (tmp_path / "own.pdparams").read_bytes()
+    network = MobileNetV3_small_x0_35(class_num=2)
+    load = getattr(save_load, "load_dygraph_pretrain_from_url", save_load.load_dygraph_pretrain)
+    with server(lambda handler: send(handler, content)) as address:
+        load(network, f"{address}/x_pretrained.pdparams")
+    state = paddle.load(str(tmp_path / "own.pdparams"))
+    assert np.array_equal(network.state_dict()["fc.weight"].numpy(), state["fc.weight"].numpy())

@@ -1,0 +1,81 @@
+"""A distilled network: weights for each of its networks, and pictures classified with one of them."""
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+from commands import CONFIG, ROOT, losses, tool
+
+from ppcls_mixformer import MixFormer_B0
+from ppcls_mixformer.paddleclas import register
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """Path of a teacher's checkpoint, without its suffix."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher"
+    paddle.save(MixFormer_B0(class_num=10).state_dict(), f"{path}.pdparams")
+    return path
+
+
+def models():
+    return [{name: {"name": "MixFormer_B0", "class_num": 10}} for name in ("Teacher", "Student")]
+
+
+@pytest.mark.parametrize("name", ["DistillationModel", "AttentionModel"])
+def test_each_network_gets_its_weights(host, teacher, name):
+    import ppcls.arch
+
+    if not hasattr(ppcls.arch, name):
+        pytest.skip(f"this PaddleClas has no {name}")
+    model = getattr(ppcls.arch, name)(models=models(), pretrained_list=[str(teacher), None])
+    weight = paddle.load(f"{teacher}.pdparams")["head.weight"].numpy()
+    found = [np.array_equal(network.head.weight.numpy(), weight) for network in model.model_list]
+    assert found == [True, False]
+
+
+def test_one_output_is_chosen():
+    register()
+    from ppcls_mixformer.paddleclas.distillation import one_of
+
+    outputs = {"Teacher": {"logits": 1}, "Student": {"logits": 2}}
+    assert one_of(outputs, ("Student", None, "logits", "output")) == 2
+    assert one_of({"features": 1, "logits": 3}, ("Student", "logits", "output")) == 3
+    assert one_of(4, ("Student", "logits", "output")) == 4
+
+
+@pytest.fixture
+def config(digits, teacher, tmp_path):
+    """Content of a config that distils MixFormer into MixFormer."""
+    content = yaml.safe_load((ROOT / CONFIG).read_text())
+    content["Global"].update(epochs=1, output_dir=str(tmp_path), save_interval=1, print_batch_step=1)
+    content["Arch"] = {
+        "name": "DistillationModel",
+        "infer_model_name": "Student",
+        "pretrained_list": [f"{teacher}.pdparams", None],
+        "freeze_params_list": [True, False],
+        "models": models(),
+    }
+    pair = {"weight": 1.0, "model_name_pairs": [["Student", "Teacher"]]}
+    content["Loss"] = {
+        "Train": [{"DistillationCELoss": pair}],
+        "Eval": [{"DistillationGTCELoss": {"weight": 1.0, "model_names": ["Student"]}}],
+    }
+    metric = {"DistillationTopkAcc": {"model_key": "Student", "topk": [1, 5]}}
+    content["Metric"] = {"Train": [metric], "Eval": [metric]}
+    for split, name in (("Train", "train_list.txt"), ("Eval", "test_list.txt")):
+        dataset = content["DataLoader"][split]["dataset"]
+        dataset.update(image_root=str(digits), cls_label_path=f"{digits}/{name}")
+    content["Infer"]["infer_imgs"] = str(digits / (digits / "test_list.txt").read_text().split()[0])
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("post", ["DistillationPostProcess", "Topk"])
+def test_it_trains_and_classifies(config, tmp_path, post):
+    config["Infer"]["PostProcess"] = {"name": post, "topk": 3}
+    path = tmp_path / "distil.yaml"
+    path.write_text(yaml.safe_dump(config))
+    assert len(losses(tool("train", config=path))) == 2
+    best = next(tmp_path.rglob("latest.pdparams"))
+    assert "class_ids" in tool("infer", f"Global.pretrained_model={best}", config=path)
