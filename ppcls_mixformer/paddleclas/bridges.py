@@ -8,16 +8,20 @@ import contextlib
 import importlib
 import inspect
 import logging
+import os
 import re
 import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import paddle
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
+from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
+from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.utils import config, download, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
@@ -25,7 +29,7 @@ from ppcls.utils.ema import ExponentialMovingAverage
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddleclas import distillation, steps
+from ppcls_mixformer.paddleclas import distillation, lists, steps
 from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
@@ -50,6 +54,7 @@ def apply():
         posterize_to_black,
         names_that_numpy_dropped,
         downloads_without_fluid,
+        lists_as_people_have_them,
         distillation.apply,
         steps.apply,
     ):
@@ -201,7 +206,29 @@ def names_that_numpy_dropped():
 
 
 def downloads_without_fluid():
-    """PaddleClas 2.3: weights of its own networks are downloaded with `paddle.fluid`, gone since Paddle 2.6."""
+    """PaddleClas 2.3: weights of its networks are downloaded with `paddle.fluid`, gone since Paddle 2.6."""
     if "paddle.fluid" in inspect.getsource(download.get_path_from_url):
         for module in (download, save_load):
             module.get_weights_path_from_url = starting_weights.downloaded
+
+
+def lists_as_people_have_them():
+    """All releases: a blank line, a byte-order mark or a name with spaces in a list file is a ValueError.
+
+    And the locale's encoding is taken. Pictures are looked for by preflight, not in each process.
+    """
+    for dataset in (ImageNetDataset, MultiLabelDataset):
+        replace_once(dataset, "_load_anno", _read_strictly)
+
+
+def _read_strictly(original):
+    def load(self, *args, **kwargs):
+        if args or kwargs or getattr(self, "relabel", False):
+            return original(self, *args, **kwargs)
+        several = isinstance(self, MultiLabelDataset)
+        self.label_ratio = False
+        listing = lists.read(self._cls_path, getattr(self, "delimiter", None), several)
+        self.images = [os.path.join(self._img_root, image) for image in listing.images]
+        self.labels = [list(map(np.int64, label)) if several else np.int64(label) for label in listing.labels]
+
+    return load

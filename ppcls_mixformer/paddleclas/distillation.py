@@ -19,7 +19,7 @@ def apply():
 
 
 def weights_of_each_model():
-    """All releases: `Arch.pretrained_list` is loaded into a network's name, an AttributeError or TypeError."""
+    """All releases: `Arch.pretrained_list` is loaded into a network's name: AttributeError or TypeError."""
     replace_once(ppcls.arch.DistillationModel, "__init__", _with_weights_of_each)
 
 
@@ -60,7 +60,7 @@ def _of_one_output(original):
 
 
 def one_output_to_evaluate():
-    """PaddleClas 2.5 and later: evaluation takes the student's output, in which losses look for the student."""
+    """PaddleClas 2.5 and later: evaluation hands losses the student's output; they look for it by name."""
     replace_once(ppcls.loss.DistillationGTCELoss, "forward", _of_named_output)
     replace_once(ppcls.metric.DistillationTopkAcc, "forward", _of_named_output)
 

@@ -11,10 +11,12 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import names, weights
+from ppcls_mixformer.paddleclas import lists, names, weights
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
 
 logger = logging.getLogger(__name__)
+
+LISTED = ("ImageNetDataset", "MultiLabelDataset")  # whose list files are read here
 
 
 def check(settings, mode):
@@ -37,7 +39,10 @@ def check(settings, mode):
             continue
         if not config["DataLoader"].get(split):
             raise UserError(f"the config has no DataLoader.{split}, which {mode} needs")
-        check_data(config["DataLoader"][split], f"DataLoader.{split}", Classes.of(config["Arch"]))
+        classes = Classes.of(config["Arch"])
+        if split == "Eval" and config["Global"].get("eval_mode") == "retrieval":
+            classes = Classes("", None)  # pictures are compared with others, not with classes
+        check_data(config["DataLoader"][split], f"DataLoader.{split}", classes)
     if mode == "infer":
         check_infer(config)
 
@@ -116,7 +121,7 @@ def check_arch(arch):
 
 
 def check_data(node, key, classes):
-    """Refuses a missing image folder or list, and labels that the head has no class for.
+    """Refuses a missing image folder, list or picture, and labels that the head has no class for.
 
     `node` is a split of `DataLoader`, or a dict of such (Query and Gallery).
     """
@@ -134,30 +139,11 @@ def check_data(node, key, classes):
     for path in listing if isinstance(listing, list) else [listing]:
         if not Path(path).is_file():
             raise UserError(f"{key}.dataset.cls_label_path: there is no file {path}")
-        if dataset.get("name") == "ImageNetDataset":
-            check_list(path, root, dataset.get("delimiter") or " ", classes)
-
-
-def check_list(path, root, delimiter, classes):
-    """Refuses an empty list, a line that is not `image label`, and a label of no class."""
-    with open(path, encoding="utf-8") as file:
-        lines = [line.strip() for line in file]
-    if not any(lines):
-        raise UserError(f"{path} lists no images")
-    for number, line in enumerate(lines, 1):
-        image, _, label = line.partition(delimiter)
-        if not label.strip().isdigit():
-            raise UserError(f"{path}, line {number}: expected `image{delimiter}label`, got {line!r}")
-        if classes.number and int(label) >= classes.number:
-            raise UserError(
-                f"{path}, line {number}: label {label} needs {classes.key} of at least {int(label) + 1}, "
-                f"it is {classes.number}"
-            )
-    if root and not (Path(root) / lines[0].partition(delimiter)[0]).is_file():
-        raise UserError(
-            f"{path}, line 1: there is no {lines[0].partition(delimiter)[0]} in {root}; "
-            "image paths are taken from DataLoader's image_root"
-        )
+        if dataset.get("name") in LISTED:
+            several = dataset["name"] == "MultiLabelDataset"
+            found = lists.read(path, dataset.get("delimiter"), several)
+            lists.check_labels(path, found, classes, bool(dataset.get("relabel")))
+            lists.check_pictures(path, root or "", found, f"{key}.dataset.image_root")
 
 
 def check_infer(config):

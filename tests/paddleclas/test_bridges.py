@@ -153,3 +153,18 @@ def test_weights_of_other_networks_are_downloaded(bridges, host, tmp_path, monke
         load(network, f"{address}/x_pretrained.pdparams")
     state = paddle.load(str(tmp_path / "own.pdparams"))
     assert np.array_equal(network.state_dict()["fc.weight"].numpy(), state["fc.weight"].numpy())
+
+
+def test_datasets_read_lists_as_people_have_them(bridges, tmp_path):
+    from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
+    from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
+
+    listing = tmp_path / "list.txt"
+    listing.write_text("\ufeffmy cat.png 1\n\nb.png 0\n", encoding="utf-8")
+    dataset = ImageNetDataset(str(tmp_path), str(listing))
+    assert dataset.images == [f"{tmp_path}/my cat.png", f"{tmp_path}/b.png"] and dataset.labels == [1, 0]
+    with pytest.raises((ValueError, AssertionError)):
+        ImageNetDataset._load_anno.bridged(dataset)
+    listing.write_text("my cat.png\t1,0\n\n")
+    dataset = MultiLabelDataset(str(tmp_path), str(listing))
+    assert dataset.images == [f"{tmp_path}/my cat.png"] and dataset.labels == [[1, 0]]

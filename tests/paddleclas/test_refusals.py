@@ -11,14 +11,19 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import register
 
 
-def refusal(*settings, config=CONFIG, mode="train"):
-    """What PaddleClas's settings are refused with."""
+def read(*settings, config=CONFIG, mode="train"):
+    """PaddleClas's config, once it is checked."""
     register()
-    from ppcls_mixformer.paddleclas.config import settings as read
+    from ppcls_mixformer.paddleclas.config import settings as read_checked
 
     options = [part for setting in settings for part in ("-o", setting)]
+    return read_checked(["-c", str(config), *options], mode).config
+
+
+def refusal(*settings, **options):
+    """What PaddleClas's settings are refused with."""
     with pytest.raises(UserError) as error:
-        read(["-c", str(config), *options], mode)
+        read(*settings, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -101,3 +106,30 @@ def test_missing_paddleclas_names_both_remedies(tmp_path):
     assert "python -m ppcls_mixformer fetch" in log and "PADDLECLAS_HOME" in log
     log = run(*command, check=False, PADDLECLAS_HOME=str(tmp_path))
     assert "is not a PaddleClas clone" in log and "Traceback" not in log
+
+
+def split_list(digits, name, line):
+    """Path of a list of the pictures that the list `name` has, with another line at the end."""
+    path = digits / f"changed_{name}"
+    path.write_text((digits / name).read_text() + line)
+    return path
+
+
+@pytest.mark.parametrize("split, name", [("Train", "train_list.txt"), ("Eval", "test_list.txt")])
+def test_a_picture_that_is_missing_anywhere_is_named(digits, tmp_path, split, name):
+    path = split_list(digits, name, "nowhere.png 1\n")
+    text = refusal(*overrides(digits, tmp_path), f"DataLoader.{split}.dataset.cls_label_path={path}")
+    assert text.endswith(
+        f"there is no nowhere.png in {digits}; image paths are taken from "
+        f"DataLoader.{split}.dataset.image_root"
+    )
+
+
+@pytest.mark.parametrize("part", ["Query", "Gallery"])
+def test_lists_of_retrieval_are_read_but_their_labels_are_no_classes(digits, tmp_path, part):
+    config = retrieval(digits, tmp_path, "last_proj")
+    key = f"DataLoader.Eval.{part}.dataset"
+    path = split_list(digits, "test_list.txt", f"{next(digits.rglob('*.png')).relative_to(digits)} 100\n")
+    read(f"{key}.cls_label_path={path}", config=config)
+    path = split_list(digits, "test_list.txt", "nowhere.png 1\n")
+    assert f"taken from {key}.image_root" in refusal(f"{key}.cls_label_path={path}", config=config)

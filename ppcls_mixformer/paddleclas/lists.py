@@ -1,0 +1,205 @@
+"""List files, a line for each picture: `image label`, or of several labels `image 0,1,0`; read strictly.
+
+The label comes last, behind a tab or spaces, so an image's name may have spaces. Blank lines are left out.
+"""
+
+import codecs
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import List, NamedTuple, Sequence, Union
+
+from ppcls_mixformer.hosting.errors import UserError
+
+CHECKED = Path("~/.cache/ppcls_mixformer/lists")  # an empty file for each list whose pictures are all there
+
+
+class Listing(NamedTuple):
+    """What a list file holds: names of images, their labels, and the lines that they are on.
+
+    A label is a number, or where a picture has several, a tuple of 0 and 1 for each class.
+    """
+
+    images: List[str]
+    labels: List[Union[int, tuple]]
+    lines: Sequence[int]
+
+
+def read(path, delimiter=None, several=False):
+    """The `Listing` in the file at `path`.
+
+    Args:
+        delimiter: what stands before the label; None for a tab or spaces.
+        several: whether each picture has a label for every class.
+
+    Raises:
+        UserError: not text, no pictures, or a line of another form; names the file and the line.
+    """
+    status = os.stat(path)
+    return _read(str(path), delimiter or None, several, (status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)  # preflight reads a list, and then the dataset
+def _read(path, delimiter, several, version):
+    parse = _several_labels if several else _one_label
+    images, labels, lines = [], [], []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        line = line.strip()
+        if not line:
+            continue
+        image, label = _split(line, delimiter)
+        value = parse(label)
+        if value is None or not image:
+            raise UserError(f"{path}, line {number}: {_reason(line, label, delimiter, several)}")
+        images.append(image)
+        labels.append(value)
+        lines.append(number)
+    if not images:
+        raise UserError(f"{path} lists no images")
+    return Listing(images, labels, range(1, len(lines) + 1) if lines[-1] == len(lines) else lines)
+
+
+def _text(path):
+    content = Path(path).read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ("utf-16",)
+    else:
+        encodings = ("utf-8-sig", "gb18030")
+    for encoding in encodings:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise UserError(f"{path} is no text in UTF-8: save it as that")
+
+
+def _split(line, delimiter):
+    if delimiter and delimiter.strip():
+        image, _, label = line.rpartition(delimiter)
+    else:
+        image, _, label = line.rpartition("\t") if "\t" in line else _at_last_space(line)
+    return image.strip(), label.strip()
+
+
+def _at_last_space(line):
+    image, *label = line.rsplit(None, 1)
+    return image, " ", label[0] if label else ""
+
+
+def _one_label(text):
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _several_labels(text):
+    values = tuple(text.replace(" ", "").split(","))
+    return tuple(map(int, values)) if set(values) <= {"0", "1"} else None
+
+
+def _reason(line, label, delimiter, several):
+    """What is wrong with a line that is not of the right form."""
+    between = delimiter if delimiter and delimiter.strip() else "a tab or a space"
+    if several:
+        return (
+            f"expected an image, {between}, and 0 or 1 for each class, such as `a.jpg\\t0,1,0`, got {line!r}"
+        )
+    if label.lstrip("-+.").replace(".", "").isdigit():
+        return f"label {label!r} is no whole number from 0 on, in {line!r}"
+    found = next((sign for sign in ",;:|" if line.rpartition(sign)[2].strip().isdigit()), None)
+    hint = f"; it is separated by {found!r}" if found else ""
+    return f"expected an image, {between}, and a label, got {line!r}{hint}"
+
+
+# Labels
+
+
+def check_labels(path, listing, classes, relabelled=False):
+    """Refuses a label that the head has no class for.
+
+    Args:
+        classes: how many classes there are and the key that says so, `Classes`.
+        relabelled: whether the dataset numbers the labels anew.
+
+    Raises:
+        UserError: names the file, the line and the key.
+    """
+    if not classes.number:
+        return
+    if isinstance(listing.labels[0], tuple):
+        _check_columns(path, listing, classes)
+    elif relabelled:
+        _check_highest(path, len(set(listing.labels)) - 1, "", classes)
+    else:
+        highest = max(listing.labels)
+        line = listing.lines[listing.labels.index(highest)]
+        starts = "; labels start at 0, here at 1" if min(listing.labels) == 1 else ""
+        _check_highest(f"{path}, line {line}", highest, starts, classes)
+
+
+def _check_highest(place, label, remark, classes):
+    if label >= classes.number:
+        raise UserError(
+            f"{place}: label {label} needs {classes.key} of at least {label + 1}, "
+            f"it is {classes.number}{remark}"
+        )
+
+
+def _check_columns(path, listing, classes):
+    for line, labels in zip(listing.lines, listing.labels):
+        if len(labels) != classes.number:
+            raise UserError(
+                f"{path}, line {line}: {len(labels)} labels, but {classes.key} is {classes.number}"
+            )
+
+
+# Pictures
+
+
+def check_pictures(path, root, listing, key):
+    """Refuses a list with pictures that are not there; one process of a machine looks, once for each list.
+
+    Args:
+        root: the folder that names in the list start from, which `key` of the config says.
+
+    Raises:
+        UserError: names the first line and the count.
+    """
+    if rank_on_machine():
+        return
+    record = CHECKED.expanduser() / fingerprint(path, root)
+    if record.exists():
+        return
+    missing = [
+        index for index, image in enumerate(listing.images) if not os.path.isfile(os.path.join(root, image))
+    ]
+    if missing:
+        _refuse_missing(path, root, listing, missing, key)
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.touch()
+    except OSError:
+        pass  # a home that cannot be written: the next run looks again
+
+
+def _refuse_missing(path, root, listing, missing, key):
+    image, count = listing.images[missing[0]], ""
+    if len(missing) > 1:
+        count = f" ({len(missing)} of {len(listing.images)} are missing)"
+    first = image.split()[0]
+    hint = f"image paths are taken from {key}"
+    if first != image and os.path.isfile(os.path.join(root, first)):
+        hint = f"there is {first}: a line has an image and a label, nothing else"
+    raise UserError(f"{path}, line {listing.lines[missing[0]]}: there is no {image} in {root}{count}; {hint}")
+
+
+def rank_on_machine():
+    """Number of this process among those of one run on this machine."""
+    return int(os.environ.get("PADDLE_RANK_IN_NODE") or os.environ.get("PADDLE_TRAINER_ID") or 0)
+
+
+def fingerprint(path, root):
+    """What changes with the list, or the folder of its pictures."""
+    root = Path(root or ".").resolve()
+    digest = hashlib.sha256(Path(path).read_bytes())
+    digest.update(f"{root} {root.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()
