@@ -57,6 +57,19 @@ def backbone_section(arch):
     return "Arch", arch
 
 
+def networks(arch):
+    """`(key, section)` of each network in the section `Arch`, which may be several (DistillationModel)."""
+    models = arch.get("models")
+    if not isinstance(models, list):
+        return [backbone_section(arch)]
+    return [
+        (f"Arch.models.{index}.{name}", section)
+        for index, entry in enumerate(models)
+        for name, section in (entry.items() if isinstance(entry, dict) else ())
+        if isinstance(section, dict)
+    ]
+
+
 def build_backbone(name, use_sync_bn=False, **arch):
     """Builds variant `name` from the rest of the `Arch` section.
 

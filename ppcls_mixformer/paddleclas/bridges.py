@@ -27,6 +27,7 @@ from ppcls.utils import config, download, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.paddleclas import distillation, lists, steps
@@ -55,6 +56,7 @@ def apply():
         names_that_numpy_dropped,
         downloads_without_fluid,
         lists_as_people_have_them,
+        arguments_of_networks,
         distillation.apply,
         steps.apply,
     ):
@@ -232,3 +234,20 @@ def _read_strictly(original):
         self.labels = [list(map(np.int64, label)) if several else np.int64(label) for label in listing.labels]
 
     return load
+
+
+def arguments_of_networks():
+    """All releases: an argument that a network does not take is a TypeError from its depths."""
+    replace_once(ppcls.engine.engine, "build_model", _in_one_line)
+
+
+def _in_one_line(original):
+    def build_model(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise UserError(f"Arch: {first_line(error)}") from error
+
+    return build_model

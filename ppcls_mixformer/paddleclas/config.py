@@ -6,14 +6,9 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import preflight
+from ppcls_mixformer.paddleclas import preflight, schema
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
 from ppcls_mixformer.paddleclas.flags import parser
-
-OPTIONAL_SECTIONS = {
-    "AMP": ("use_amp", "level", "scale_loss", "use_dynamic_loss_scaling", "use_fp16_test", "use_promote"),
-    "EMA": ("decay",),
-}
 
 
 def settings(argv, mode):
@@ -23,10 +18,10 @@ def settings(argv, mode):
         UserError: something about the config or a file that a user can fix.
     """
     flags = parser(mode).parse_args(argv)
-    config = load(flags.config, flags.override)
+    config, unknown = read(flags.config, flags.override)
     config.profiler_options = flags.profiler_options
     checked = Settings(flags, config)
-    preflight.check(checked, mode)
+    preflight.check(checked, mode, said=unknown)
     return checked
 
 
@@ -36,6 +31,11 @@ def load(name, overrides):
     Raises:
         UserError: no such file, no YAML, not a PaddleClas config, or a malformed override.
     """
+    return read(name, overrides)[0]
+
+
+def read(name, overrides):
+    """As `load`; and the keys among the overrides of which it warned, since nobody knows them."""
     path = configs.find(name)
     content = configs.read_yaml(path)  # PaddleClas crashes on anything but a mapping
     missing = [name for name in ("Global", "Arch", "DataLoader") if not isinstance(content.get(name), dict)]
@@ -43,10 +43,9 @@ def load(name, overrides):
         raise UserError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
     config = ppcls_config.parse_config(path)
     known = [*dotted_keys(config), *optional_keys(config)]
-    for override in overrides:
-        check_override(config, override, known, path)
+    keys = [check_override(config, override, known, path) for override in overrides]
     ppcls_config.override_config(config, overrides)
-    return config
+    return config, [key for key in keys if key not in known]
 
 
 def dotted_keys(node, prefix=""):
@@ -62,12 +61,12 @@ def optional_keys(config):
     """Keys that PaddleClas or MixFormer reads though a config may leave them out, dotted."""
     backbone, _ = backbone_section(config["Arch"])
     arch = [*zoo.resolve("MixFormer_B0"), *ARCH_KEYS]
-    for section, keys in {**OPTIONAL_SECTIONS, backbone: arch}.items():
-        yield from (f"{section}.{key}" for key in keys)
+    yield from (f"{backbone}.{key}" for key in arch)
+    yield from schema.known_keys(config)
 
 
 def check_override(config, override, known, path):
-    """Warns of a `key=value` whose key is not known, and makes the sections it needs.
+    """Warns of a `key=value` whose key is not known, and makes the sections it needs; returns the key.
 
     Raises:
         UserError: not `key=value`, or a key that passes through a plain value or a list's end.
@@ -91,3 +90,4 @@ def check_override(config, override, known, path):
                 f"-o {key}: {section} is a plain value in {path}{configs.nearest_hint(key, known)}"
             )
     configs.warn_of_unknown_key("-o", key, known, path)
+    return key

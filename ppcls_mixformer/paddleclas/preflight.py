@@ -1,26 +1,27 @@
 """Checks what PaddleClas would ignore silently or crash on, before anything is built."""
 
-import logging
+import importlib.util
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import ppcls.arch
-from ppcls.utils.ema import ExponentialMovingAverage
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import lists, names, weights
+from ppcls_mixformer.paddleclas import lists, names, schema, weights
+from ppcls_mixformer.paddleclas.adjust import adjust
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
-
-logger = logging.getLogger(__name__)
 
 LISTED = ("ImageNetDataset", "MultiLabelDataset")  # whose list files are read here
 
 
-def check(settings, mode):
+def check(settings, mode, said=()):
     """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
+
+    Args:
+        said: dotted keys of which there was a warning already.
 
     Raises:
         UserError: names the key, the value and what to do.
@@ -28,17 +29,14 @@ def check(settings, mode):
     flags, config = settings
     if mode == "export" and flags.onnx:
         onnx.require("--onnx")
-    check_device(config["Global"].get("device"))
-    check_options(config)
-    settle_class_count(config)
     check_arch(config["Arch"])
-    names.check(config)
+    schema.check(config, mode, said)
+    check_device(config["Global"]["device"])
+    check_slim(config.get("Slim"))
+    check_channels(config, mode)
+    adjust(config, mode)
     weights.check(config, mode, mode != "train" and flags.random_weights)
-    for split in {"train": ("Train", "Eval"), "eval": ("Eval",)}.get(mode, ()):
-        if split == "Eval" and mode == "train" and not config["Global"].get("eval_during_train"):
-            continue
-        if not config["DataLoader"].get(split):
-            raise UserError(f"the config has no DataLoader.{split}, which {mode} needs")
+    for split in schema.splits_of(config, mode):
         classes = Classes.of(config["Arch"])
         if split == "Eval" and config["Global"].get("eval_mode") == "retrieval":
             classes = Classes("", None)  # pictures are compared with others, not with classes
@@ -61,22 +59,6 @@ class Classes(NamedTuple):
         return cls("Arch.class_num", arch.get("class_num"))
 
 
-def settle_class_count(config):
-    """Takes Global.class_num as Arch.class_num, which it was before, where that is missing.
-
-    PaddleClas 2.3 builds 1000 classes in silence.
-    """
-    section, arch = config["Global"], config["Arch"]
-    number = section.pop("class_num", None)
-    if number is None or "models" in arch or arch.get("name") == "RecModel":
-        return
-    if arch.setdefault("class_num", number) != number:
-        raise UserError(
-            f"Global.class_num is {number} and Arch.class_num {arch['class_num']}: leave the former out"
-        )
-    logger.warning("Global.class_num: taken as Arch.class_num=%s, where PaddleClas reads it", number)
-
-
 def check_device(device):
     """Refuses `gpu` on a machine or a Paddle without one."""
     if device == "gpu" and not has_gpu():
@@ -86,18 +68,45 @@ def check_device(device):
         )
 
 
-def check_options(config):
-    """Turns off, with a warning, what this PaddleClas or this device cannot do."""
-    arch, amp = config["Arch"], config.get("AMP")
-    if amp is not None and not amp.get("use_amp", True):
-        del config["AMP"]  # before 2.6 its presence turns AMP on
-    if "EMA" in config and not hasattr(ExponentialMovingAverage, "_update"):
-        logger.warning(
-            "section EMA: this PaddleClas does not read it, 2.5 and later do; training without EMA"
+def check_slim(slim):
+    """Refuses pruning and quantization where the package that does it is missing."""
+    asked = next((key for key in ("prune", "quant") if isinstance(slim, dict) and slim.get(key)), None)
+    if asked and importlib.util.find_spec("paddleslim") is None:
+        raise UserError(
+            f"Slim.{asked} needs paddleslim, which is not installed: install it, or leave Slim out"
         )
-    if arch.get("use_sync_bn") and config["Global"].get("device") != "gpu":
-        del arch["use_sync_bn"]  # 2.5 and later ignore it by themselves
-        logger.warning("Arch.use_sync_bn: synchronized batch norm needs device gpu; training without it")
+
+
+def check_channels(config, mode):
+    """Refuses a MixFormer that does not take the channels that pictures arrive with.
+
+    PaddleClas decodes every picture to 3, and NormalizeImage can add an empty fourth.
+    """
+    where, arch = backbone_section(config["Arch"])
+    channels = arch.get("in_chans", 3) if arch.get("name") in zoo.VARIANTS else None
+    if mode == "export" and channels not in (None, config["Global"]["image_shape"][0]):
+        raise UserError(
+            f"{where}.in_chans is {channels}, Global.image_shape {config['Global']['image_shape']}: "
+            "its first number is that of the channels"
+        )
+    for key, operators in transforms_of(config, mode) if channels else ():
+        arrive = [entry["NormalizeImage"] or {} for entry in operators if "NormalizeImage" in entry]
+        found = arrive[-1].get("channel_num", 3) if arrive else 3
+        if found != channels:
+            raise UserError(
+                f"{where}.in_chans is {channels}, but the pictures of {key} arrive with {found} channels, "
+                f"grey ones too: leave in_chans at {found}"
+            )
+
+
+def transforms_of(config, mode):
+    """`(key, operators)` of the pictures that `mode` reads."""
+    if mode == "infer":
+        yield "Infer.transforms", config["Infer"]["transforms"]
+    read = tuple(f"DataLoader.{split}" for split in schema.splits_of(config, mode))
+    for key, node in names.splits(config):
+        if read and key.startswith(read) and "transform_ops" in node["dataset"]:
+            yield f"{key}.dataset.transform_ops", node["dataset"]["transform_ops"]
 
 
 def check_arch(arch):
@@ -148,11 +157,9 @@ def check_data(node, key, classes):
 
 def check_infer(config):
     """Refuses missing pictures and a missing class-name file."""
-    infer = config.get("Infer")
-    if not infer:
-        raise UserError("the config has no section Infer")
+    infer = config["Infer"]
     if not Path(infer["infer_imgs"]).exists():
         raise UserError(f"Infer.infer_imgs: there is no file or folder {infer['infer_imgs']}")
-    names = (infer.get("PostProcess") or {}).get("class_id_map_file")
+    names = infer["PostProcess"].get("class_id_map_file")
     if names and not Path(names).is_file():
         raise UserError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")

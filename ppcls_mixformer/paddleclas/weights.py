@@ -10,7 +10,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
-from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, backbone_section
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, networks
 from ppcls_mixformer.weights import checkpoint, download
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, read_checkpoint, read_file
 
@@ -55,19 +55,6 @@ def check(config, mode, allow_random):
         _check_fit(config["Arch"], state, f"Global.{key}", f"{section[key]}.pdparams", whole)
     if not found:
         _check_pretrained_fit(config["Arch"], whole)
-
-
-def networks(arch):
-    """`(key, section)` of each network in the section `Arch`, which may be several (DistillationModel)."""
-    models = arch.get("models")
-    if not isinstance(models, list):
-        return [backbone_section(arch)]
-    return [
-        (f"Arch.models.{index}.{name}", section)
-        for index, entry in enumerate(models)
-        for name, section in (entry.items() if isinstance(entry, dict) else ())
-        if isinstance(section, dict)
-    ]
 
 
 # What the config names

@@ -1,0 +1,106 @@
+"""What is changed in a config because it cannot be had as it is written, or hinted at; one line each."""
+
+import logging
+
+import paddle
+
+from ppcls_mixformer.hosting import configs
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import names
+
+logger = logging.getLogger(__name__)
+
+CLASSES = 1000  # of a network whose section does not say
+RECIPE_BATCH = 1024  # images a step that the learning rates of the recipe are for
+FAR = 4  # from so many times more or fewer images on there is a hint
+
+
+def adjust(config, mode):
+    """Changes what cannot be had in `mode`, or would be ignored in silence, and says so.
+
+    Raises:
+        UserError: where there is no telling what is meant.
+    """
+    settle_class_count(config)
+    turn_off(config)
+    cap_topk(config)
+    if mode == "train":
+        hint_at_learning_rate(config)
+
+
+def settle_class_count(config):
+    """Takes Global.class_num as Arch.class_num, which it was before, where that is missing.
+
+    PaddleClas 2.3 builds 1000 classes in silence.
+    """
+    section, arch = config["Global"], config["Arch"]
+    number = section.get("class_num")
+    if number is None or "models" in arch or arch.get("name") == "RecModel":
+        return
+    del section["class_num"]
+    if arch.setdefault("class_num", number) != number:
+        raise UserError(
+            f"Global.class_num is {number} and Arch.class_num {arch['class_num']}: leave the former out"
+        )
+    logger.warning("Global.class_num: taken as Arch.class_num=%s, where PaddleClas reads it", number)
+
+
+def turn_off(config):
+    """Turns off what this device cannot do, and mixed precision that says itself that it is off."""
+    arch, amp = config["Arch"], config.get("AMP")
+    if amp is not None and not amp.get("use_amp", True):
+        del config["AMP"]  # before 2.6 its presence turns AMP on
+    if arch.get("use_sync_bn") and config["Global"].get("device") != "gpu":
+        del arch["use_sync_bn"]  # 2.5 and later ignore it by themselves
+        logger.warning("Arch.use_sync_bn: synchronized batch norm needs device gpu; training without it")
+
+
+def cap_topk(config):
+    """Lowers every `topk` that is above the number of classes, of which PaddleClas dies."""
+    arch = config["Arch"]
+    classes = arch.get("class_num", CLASSES)
+    if "models" in arch or arch.get("name") == "RecModel" or not isinstance(classes, int) or classes < 1:
+        return
+    for use in names.looked_up(config):
+        arguments = use.arguments if isinstance(use.arguments, dict) else {}
+        wanted = arguments.get("topk")
+        if not use.name.lower().endswith(("topkacc", "topk")) or wanted is None:
+            continue
+        capped = _capped(wanted, classes)
+        if capped != wanted:
+            arguments["topk"] = capped
+            logger.warning("%s.topk: %s for %d classes; it is %s now", use.place, wanted, classes, capped)
+
+
+def _capped(wanted, classes):
+    if isinstance(wanted, int):
+        return min(wanted, classes)
+    if not isinstance(wanted, (list, tuple)) or not all(isinstance(k, int) for k in wanted):
+        return wanted
+    return (
+        list(dict.fromkeys(min(k, classes) for k in wanted)) if max(wanted, default=0) > classes else wanted
+    )
+
+
+def hint_at_learning_rate(config):
+    """Hints at a learning rate in proportion, where the recipe's meets another number of images a step."""
+    own, recipe = config.get("Optimizer"), recipe_of(config["Arch"].get("name"))
+    rate = own["lr"].get("learning_rate") if isinstance(own, dict) else None
+    batch = (config["DataLoader"]["Train"].get("sampler") or {}).get("batch_size")
+    if recipe is None or batch is None or rate != recipe:
+        return
+    processes = paddle.distributed.get_world_size()
+    images = batch * processes * config["Global"].get("update_freq", 1)
+    if RECIPE_BATCH / FAR < images < RECIPE_BATCH * FAR:
+        return
+    logger.warning(
+        "Optimizer.lr.learning_rate: %g is the recipe's for %d images a step, here are %d; in proportion it "
+        "is -o Optimizer.lr.learning_rate=%.3g",
+        *(rate, RECIPE_BATCH, images, rate * images / RECIPE_BATCH),
+    )
+
+
+def recipe_of(name):
+    """The learning rate in the package's own config of the variant `name`, None where there is none."""
+    path = configs.by_name().get(str(name))
+    return None if path is None else float(configs.read_yaml(path)["Optimizer"]["lr"]["learning_rate"])
