@@ -23,6 +23,7 @@ from PIL import ImageOps
 from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
 from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
+from ppcls.optimizer import optimizer
 from ppcls.utils import config, download, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
 
@@ -54,6 +55,7 @@ def apply():
         best_metric_on_resume,
         posterize_to_black,
         names_that_numpy_dropped,
+        names_that_python_dropped,
         downloads_without_fluid,
         lists_as_people_have_them,
         arguments_of_networks,
@@ -205,6 +207,12 @@ def names_that_numpy_dropped():
             used = set(re.findall(r"\bnp\.(int|bool|float|object)\b", inspect.getsource(module)))
             if used:
                 shadow_module(module, "np", **{key: vars(builtins)[key] for key in used})
+
+
+def names_that_python_dropped():
+    """PaddleClas 2.5: its SGD uses `inspect.getargspec`, gone since Python 3.11."""
+    if "inspect.getargspec" in inspect.getsource(optimizer):
+        shadow_module(optimizer, "inspect", getargspec=inspect.getfullargspec)
 
 
 def downloads_without_fluid():

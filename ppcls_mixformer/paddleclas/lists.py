@@ -12,6 +12,7 @@ from typing import List, NamedTuple, Sequence, Union
 
 from ppcls_mixformer.hosting.errors import UserError
 
+DATASETS = ("ImageNetDataset", "MultiLabelDataset")  # PaddleClas's, whose list files are read here
 CHECKED = Path("~/.cache/ppcls_mixformer/lists")  # an empty file for each list whose pictures are all there
 
 

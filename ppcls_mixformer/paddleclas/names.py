@@ -1,6 +1,6 @@
 """Names in a config that PaddleClas looks up, and the arguments that go to what it finds."""
 
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, Optional, Sequence
 
 import paddle.regularizer
 import ppcls.arch
@@ -31,6 +31,7 @@ class Use(NamedTuple):
         arguments: that the config gives; None or a dict, unless the config is wrong.
         taken: names among them that PaddleClas takes for itself; those in `needed` must be there.
         given: names of arguments that PaddleClas adds.
+        trial: values for these, with which it can be built to see whether it can; None where it cannot.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Use(NamedTuple):
     taken: Sequence[str] = ()
     needed: Sequence[str] = ()
     given: Sequence[str] = ()
+    trial: Optional[dict] = None
 
     def find(self):
         """The class or function.
@@ -65,21 +67,28 @@ def check(config):
 
 
 def looked_up(config):
-    """Every `Use` of a name in `config`."""
+    """Every `Use` of a name in `config`.
+
+    Raises:
+        UserError: an entry of a list that is none.
+    """
     for split, entries in _items(config, "Loss"):
         for use in _in_list(f"Loss.{split}", entries, ppcls.loss):
-            yield use._replace(taken=("weight",), needed=("weight",))
+            yield use._replace(taken=("weight",), needed=("weight",), trial={})
     for split, entries in _items(config, "Metric"):
-        yield from _in_list(f"Metric.{split}", entries, ppcls.metric)
+        for use in _in_list(f"Metric.{split}", entries, ppcls.metric):
+            yield use._replace(trial={})
     for key, name, settings in optimizers(config):
-        yield from _of_optimizer(key, name, settings)
+        yield from _of_optimizer(key, name, settings, config["Global"].get("epochs"))
     yield from _of_arch(config["Arch"])
     for key, node in splits(config):
         yield from _of_split(key, node)
     infer = config.get("Infer")
     if isinstance(infer, dict):
-        yield from _in_list("Infer.transforms", infer.get("transforms"), ppcls.data.preprocess)
-        yield from _named(infer, "PostProcess", ppcls.data.postprocess, "Infer.")
+        for use in _in_list("Infer.transforms", infer.get("transforms"), ppcls.data.preprocess):
+            yield use._replace(trial={})
+        for use in _named(infer, "PostProcess", ppcls.data.postprocess, "Infer."):
+            yield use._replace(trial={})
 
 
 def optimizers(config):
@@ -93,13 +102,17 @@ def optimizers(config):
                 yield f"Optimizer.{index}.{name}", name, settings
 
 
-def _of_optimizer(key, name, settings):
+def _of_optimizer(key, name, settings, epochs):
     where = f"{key}.name" if "name" in settings else key
     taken = ("name", "lr", "regularizer", "clip_norm", "clip_norm_global", "scope")
     given = ("learning_rate", "grad_clip")
-    yield Use(where, key, optimizer, str(name), settings, taken, ("lr",), given)
+    # AdamWDL asks the network for its layers.
+    trial = {"learning_rate": 1.0, "grad_clip": None} if name != "AdamWDL" else None
+    yield Use(where, key, optimizer, str(name), settings, taken, ("lr",), given, trial)
     for use in _named(settings, "lr", learning_rate, f"{key}."):
-        yield use._replace(given=("epochs", "step_each_epoch"))
+        yield use._replace(
+            given=("epochs", "step_each_epoch"), trial={"epochs": epochs, "step_each_epoch": 9}
+        )
     yield from _named(settings, "regularizer", paddle.regularizer, f"{key}.", suffix="Decay")
 
 
@@ -138,10 +151,11 @@ def _of_split(key, node):
         yield use._replace(given=("dataset", "data_source", "total_epochs"))
     if not isinstance(dataset, dict):
         return
-    yield from _in_list(f"{key}.dataset.transform_ops", dataset.get("transform_ops"), ppcls.data.preprocess)
+    for use in _in_list(f"{key}.dataset.transform_ops", dataset.get("transform_ops"), ppcls.data.preprocess):
+        yield use._replace(trial={})
     operators = f"{key}.dataset.batch_transform_ops"
     for use in _in_list(operators, dataset.get("batch_transform_ops"), ppcls.data.preprocess):
-        yield use._replace(given=("class_num",))
+        yield use._replace(given=("class_num",), trial={"class_num": 2})
         if use.name == "OpSampler" and isinstance(use.arguments, dict):
             yield from _sampled(use.place, use.arguments)
 
@@ -168,5 +182,7 @@ def _named(node, key, module, prefix="", suffix=""):
 
 def _in_list(key, entries, module):
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        for name, settings in entry.items() if isinstance(entry, dict) else ():
-            yield Use(f"{key}.{index}", f"{key}.{index}.{name}", module, str(name), settings)
+        if not isinstance(entry, dict) or len(entry) != 1:
+            raise UserError(f"{key}.{index} is {entry!r}; it takes one name with its arguments below it")
+        ((name, settings),) = entry.items()
+        yield Use(f"{key}.{index}", f"{key}.{index}.{name}", module, str(name), settings)

@@ -1,6 +1,7 @@
 """Checks what PaddleClas would ignore silently or crash on, before anything is built."""
 
 import importlib.util
+import logging
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -11,10 +12,10 @@ from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import lists, names, schema, weights
-from ppcls_mixformer.paddleclas.adjust import adjust
-from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
+from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust
+from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
 
-LISTED = ("ImageNetDataset", "MultiLabelDataset")  # whose list files are read here
+logger = logging.getLogger(__name__)
 
 
 def check(settings, mode, said=()):
@@ -46,17 +47,28 @@ def check(settings, mode, said=()):
 
 
 class Classes(NamedTuple):
-    """How many classes the head has, None where the config does not say, and the key that says it."""
+    """How many classes the head has, None where there is none; the key that says it, and whether it does."""
 
     key: str
     number: Optional[int]
+    is_said: bool = True
 
     @classmethod
     def of(cls, arch):
-        """Those of the section `Arch`; RecModel has them in its head."""
+        """Those of the section `Arch`; RecModel has them in its head, DistillationModel in each network.
+
+        Raises:
+            UserError: the number is none.
+        """
+        where, section = networks(arch)[0] if "models" in arch else ("Arch", arch)
         if arch.get("name") == "RecModel":
-            return cls("Arch.Head.class_num", (arch.get("Head") or {}).get("class_num"))
-        return cls("Arch.class_num", arch.get("class_num"))
+            where, section = "Arch.Head", arch.get("Head") or {}
+        key, number = f"{where}.class_num", section.get("class_num")
+        if number is None:
+            return cls(key, None if where == "Arch.Head" else CLASSES, False)
+        if not schema.COUNT.holds(number):
+            raise UserError(f"{key} is {number!r}; it takes {schema.COUNT.words}")
+        return cls(key, number)
 
 
 def check_device(device):
@@ -113,7 +125,7 @@ def check_arch(arch):
     """Refuses an unknown backbone, and for MixFormer an unknown or impossible argument."""
     section, arch = backbone_section(arch)
     name = arch.get("name")
-    if not name or not hasattr(ppcls.arch, name):
+    if not isinstance(name, str) or not hasattr(ppcls.arch, name):
         near = nearest(name, dir(ppcls.arch))
         raise UserError(
             f"{section}.name {name} is not a model of this PaddleClas"
@@ -148,11 +160,19 @@ def check_data(node, key, classes):
     for path in listing if isinstance(listing, list) else [listing]:
         if not Path(path).is_file():
             raise UserError(f"{key}.dataset.cls_label_path: there is no file {path}")
-        if dataset.get("name") in LISTED:
+        if dataset.get("name") in lists.DATASETS:
             several = dataset["name"] == "MultiLabelDataset"
             found = lists.read(path, dataset.get("delimiter"), several)
             lists.check_labels(path, found, classes, bool(dataset.get("relabel")))
+            _hint_at_classes(path, found, classes)
             lists.check_pictures(path, root or "", found, f"{key}.dataset.image_root")
+
+
+def _hint_at_classes(path, listing, classes):
+    """Warns of a head that is as large as it is because nothing was said."""
+    highest = 0 if isinstance(listing.labels[0], tuple) else max(listing.labels)
+    if classes.number and not classes.is_said and highest + 1 != classes.number:
+        logger.warning("%s is not set, so it is %d; the labels of %s go to %d", *classes[:2], path, highest)
 
 
 def check_infer(config):

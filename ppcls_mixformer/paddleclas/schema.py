@@ -1,15 +1,23 @@
 """The form of a config: which keys must be there, which may be, and what values they take."""
 
 import contextlib
+import copy
 import inspect
+import io
 import logging
 from typing import Callable, NamedTuple, Sequence
+
+import paddle
+import ppcls.optimizer
+from ppcls.optimizer import learning_rate, optimizer
+from ppcls.utils import logger as logger_of_ppcls
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import nearest
-from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import keys, names
+from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.paddleclas import keys, lists, names
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +43,7 @@ def _is_whole(value, least):
 COUNT = Kind("a whole number from 1 on", lambda value: _is_whole(value, 1))
 NATURAL = Kind("a whole number from 0 on", lambda value: _is_whole(value, 0))
 INTERVAL = Kind("a whole number other than 0", lambda value: type(value) is int and value != 0)
+SWITCH = Kind("True or False", lambda value: isinstance(value, bool))
 FLAG = Kind("True or False", lambda value: isinstance(value, bool) or value in (0, 1))
 TEXT = Kind("a path", lambda value: isinstance(value, str) and value.strip() != "")
 SHAPE = Kind(
@@ -47,8 +56,16 @@ DEVICE = Kind(f"one of {', '.join(DEVICES)}", lambda value: value in DEVICES)
 RATE = Kind("a number above 0", lambda value: type(value) in (int, float) and value > 0)
 MAPPING = Kind("a section", lambda value: isinstance(value, dict))
 LIST = Kind("a list with at least one entry", lambda value: isinstance(value, list) and len(value) > 0)
-SECTION_OR_LIST = Kind("a section", lambda value: isinstance(value, dict) or LIST.holds(value))
+ENTRIES = Kind("a list", lambda value: isinstance(value, list))
+TEXTS = Kind("a path", lambda value: TEXT.holds(value) or (LIST.holds(value) and all(map(TEXT.holds, value))))
+OPTIMIZERS = Kind("a section", lambda value: isinstance(value, dict) or _is_list_of_optimizers(value))
 MODE = Kind("classification, retrieval or adaface", lambda v: v in ("classification", "retrieval", "adaface"))
+
+
+def _is_list_of_optimizers(value):
+    """A list of names with their arguments, which later releases take."""
+    takes_lists = "scope" in inspect.getsource(ppcls.optimizer.build_optimizer)
+    return takes_lists and LIST.holds(value) and all(MAPPING.holds(entry) and entry for entry in value)
 
 
 class Field(NamedTuple):
@@ -56,6 +73,7 @@ class Field(NamedTuple):
 
     kind: Kind
     modes: Sequence[str] = ()
+    takes_null: bool = True
 
 
 GLOBAL = {
@@ -77,8 +95,19 @@ GLOBAL = {
     "update_freq": Field(COUNT),
 }
 SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}
+DATASET = {
+    "name": Field(TEXT, EVERY),
+    "image_root": Field(TEXT),
+    "cls_label_path": Field(TEXTS),
+    "transform_ops": Field(LIST),
+}
+LISTED_DATASET = {key: field._replace(modes=EVERY) for key, field in DATASET.items()}
 LOADER = {"num_workers": Field(NATURAL, EVERY), "use_shared_memory": Field(FLAG, EVERY)}
-SAMPLER = {"batch_size": Field(COUNT), "drop_last": Field(FLAG), "shuffle": Field(FLAG)}
+SAMPLER = {
+    "batch_size": Field(COUNT, takes_null=False),
+    "drop_last": Field(SWITCH, takes_null=False),
+    "shuffle": Field(SWITCH, takes_null=False),
+}
 BARE_SAMPLER = {key: field._replace(modes=EVERY) for key, field in SAMPLER.items()}  # no class is asked
 INFER = {
     "infer_imgs": Field(TEXT, EVERY),
@@ -111,8 +140,23 @@ def check(config, mode, said=()):
         config["Global"].setdefault(key, default)
     for key, section, fields in sections(config, mode):
         check_fields(key, section, fields, mode)
-    for use in names.looked_up(config):
+    uses, read = list(names.looked_up(config)), prefixes(config, mode)
+    for use in uses:
         check_arguments(use, said)
+    for use in uses:
+        if use.trial is not None and use.place.startswith(read):
+            try_out(use)
+
+
+def prefixes(config, mode):
+    """What the keys start with of what `mode` builds, beside the network."""
+    if mode == "train":
+        return ("Loss.Train", "Metric.Train", "Optimizer", "DataLoader.Train", *_evaluated(config, mode))
+    return ("Infer.",) if mode == "infer" else _evaluated(config, mode)
+
+
+def _evaluated(config, mode):
+    return ("Loss.Eval", "Metric.Eval", "DataLoader.Eval") if evaluates(config, mode) else ()
 
 
 def evaluates(config, mode):
@@ -130,7 +174,7 @@ def sections(config, mode):
     needs = {}
     measured = EVERY if config["Global"].get("eval_mode") != "adaface" else ()
     if mode == "train":
-        needs.update(Loss=Field(MAPPING, EVERY), Optimizer=Field(SECTION_OR_LIST, EVERY))
+        needs.update(Loss=Field(MAPPING, EVERY), Optimizer=Field(OPTIMIZERS, EVERY))
     if evaluates(config, mode):
         needs.update(Metric=Field(MAPPING, measured))
         if mode == "train":
@@ -142,13 +186,14 @@ def sections(config, mode):
         yield "Loss", config["Loss"], {"Train": Field(LIST, EVERY), "Eval": Field(LIST)}
         yield from _of_optimizers(config)
     if evaluates(config, mode):
-        yield "Metric", config.get("Metric") or {}, {"Eval": Field(LIST, measured)}
+        yield "Metric", config.get("Metric") or {}, {"Eval": Field(LIST, measured), "Train": Field(ENTRIES)}
     for split in splits_of(config, mode):
         yield "DataLoader", config["DataLoader"], {split: Field(MAPPING, EVERY)}
         yield from _of_loaders(config, split)
     if mode == "infer":
         yield "Infer", config["Infer"], INFER
-        yield "Infer.PostProcess", config["Infer"]["PostProcess"], {"name": Field(TEXT, EVERY)}
+        fields = {"name": Field(TEXT, EVERY), "class_id_map_file": Field(TEXT)}
+        yield "Infer.PostProcess", config["Infer"]["PostProcess"], fields
 
 
 def _of_optimizers(config):
@@ -162,12 +207,13 @@ def _of_optimizers(config):
 
 def _of_loaders(config, split):
     section = config["DataLoader"][split]
-    inside = {split: section} if any(key in section for key in SPLIT) else section
+    inside = {split: section} if not section or any(key in section for key in SPLIT) else section
     for name, node in inside.items():
         key = f"DataLoader.{split}" if node is section else f"DataLoader.{split}.{name}"
         yield f"DataLoader.{split}", {name: node}, {name: Field(MAPPING, EVERY)}
         yield key, node, SPLIT
-        yield f"{key}.dataset", node["dataset"], {"name": Field(TEXT, EVERY), "transform_ops": Field(LIST)}
+        dataset = node["dataset"]
+        yield f"{key}.dataset", dataset, LISTED_DATASET if dataset.get("name") in lists.DATASETS else DATASET
         sampler = node["sampler"]
         yield f"{key}.sampler", sampler, SAMPLER if "name" in sampler else BARE_SAMPLER
         yield f"{key}.loader", node["loader"], LOADER
@@ -184,7 +230,8 @@ def check_fields(key, section, fields, mode):
                 f"the config has no {prefix}{name}, which {mode} needs: {field.kind.words}"
                 + (f"; is {prefix}{near} meant?" if near else "")
             )
-        if value is not None and not field.kind.holds(value):
+        is_wrong = value is not None and not field.kind.holds(value)
+        if is_wrong or (value is None and name in section and not field.takes_null):
             raise UserError(f"{prefix}{name} is {value!r}; it takes {field.kind.words}")
 
 
@@ -249,6 +296,38 @@ def check_arguments(use, said=()):
             raise UserError(
                 f"the config has no {use.place}.{name}, which {use.name} needs{_is_it(name, use, known)}"
             )
+
+
+def try_out(use):
+    """Builds what `use` names, alone, since no signature says which values can be.
+
+    Raises:
+        UserError: it cannot be built; the message names the section.
+    """
+    found = use.find()
+    own = {key: value for key, value in (use.arguments or {}).items() if key not in use.taken}
+    takes = parameters_of(found)[0]
+    own.update({key: value for key, value in use.trial.items() if key in takes})
+    try:
+        with _quiet():
+            built = found(**copy.deepcopy(own))
+            if use.module is optimizer:
+                built([paddle.nn.Linear(1, 1)])
+            elif callable(built) and use.module is learning_rate:
+                built()
+    except UserError as error:
+        raise UserError(f"{use.place}: {error}") from None
+    except Exception as error:  # whatever the class makes of a value that it was not made for
+        text = f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
+        raise UserError(f"{use.place}: {use.name} cannot be built with these arguments ({text})") from error
+
+
+@contextlib.contextmanager
+def _quiet():
+    """PaddleClas has set up no logger yet, and would say everything twice."""
+    silent = logging.Logger("silent", logging.CRITICAL + 1)
+    with replaced(logger_of_ppcls, "_logger", silent), contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def _is_it(name, use, known=()):
