@@ -16,12 +16,7 @@ FAR = 4  # from so many times more or fewer images on there is a hint
 
 
 def adjust(config, mode):
-    """Changes what cannot be had in `mode`, or would be ignored in silence, and says so.
-
-    Raises:
-        UserError: where there is no telling what is meant.
-    """
-    settle_class_count(config)
+    """Changes what cannot be had in `mode`, or would be ignored in silence, and says so."""
     turn_off(config)
     cap_topk(config)
     if mode == "train":
@@ -32,6 +27,9 @@ def settle_class_count(config):
     """Takes Global.class_num as Arch.class_num, which it was before, where that is missing.
 
     PaddleClas 2.3 builds 1000 classes in silence.
+
+    Raises:
+        UserError: both are there, and differ.
     """
     section, arch = config["Global"], config["Arch"]
     number = section.get("class_num")

@@ -82,7 +82,7 @@ def looked_up(config):
         yield from _of_optimizer(key, name, settings, config["Global"].get("epochs"))
     yield from _of_arch(config["Arch"])
     for key, node in splits(config):
-        yield from _of_split(key, node)
+        yield from _of_split(key, node, config["Arch"].get("class_num"))
     infer = config.get("Infer")
     if isinstance(infer, dict):
         for use in _in_list("Infer.transforms", infer.get("transforms"), ppcls.data.preprocess):
@@ -143,7 +143,7 @@ def splits(config):
         yield from below(f"DataLoader.{name}", node)
 
 
-def _of_split(key, node):
+def _of_split(key, node, class_num):
     dataset = node["dataset"]
     for use in _named(node, "dataset", ppcls.data, f"{key}."):
         yield use._replace(taken=("name", "batch_transform_ops"))
@@ -155,7 +155,7 @@ def _of_split(key, node):
         yield use._replace(trial={})
     operators = f"{key}.dataset.batch_transform_ops"
     for use in _in_list(operators, dataset.get("batch_transform_ops"), ppcls.data.preprocess):
-        yield use._replace(given=("class_num",), trial={"class_num": 2})
+        yield use._replace(given=("class_num",), trial={"class_num": class_num})
         if use.name == "OpSampler" and isinstance(use.arguments, dict):
             yield from _sampled(use.place, use.arguments)
 

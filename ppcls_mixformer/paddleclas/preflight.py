@@ -12,7 +12,7 @@ from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import lists, names, schema, weights
-from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust
+from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ def check(settings, mode, said=()):
     if mode == "export" and flags.onnx:
         onnx.require("--onnx")
     check_arch(config["Arch"])
+    settle_class_count(config)
     schema.check(config, mode, said)
     check_device(config["Global"]["device"])
     check_slim(config.get("Slim"))
@@ -123,6 +124,9 @@ def transforms_of(config, mode):
 
 def check_arch(arch):
     """Refuses an unknown backbone, and for MixFormer an unknown or impossible argument."""
+    for part in ("Backbone", "Neck", "Head") if arch.get("name") == "RecModel" else ():
+        if not isinstance(arch.get(part, {}), dict):
+            raise UserError(f"Arch.{part} is {arch[part]!r}; it takes a section")
     section, arch = backbone_section(arch)
     name = arch.get("name")
     if not isinstance(name, str) or not hasattr(ppcls.arch, name):

@@ -9,6 +9,7 @@ from typing import Callable, NamedTuple, Sequence
 
 import paddle
 import ppcls.optimizer
+from paddle.utils import unique_name
 from ppcls.optimizer import learning_rate, optimizer
 from ppcls.utils import logger as logger_of_ppcls
 
@@ -84,7 +85,7 @@ GLOBAL = {
     "print_batch_step": Field(COUNT, ("train", "eval")),
     "eval_during_train": Field(FLAG, ("train",)),
     "eval_interval": Field(COUNT),
-    "eval_mode": Field(MODE),
+    "eval_mode": Field(MODE, takes_null=False),
     "image_shape": Field(SHAPE, ("export",)),
     "save_inference_dir": Field(TEXT, ("export",)),
     "use_visualdl": Field(FLAG),
@@ -309,7 +310,7 @@ def try_out(use):
     takes = parameters_of(found)[0]
     own.update({key: value for key, value in use.trial.items() if key in takes})
     try:
-        with _quiet():
+        with _quiet(), unique_name.guard():  # or parameters of a resumed run get other names than they had
             built = found(**copy.deepcopy(own))
             if use.module is optimizer:
                 built([paddle.nn.Linear(1, 1)])

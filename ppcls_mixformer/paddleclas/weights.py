@@ -5,6 +5,7 @@ import logging
 import zipfile
 
 import paddle
+from paddle.utils import unique_name
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.advice import nearest
@@ -184,7 +185,8 @@ def _check_fit(arch, state, key, path, whole):
     """
     if arch.get("name") not in zoo.VARIANTS:
         return
-    with paddle.LazyGuard():  # parameters of the right shapes, that take no time and no memory
+    # Parameters of the right shapes, that take no time, no memory and no names from the real ones.
+    with unique_name.guard(), paddle.LazyGuard():
         network = MixFormer(**zoo.resolve(arch["name"], **network_arguments(arch)))
     state = network.entries_in(state)
     _told(ClassifierFit().check, network, state, path, key=key)

@@ -5,10 +5,13 @@ import copy
 import logging
 from pathlib import Path
 
+import paddle
 import pytest
 import yaml
 from commands import CONFIG, ROOT, retrieval
+from paddle.utils import unique_name
 
+from ppcls_mixformer import MixFormer_B0
 from ppcls_mixformer.hosting.errors import UserError
 
 
@@ -206,6 +209,15 @@ def test_a_value_of_another_kind_is_refused(read, content, key, value, words):
 )
 def test_values_that_nothing_can_be_built_of_are_refused(read, content, key, value, text):
     assert text in refusal(read, put(content, key, value), "infer" if key.startswith("Infer") else "train")
+
+
+def test_what_is_tried_takes_no_names_from_the_parameters(read, content, tmp_path):
+    weights = tmp_path / "own.pdparams"
+    paddle.save(MixFormer_B0(class_num=10).state_dict(), str(weights))
+    content["Loss"]["Train"].append({"CenterLoss": {"weight": 0.1, "num_classes": 10, "feat_dim": 4}})
+    with unique_name.guard():
+        read(content, "train", f"Global.pretrained_model={weights}")
+        assert paddle.nn.Linear(1, 1).weight.name == "linear_0.w_0"
 
 
 def test_only_what_a_mode_builds_is_tried(read, content):
