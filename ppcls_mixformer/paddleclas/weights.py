@@ -11,6 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.paddleclas import training
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, networks
 from ppcls_mixformer.weights import checkpoint, download
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, read_checkpoint, read_file
@@ -45,8 +46,10 @@ def check(config, mode, allow_random):
         _check_pretrained(arch, where)
     _check_pretrained_list(config["Arch"])
     if mode == "train":
-        for suffix in (".pdopt", ".pdstates") if section["checkpoints"] else ():
-            _told(read_file, section["checkpoints"] + suffix, key="Global.checkpoints")
+        if section["checkpoints"]:
+            _told(read_file, section["checkpoints"] + ".pdopt", key="Global.checkpoints")
+            states = _told(read_file, section["checkpoints"] + ".pdstates", key="Global.checkpoints")
+            training.check_resume(states, config)
     elif allow_random:
         logger.warning("--random-weights: what this network says is no result")
     elif not found:
