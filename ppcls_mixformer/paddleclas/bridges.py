@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import inspect
 import logging
+import sys
 import types
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
+from ppcls.arch import DistillationModel
 from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.utils import config, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
@@ -22,6 +24,7 @@ from ppcls.utils.ema import ExponentialMovingAverage
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
+from ppcls_mixformer.paddleclas import labels, operators, reading, results
 from ppcls_mixformer.weights import pickles
 
 logger = logging.getLogger(__name__)
@@ -43,6 +46,12 @@ def apply():
         whole_checkpoints,
         best_metric_on_resume,
         posterize_to_black,
+        frozen_teachers,
+        last_batches_on_windows,
+        reading.apply,
+        operators.register,
+        results.apply,
+        labels.apply,
     ):
         bridge()
 
@@ -164,7 +173,7 @@ def _with_best_metric(original):
         states = original(config, *args, **kwargs)
         best = Path(str(config.get("checkpoints"))).parent / "best_model.pdstates"
         if states is not None and best.is_file():
-            states["metric"] = max(states["metric"], paddle.load(str(best))["metric"])
+            states["metric"] = paddle.load(str(best))["metric"]
         return states
 
     return init_model
@@ -180,3 +189,25 @@ def posterize_to_black():
 
 def _posterize(image, bits):
     return ImageOps.posterize(image, bits) if bits > 0 else image.point([0] * 256 * len(image.getbands()))
+
+
+def frozen_teachers():
+    """All releases: a teacher with frozen weights goes on learning batch statistics, and so changes."""
+    replace_once(DistillationModel, "forward", _with_teachers_at_rest)
+
+
+def _with_teachers_at_rest(original):
+    def forward(self, *args, **kwargs):
+        for model in self.model_list:
+            if model.training and not any(parameter.trainable for parameter in model.parameters()):
+                model.eval()
+        return original(self, *args, **kwargs)
+
+    return forward
+
+
+def last_batches_on_windows():
+    """All releases: on Windows the last batch of an epoch and of an evaluation is left out."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ppcls.engine") and hasattr(module, "platform"):
+            shadow_module(module, "platform", system=lambda: "any")

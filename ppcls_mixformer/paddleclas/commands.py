@@ -17,9 +17,12 @@ def build_engine(argv, mode):
     register()
     from ppcls.engine.engine import Engine
 
+    from ppcls_mixformer.paddleclas import labels
     from ppcls_mixformer.paddleclas.config import settings
 
     flags, config = settings(argv, mode)
+    config.skip_unreadable = getattr(flags, "skip_unreadable", False)
+    labels.check(config)
     return Engine(config, mode=mode), flags
 
 

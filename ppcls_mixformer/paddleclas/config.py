@@ -13,6 +13,7 @@ from ppcls_mixformer.paddleclas.flags import parser
 OPTIONAL_SECTIONS = {
     "AMP": ("use_amp", "level", "scale_loss", "use_dynamic_loss_scaling", "use_fp16_test", "use_promote"),
     "EMA": ("decay",),
+    "Global": ("unreadable_share", "use_multilabel"),
 }
 
 

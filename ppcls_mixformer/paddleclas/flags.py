@@ -18,6 +18,12 @@ def parser(mode):
         help="replaces a value; may be given again",
     )
     flags.add_argument("-p", "--profiler_options", help="options of PaddleClas's profiler")
+    if mode in ("train", "eval"):
+        flags.add_argument(
+            "--skip-unreadable",
+            action="store_true",
+            help="evaluate without pictures that cannot be read, and say of how many the result is",
+        )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
         flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")

@@ -1,0 +1,131 @@
+"""Paddle's data loader where something fails: the first cause, at once, and no process left behind.
+
+Nothing is changed on disk. Each function says its symptom.
+"""
+
+import functools
+import multiprocessing
+import os
+import threading
+import time
+
+import paddle
+from paddle.io import multiprocess_utils
+from paddle.io.dataloader import dataloader_iter
+from paddle.io.dataloader.collate import default_collate_fn
+
+from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
+
+INTERVAL = 1  # seconds between two looks at whether the trainer is alive
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    replace_once(paddle.io.DataLoader, "__iter__", _watched)
+    for name in ("_DataLoaderIterSingleProcess", "_DataLoaderIterMultiProcess"):
+        errors_of_the_thread(getattr(dataloader_iter, name))
+    workers_that_outlive_their_trainer()
+    workers_that_are_killed()
+
+
+def watch(loader, watcher):
+    """From now on `loader` hands its failures to the `reading.Watch` `watcher`."""
+    loader.watcher = watcher
+
+
+def _watched(original):
+    """`DataLoader.__iter__`, of which a `watcher` sees what fails."""
+
+    @functools.wraps(original)
+    def __iter__(self):
+        watcher = getattr(self, "watcher", None)
+        if watcher is None:
+            return original(self)
+        reader = watcher.reader(self.dataset, self.collate_fn or default_collate_fn)
+        with replaced(self, "dataset", reader), replaced(self, "collate_fn", reader.collate):
+            iterator = original(self)
+        return watcher.batches(iterator)
+
+    return __iter__
+
+
+def errors_of_the_thread(iterator):
+    """All hosts: an error in the loader's thread ends that thread, and the trainer waits for ever."""
+    replace_once(iterator, "_thread_loop", _with_its_error_kept)
+    replace_once(iterator, "__next__", _with_the_error_of_the_thread)
+
+
+def _with_its_error_kept(original):
+    @functools.wraps(original)
+    def _thread_loop(self, *args):
+        try:
+            original(self, *args)
+        except Exception as error:  # whatever a dataset or a sampler raises
+            self.thread_error = error
+            self._exit_thread_unexpectedly()
+
+    return _thread_loop
+
+
+def _with_the_error_of_the_thread(original):
+    @functools.wraps(original)
+    def __next__(self):
+        try:
+            return original(self)
+        except SystemError:  # the queue between both was closed
+            error = getattr(self, "thread_error", None)
+            if error is None:
+                raise _worker_died("a worker of the data loader ended") from None
+            raise UserError(f"the data loader failed: {_first_cause(error)}") from error
+
+    return __next__
+
+
+def _first_cause(error):
+    """One line; what a worker raised holds a traceback, whose last line says it."""
+    if str(error).startswith("DataLoader worker"):
+        return str(error).strip().splitlines()[-1]
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def workers_that_outlive_their_trainer():
+    """All hosts: a worker waits for work without end, and so for ever once its trainer was killed."""
+    replace_once(dataloader_iter, "_worker_loop", _ending_with_its_trainer)
+
+
+def _ending_with_its_trainer(original):
+    @functools.wraps(original)
+    def _worker_loop(*args, **kwargs):
+        threading.Thread(target=_end_with, args=(multiprocessing.parent_process().pid,), daemon=True).start()
+        return original(*args, **kwargs)
+
+    return _worker_loop
+
+
+def _end_with(trainer):
+    """Ends this process soon after the process `trainer`, its parent, has ended."""
+    while os.getppid() == trainer:
+        time.sleep(INTERVAL)
+    multiprocess_utils._cleanup_mmap()  # what it had in shared memory
+    os._exit(1)
+
+
+def workers_that_are_killed():
+    """All hosts: a worker that is killed ends in a traceback of Paddle's C++."""
+    shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_refuse_killed_workers)
+
+
+def _refuse_killed_workers():
+    try:
+        paddle.base.core._throw_error_if_process_failed()
+    except SystemError as error:
+        lines = [line for line in str(error).splitlines() if "DataLoader process" in line]
+        raise _worker_died(lines[0].strip() if lines else first_line(error)) from None
+
+
+def _worker_died(what):
+    return UserError(
+        f"{what}; where memory ran out, lower loader.num_workers or batch_size, or set "
+        "loader.use_shared_memory to False"
+    )
