@@ -6,6 +6,7 @@ Nothing is changed on disk. Each function says its symptom.
 import functools
 import multiprocessing
 import os
+import re
 import threading
 import time
 
@@ -18,6 +19,7 @@ from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 
 INTERVAL = 1  # seconds between two looks at whether the trainer is alive
+dead_workers = []  # one line each, until it is said
 
 
 def apply():
@@ -71,12 +73,14 @@ def _with_its_error_kept(original):
 def _with_the_error_of_the_thread(original):
     @functools.wraps(original)
     def __next__(self):
+        _refuse_dead_workers()
         try:
             return original(self)
         except SystemError:  # the queue between both was closed
             error = getattr(self, "thread_error", None)
             if error is None:
-                raise _worker_died("a worker of the data loader ended") from None
+                _refuse_dead_workers()
+                raise
             raise UserError(f"the data loader failed: {_first_cause(error)}") from error
 
     return __next__
@@ -112,20 +116,24 @@ def _end_with(trainer):
 
 
 def workers_that_are_killed():
-    """All hosts: a worker that is killed ends in a traceback of Paddle's C++."""
-    shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_refuse_killed_workers)
+    """All hosts: a worker's death ends in a traceback of C++, raised wherever the trainer is at that time.
+
+    It is kept for the next batch.
+    """
+    shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_keep_dead_workers)
 
 
-def _refuse_killed_workers():
+def _keep_dead_workers():
     try:
         paddle.base.core._throw_error_if_process_failed()
-    except SystemError as error:
-        lines = [line for line in str(error).splitlines() if "DataLoader process" in line]
-        raise _worker_died(lines[0].strip() if lines else first_line(error)) from None
+    except Exception as error:  # of several types, by Paddle's release
+        found = re.search(r"pid\s+(\d+)\) exited is (killed by signal: [\w ]+)", str(error))
+        dead_workers.append(f"worker {found[1]} was {found[2]}" if found else first_line(error))
 
 
-def _worker_died(what):
-    return UserError(
-        f"{what}; where memory ran out, lower loader.num_workers or batch_size, or set "
-        "loader.use_shared_memory to False"
-    )
+def _refuse_dead_workers():
+    if dead_workers:
+        raise UserError(
+            f"the data loader failed: {dead_workers.pop()}; where memory ran out, lower loader.num_workers "
+            "or the batch size, or set loader.use_shared_memory to False"
+        )
