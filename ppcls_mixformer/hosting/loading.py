@@ -4,9 +4,11 @@ Nothing is changed on disk. Each function says its symptom.
 """
 
 import functools
+import gc
 import multiprocessing
 import os
 import re
+import signal
 import threading
 import time
 
@@ -18,6 +20,7 @@ from paddle.io.dataloader.collate import default_collate_fn
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 
+PATIENCE = 5  # seconds that workers have to end by themselves
 INTERVAL = 1  # seconds between two looks at whether the trainer is alive
 dead_workers = []  # one line each, until it is said
 
@@ -27,6 +30,7 @@ def apply():
     replace_once(paddle.io.DataLoader, "__iter__", _watched)
     for name in ("_DataLoaderIterSingleProcess", "_DataLoaderIterMultiProcess"):
         errors_of_the_thread(getattr(dataloader_iter, name))
+    workers_that_collect_what_they_inherit()
     workers_that_outlive_their_trainer()
     workers_that_are_killed()
 
@@ -47,9 +51,27 @@ def _watched(original):
         reader = watcher.reader(self.dataset, self.collate_fn or default_collate_fn)
         with replaced(self, "dataset", reader), replaced(self, "collate_fn", reader.collate):
             iterator = original(self)
-        return watcher.batches(iterator)
+        return _batches(watcher, iterator)
 
     return __iter__
+
+
+def _batches(watcher, iterator):
+    try:
+        yield from watcher.batches(iterator)
+    except UserError:
+        close(iterator)
+        raise
+
+
+def close(iterator):
+    """Ends the threads and workers of a loader's `iterator`, which later wait for each other for ever."""
+    workers = getattr(iterator, "_workers", ())
+    iterator._try_shutdown_all(*([PATIENCE] if workers else []))
+    for worker in workers:
+        if worker.is_alive():
+            worker.kill()
+    iterator._reader.shutdown()
 
 
 def errors_of_the_thread(iterator):
@@ -64,7 +86,7 @@ def _with_its_error_kept(original):
         try:
             original(self, *args)
         except Exception as error:  # whatever a dataset or a sampler raises
-            self.thread_error = error
+            self.thread_error = _first_cause(error)  # the error itself would keep the iterator alive
             self._exit_thread_unexpectedly()
 
     return _thread_loop
@@ -73,24 +95,51 @@ def _with_its_error_kept(original):
 def _with_the_error_of_the_thread(original):
     @functools.wraps(original)
     def __next__(self):
-        _refuse_dead_workers()
         try:
+            _refuse_dead_workers()
             return original(self)
+        except UserError:
+            close(self)
+            raise
         except SystemError:  # the queue between both was closed
-            error = getattr(self, "thread_error", None)
-            if error is None:
-                _refuse_dead_workers()
-                raise
-            raise UserError(f"the data loader failed: {_first_cause(error)}") from error
+            dead_workers.extend(map(_death, filter(_has_died, getattr(self, "_workers", ()))))
+            close(self)
+            _refuse_dead_workers()
+            if getattr(self, "thread_error", None):
+                raise UserError(f"the data loader failed: {self.thread_error}") from None
+            raise
 
     return __next__
 
 
 def _first_cause(error):
-    """One line; what a worker raised holds a traceback, whose last line says it."""
-    if str(error).startswith("DataLoader worker"):
-        return str(error).strip().splitlines()[-1]
-    return f"{type(error).__name__}: {first_line(error)}"
+    """One line; what a worker raised holds its traceback."""
+    text = str(error.args[0]) if error.args else ""
+    caught = re.match(r"DataLoader worker\(\d+\) caught (\w+) with message:", text)
+    if not caught:
+        return f"{type(error).__name__}: {first_line(error)}"
+    causes = re.findall(rf"^(?:[\w.]+\.)?{caught[1]}(?:$|:.*$)", text, re.MULTILINE)
+    return causes[-1] if causes else text.strip().splitlines()[-1]
+
+
+def _has_died(worker):
+    return worker.exitcode not in (None, 0)
+
+
+def _death(worker):
+    signals = -worker.exitcode
+    how = f"killed by signal: {signal.strsignal(signals)}" if signals > 0 else "ended by an error"
+    return f"worker {worker.pid} was {how}"
+
+
+@functools.lru_cache(maxsize=None)  # a second call registers nothing more
+def workers_that_collect_what_they_inherit():
+    """All hosts: a worker that collects an earlier loader of its trainer waits for ever for its threads.
+
+    Threads are not inherited. A worker does not collect what was there before it.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 
 
 def workers_that_outlive_their_trainer():
@@ -133,7 +182,9 @@ def _keep_dead_workers():
 
 def _refuse_dead_workers():
     if dead_workers:
+        death = dead_workers.pop()
+        dead_workers.clear()
         raise UserError(
-            f"the data loader failed: {dead_workers.pop()}; where memory ran out, lower loader.num_workers "
+            f"the data loader failed: {death}; where memory ran out, lower loader.num_workers "
             "or the batch size, or set loader.use_shared_memory to False"
         )
