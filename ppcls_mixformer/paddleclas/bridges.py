@@ -52,6 +52,7 @@ def apply():
         operators.register,
         results.apply,
         labels.apply,
+        watched_engines,
     ):
         bridge()
 
@@ -211,3 +212,18 @@ def last_batches_on_windows():
     for name, module in list(sys.modules.items()):
         if name.startswith("ppcls.engine") and hasattr(module, "platform"):
             shadow_module(module, "platform", system=lambda: "any")
+
+
+def watched_engines():
+    """All releases: an Engine knows nothing of pictures that fail, and saves weights that are NaN."""
+    replace_once(ppcls.engine.engine.Engine, "__init__", _watching)
+
+
+def _watching(original):
+    def __init__(self, config, *args, **kwargs):
+        original(self, config, *args, **kwargs)
+        reading.watch_loaders(self, config)
+        if self.mode == "train":
+            results.watch_epochs(self)
+
+    return __init__

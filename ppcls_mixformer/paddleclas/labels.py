@@ -12,7 +12,7 @@ from ppcls.loss import celoss
 
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.patches import replaced, shadow_module
+from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.paddleclas import names
 
 logger = logging.getLogger(__name__)
@@ -33,17 +33,30 @@ def apply():
 
 
 def soft_labels():
-    """All releases: CELoss without epsilon takes the labels of mixed pictures for logits.
+    """All releases but 2.5: CELoss without epsilon takes the labels of mixed pictures for logits.
 
-    They go through a softmax, and perfect logits have a high loss. The logits of a teacher need it.
+    They go through a softmax, and perfect logits have a high loss. PaddleClas 2.5 takes the logits of a
+    teacher for probabilities instead.
     """
-    shadow_module(celoss, "F", softmax=_softmax_of_logits)
+    shadow_module(celoss, "F", softmax=_probabilities)
+    replace_once(celoss.CELoss, "forward", _with_probabilities)
 
 
-def _softmax_of_logits(x, axis=-1):
+def _with_probabilities(original):
+    def forward(self, x, label):
+        scores = x["logits"] if isinstance(x, dict) else x
+        if label.is_floating_point() and label.shape == scores.shape:
+            label = _probabilities(label)
+        return original(self, x, label)
+
+    return forward
+
+
+def _probabilities(x, axis=-1):
+    """The softmax of logits `x`; probabilities are returned as they are."""
     sums = x.sum(axis=axis)
-    is_mixed = bool((x >= 0).all()) and bool(((sums - 1).abs() < TOLERANCE).all())
-    return x if is_mixed else F.softmax(x, axis=axis)
+    are_shares = bool((x >= 0).all()) and bool(((sums - 1).abs() < TOLERANCE).all())
+    return x if are_shares else F.softmax(x, axis=axis)
 
 
 def top_labels():

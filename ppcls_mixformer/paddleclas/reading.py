@@ -31,7 +31,6 @@ def apply():
     substitutes()
     half_pictures()
     crops_that_do_not_fit()
-    watched_loaders()
     pictures_to_infer()
 
 
@@ -97,20 +96,12 @@ def _of_pictures_that_are_large_enough(original):
     return __call__
 
 
-def watched_loaders():
-    """All releases: the loaders of an Engine know nothing of pictures that fail."""
-    replace_once(Engine, "__init__", _watching)
-
-
-def _watching(original):
-    def __init__(self, config, *args, **kwargs):
-        original(self, config, *args, **kwargs)
-        for attribute, split in LOADERS.items():
-            loader = getattr(self, attribute, None)
-            if isinstance(loader, paddle.io.DataLoader):  # and not DALI's
-                loading.watch(loader, watcher(config, f"DataLoader.{split}", len(loader.dataset)))
-
-    return __init__
+def watch_loaders(engine, config):
+    """Has the loaders of `engine` hand over what fails in them."""
+    for attribute, split in LOADERS.items():
+        loader = getattr(engine, attribute, None)
+        if isinstance(loader, paddle.io.DataLoader):  # and not DALI's
+            loading.watch(loader, watcher(config, f"DataLoader.{split}", len(loader.dataset)))
 
 
 def watcher(config, key, total):

@@ -4,6 +4,7 @@ import math
 import sys
 
 import numpy as np
+import paddle
 import ppcls.engine.train
 from paddle.optimizer.lr import ReduceOnPlateau
 from ppcls.engine.engine import Engine
@@ -91,17 +92,35 @@ def _of_a_number(original):
     def update_loss(trainer, loss_dict, batch_size):
         loss = float(loss_dict["loss"])
         if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} at step {trainer.global_step}, with a learning rate of "
-                f"{learning_rate(trainer):.3g}: training stops, and the checkpoints in {trainer.output_dir} "
-                "are from before; lower Optimizer.lr.learning_rate, or look at the data of this step"
-            )
+            raise _stop(trainer, f"the loss is {loss}")
         return original(trainer, loss_dict, batch_size)
 
     return update_loss
 
 
+def watch_epochs(engine):
+    """Has `engine` stop after an epoch that left weights which are no numbers, before it saves them."""
+    train_epoch = engine.train_epoch_func
+
+    def checked(*args, **kwargs):
+        result = train_epoch(*args, **kwargs)
+        for name, value in engine.model.state_dict().items():
+            if value.is_floating_point() and not bool(paddle.isfinite(value.astype("float32")).all()):
+                raise _stop(engine, f"{name} holds what is no number")
+        return result
+
+    engine.train_epoch_func = checked
+
+
+def _stop(trainer, what):
+    return UserError(
+        f"{what} at step {trainer.global_step}, with a learning rate of {learning_rate(trainer):.3g}: "
+        f"training stops, and the checkpoints in {trainer.output_dir} are from before; lower "
+        "Optimizer.lr.learning_rate, or look at the data of this step"
+    )
+
+
 def learning_rate(trainer):
     """The learning rate that the log shows; releases from 2.4 on have a list of schedulers."""
     schedulers = trainer.lr_sch if isinstance(trainer.lr_sch, list) else [trainer.lr_sch]
-    return schedulers[0].get_lr()
+    return schedulers[0].last_lr

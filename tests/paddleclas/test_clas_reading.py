@@ -11,17 +11,11 @@ from commands import checkpoint, error_line, overrides, tool
 from PIL import Image
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import register
 
 DECODE = {"DecodeImage": {"to_rgb": True, "channel_first": False}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    register()
-    from ppcls.utils.logger import init_logger
-
-    init_logger()
+pytestmark = pytest.mark.usefixtures("bridged_paddleclas")
 
 
 @pytest.fixture
