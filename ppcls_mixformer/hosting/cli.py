@@ -9,6 +9,8 @@ from ppcls_mixformer.hosting.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
+INTERRUPTED = 130  # the status that shells give to a program ended by Ctrl-C
+
 
 class Settings(NamedTuple):
     """What a command runs with: its flags, and the config in the form of its host."""
@@ -34,6 +36,9 @@ def run(command, argv=None):
     except OSError as error:  # a folder that cannot be written, a full disk, …
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {place}{error.strerror or first_line(error)}")
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)
 
 
 class _Line(logging.Formatter):

@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
+from ppcls_mixformer.hosting import loading
 from ppcls_mixformer.hosting.patches import replace_once
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ def apply():
     numbers_of_one_element()
     labels_of_fields()
     no_spawned_workers()
+    loading.apply()
 
 
 def numbers_of_one_element():

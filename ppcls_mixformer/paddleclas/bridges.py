@@ -20,6 +20,7 @@ import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
+from ppcls.arch import DistillationModel
 from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
 from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
@@ -31,7 +32,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddleclas import distillation, lists, steps
+from ppcls_mixformer.paddleclas import distillation, labels, lists, operators, reading, results, steps
 from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
@@ -61,6 +62,13 @@ def apply():
         arguments_of_networks,
         distillation.apply,
         steps.apply,
+        frozen_teachers,
+        last_batches_on_windows,
+        reading.apply,
+        operators.register,
+        results.apply,
+        labels.apply,
+        watched_engines,
     ):
         bridge()
 
@@ -182,7 +190,7 @@ def _with_best_metric(original):
         states = original(config, *args, **kwargs)
         best = Path(str(config.get("checkpoints"))).parent / "best_model.pdstates"
         if states is not None and best.is_file():
-            states["metric"] = max(states["metric"], paddle.load(str(best))["metric"])
+            states["metric"] = paddle.load(str(best))["metric"]
         return states
 
     return init_model
@@ -259,3 +267,40 @@ def _in_one_line(original):
             raise UserError(f"Arch: {first_line(error)}") from error
 
     return build_model
+
+
+def frozen_teachers():
+    """All releases: a teacher with frozen weights goes on learning batch statistics, and so changes."""
+    replace_once(DistillationModel, "forward", _with_teachers_at_rest)
+
+
+def _with_teachers_at_rest(original):
+    def forward(self, *args, **kwargs):
+        for model in self.model_list:
+            if model.training and not any(parameter.trainable for parameter in model.parameters()):
+                model.eval()
+        return original(self, *args, **kwargs)
+
+    return forward
+
+
+def last_batches_on_windows():
+    """All releases: on Windows the last batch of an epoch and of an evaluation is left out."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ppcls.engine") and hasattr(module, "platform"):
+            shadow_module(module, "platform", system=lambda: "any")
+
+
+def watched_engines():
+    """All releases: an Engine knows nothing of pictures that fail, and saves weights that are NaN."""
+    replace_once(ppcls.engine.engine.Engine, "__init__", _watching)
+
+
+def _watching(original):
+    def __init__(self, config, *args, **kwargs):
+        original(self, config, *args, **kwargs)
+        reading.watch_loaders(self, config)
+        if self.mode == "train":
+            results.watch_epochs(self)
+
+    return __init__

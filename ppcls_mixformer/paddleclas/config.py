@@ -20,6 +20,7 @@ def settings(argv, mode):
     flags = parser(mode).parse_args(argv)
     config, unknown = read(flags.config, flags.override)
     config.profiler_options = flags.profiler_options
+    config.skip_unreadable = getattr(flags, "skip_unreadable", False)
     checked = Settings(flags, config)
     preflight.check(checked, mode, said=unknown)
     return checked

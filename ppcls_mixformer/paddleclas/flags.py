@@ -24,6 +24,12 @@ def parser(mode):
             action="store_true",
             help="go on without weights, or with some missing; what comes out is no result",
         )
+    if mode in ("train", "eval"):
+        flags.add_argument(
+            "--skip-unreadable",
+            action="store_true",
+            help="evaluate without pictures that cannot be read, and say of how many the result is",
+        )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
         flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")

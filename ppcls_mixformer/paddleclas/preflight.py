@@ -11,7 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import lists, names, schema, weights
+from ppcls_mixformer.paddleclas import labels, lists, names, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
 
@@ -37,6 +37,7 @@ def check(settings, mode, said=()):
     check_slim(config.get("Slim"))
     check_channels(config, mode)
     adjust(config, mode)
+    labels.check(config)
     weights.check(config, mode, mode != "train" and flags.random_weights)
     for split in schema.splits_of(config, mode):
         classes = Classes.of(config["Arch"])

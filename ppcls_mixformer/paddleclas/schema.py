@@ -94,6 +94,7 @@ GLOBAL = {
     "use_multilabel": Field(FLAG),
     "seed": Field(NATURAL),
     "update_freq": Field(COUNT),
+    "keep_checkpoints": Field(COUNT),
 }
 SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}
 DATASET = {

@@ -1,7 +1,5 @@
 """Epochs without a step: PaddleClas trains nothing and saves `best_model`, or fails on no metric."""
 
-import platform
-
 import paddle
 import ppcls.engine.engine
 
@@ -34,15 +32,12 @@ def check(loader, sampler, mode):
     Raises:
         UserError: with the counts, and what to do.
     """
-    # Windows: PaddleClas leaves out the last step of an epoch.
-    left_out = 1 if mode == "Train" and platform.system() == "Windows" else 0
-    if len(loader) > left_out:
+    if len(loader):
         return
     processes = paddle.distributed.get_world_size()
     parts = [f"{len(loader.dataset)} images", f"batch {sampler.get('batch_size')}"]
     parts += [f"{processes} processes"] * (processes > 1)
     parts += ["drop_last"] * bool(sampler.get("drop_last"))
-    parts += ["the last step is left out on Windows"] * left_out
     raise UserError(
         f"DataLoader.{mode}: {', '.join(parts)}: 0 steps an epoch; "
         f"set a smaller DataLoader.{mode}.sampler.batch_size, or its drop_last to False"

@@ -5,7 +5,6 @@ import functools
 import inspect
 import json
 import logging
-import platform
 import random
 import re
 from pathlib import Path
@@ -40,13 +39,6 @@ def run(engine):
     resume = _on_schedule(ppcls.engine.engine.init_model, engine)
     with replaced(save_load, "save_model", save), replaced(ppcls.engine.engine, "init_model", resume):
         engine.train()
-
-
-def check_keep(settings):
-    """Refuses a `Global.keep_checkpoints` that is no count; `settings` is the section Global."""
-    keep = settings.get(KEEP)
-    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 1):
-        raise UserError(f"Global.{KEEP} is {keep!r}; it is how many epoch_N stay, 1 or more, or null for all")
 
 
 def check_resume(states, config):
@@ -155,10 +147,8 @@ def description(engine):
 
 def steps_an_epoch(engine):
     """How often PaddleClas's `engine` steps its optimizer in an epoch."""
-    iterations = len(engine.train_dataloader) - (
-        platform.system() == "Windows"
-    )  # 2.3 and 2.5; 2.6 has its own
-    return getattr(engine, "iter_per_epoch", iterations) // getattr(engine, "update_freq", 1)
+    iterations = getattr(engine, "iter_per_epoch", len(engine.train_dataloader))  # the former since 2.6
+    return iterations // getattr(engine, "update_freq", 1)
 
 
 def changes(before, now):

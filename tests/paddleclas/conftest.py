@@ -1,4 +1,4 @@
-"""PaddleClas in this process."""
+"""PaddleClas in this process, with its bridges, and a logger, without which parts of it cannot be built."""
 
 import logging
 
@@ -15,3 +15,16 @@ def host(monkeypatch):
 
     monkeypatch.setattr(logger, "_logger", logging.getLogger("ppcls"))
     return root
+
+
+@pytest.fixture(scope="module")
+def bridged_paddleclas():
+    """Registers the backbones; what was set up for a module's tests is undone after them."""
+    register()
+    from ppcls.utils import logger
+
+    before = logger._logger
+    if before is None:
+        logger.init_logger()
+    yield
+    logger._logger = before

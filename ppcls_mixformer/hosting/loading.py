@@ -1,0 +1,190 @@
+"""Paddle's data loader where something fails: the first cause, at once, and no process left behind.
+
+Nothing is changed on disk. Each function says its symptom.
+"""
+
+import functools
+import gc
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+
+import paddle
+from paddle.io import multiprocess_utils
+from paddle.io.dataloader import dataloader_iter
+from paddle.io.dataloader.collate import default_collate_fn
+
+from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
+
+PATIENCE = 5  # seconds that workers have to end by themselves
+INTERVAL = 1  # seconds between two looks at whether the trainer is alive
+dead_workers = []  # one line each, until it is said
+
+
+def apply():
+    """Applies every bridge; applying them again changes nothing."""
+    replace_once(paddle.io.DataLoader, "__iter__", _watched)
+    for name in ("_DataLoaderIterSingleProcess", "_DataLoaderIterMultiProcess"):
+        errors_of_the_thread(getattr(dataloader_iter, name))
+    workers_that_collect_what_they_inherit()
+    workers_that_outlive_their_trainer()
+    workers_that_are_killed()
+
+
+def watch(loader, watcher):
+    """From now on `loader` hands its failures to the `reading.Watch` `watcher`."""
+    loader.watcher = watcher
+
+
+def _watched(original):
+    """`DataLoader.__iter__`, of which a `watcher` sees what fails."""
+
+    @functools.wraps(original)
+    def __iter__(self):
+        watcher = getattr(self, "watcher", None)
+        if watcher is None:
+            return original(self)
+        reader = watcher.reader(self.dataset, self.collate_fn or default_collate_fn)
+        with replaced(self, "dataset", reader), replaced(self, "collate_fn", reader.collate):
+            iterator = original(self)
+        return _batches(watcher, iterator)
+
+    return __iter__
+
+
+def _batches(watcher, iterator):
+    try:
+        yield from watcher.batches(iterator)
+    except UserError:
+        close(iterator)
+        raise
+
+
+def close(iterator):
+    """Ends the threads and workers of a loader's `iterator`, which later wait for each other for ever."""
+    workers = getattr(iterator, "_workers", ())
+    iterator._try_shutdown_all(*([PATIENCE] if workers else []))
+    for worker in workers:
+        if worker.is_alive():
+            worker.kill()
+    iterator._reader.shutdown()
+
+
+def errors_of_the_thread(iterator):
+    """All hosts: an error in the loader's thread ends that thread, and the trainer waits for ever."""
+    replace_once(iterator, "_thread_loop", _with_its_error_kept)
+    replace_once(iterator, "__next__", _with_the_error_of_the_thread)
+
+
+def _with_its_error_kept(original):
+    @functools.wraps(original)
+    def _thread_loop(self, *args):
+        try:
+            original(self, *args)
+        except Exception as error:  # whatever a dataset or a sampler raises
+            self.thread_error = _first_cause(error)  # the error itself would keep the iterator alive
+            self._exit_thread_unexpectedly()
+
+    return _thread_loop
+
+
+def _with_the_error_of_the_thread(original):
+    @functools.wraps(original)
+    def __next__(self):
+        try:
+            _refuse_dead_workers()
+            return original(self)
+        except UserError:
+            close(self)
+            raise
+        except SystemError:  # the queue between both was closed
+            dead_workers.extend(map(_death, filter(_has_died, getattr(self, "_workers", ()))))
+            close(self)
+            _refuse_dead_workers()
+            if getattr(self, "thread_error", None):
+                raise UserError(f"the data loader failed: {self.thread_error}") from None
+            raise
+
+    return __next__
+
+
+def _first_cause(error):
+    """One line; what a worker raised holds its traceback."""
+    text = str(error.args[0]) if error.args else ""
+    caught = re.match(r"DataLoader worker\(\d+\) caught (\w+) with message:", text)
+    if not caught:
+        return f"{type(error).__name__}: {first_line(error)}"
+    causes = re.findall(rf"^(?:[\w.]+\.)?{caught[1]}(?:$|:.*$)", text, re.MULTILINE)
+    return causes[-1] if causes else text.strip().splitlines()[-1]
+
+
+def _has_died(worker):
+    return worker.exitcode not in (None, 0)
+
+
+def _death(worker):
+    signals = -worker.exitcode
+    how = f"killed by signal: {signal.strsignal(signals)}" if signals > 0 else "ended by an error"
+    return f"worker {worker.pid} was {how}"
+
+
+@functools.lru_cache(maxsize=None)  # a second call registers nothing more
+def workers_that_collect_what_they_inherit():
+    """All hosts: a worker that collects an earlier loader of its trainer waits for ever for its threads.
+
+    Threads are not inherited. A worker does not collect what was there before it.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
+
+
+def workers_that_outlive_their_trainer():
+    """All hosts: a worker waits for work without end, and so for ever once its trainer was killed."""
+    replace_once(dataloader_iter, "_worker_loop", _ending_with_its_trainer)
+
+
+def _ending_with_its_trainer(original):
+    @functools.wraps(original)
+    def _worker_loop(*args, **kwargs):
+        threading.Thread(target=_end_with, args=(multiprocessing.parent_process().pid,), daemon=True).start()
+        return original(*args, **kwargs)
+
+    return _worker_loop
+
+
+def _end_with(trainer):
+    """Ends this process soon after the process `trainer`, its parent, has ended."""
+    while os.getppid() == trainer:
+        time.sleep(INTERVAL)
+    multiprocess_utils._cleanup_mmap()  # what it had in shared memory
+    os._exit(1)
+
+
+def workers_that_are_killed():
+    """All hosts: a worker's death ends in a traceback of C++, raised wherever the trainer is at that time.
+
+    It is kept for the next batch.
+    """
+    shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_keep_dead_workers)
+
+
+def _keep_dead_workers():
+    try:
+        paddle.base.core._throw_error_if_process_failed()
+    except Exception as error:  # of several types, by Paddle's release
+        found = re.search(r"pid\s+(\d+)\) exited is (killed by signal: [\w ]+)", str(error))
+        dead_workers.append(f"worker {found[1]} was {found[2]}" if found else first_line(error))
+
+
+def _refuse_dead_workers():
+    if dead_workers:
+        death = dead_workers.pop()
+        dead_workers.clear()
+        raise UserError(
+            f"the data loader failed: {death}; where memory ran out, lower loader.num_workers "
+            "or the batch size, or set loader.use_shared_memory to False"
+        )
