@@ -10,7 +10,6 @@ import ppcls.data.postprocess
 from ppcls.data.postprocess import topk as postprocess
 from ppcls.loss import celoss
 
-from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.paddleclas import names
@@ -94,22 +93,25 @@ def check(config):
     """Makes a config right about labels, with one line for each change; refuses what cannot be made right.
 
     Raises:
-        UserError: a part that goes by another name now, or labels of several classes that are not said to be.
+        UserError: labels of several classes that are not said to be.
     """
-    check_renamed(config)
     check_mixing(config)
     check_multi_label(config)
     check_last_batch(config)
 
 
 def check_renamed(config):
-    """Refuses a part that PaddleClas keeps only to say its new name, in a traceback."""
-    for key, module, name in names.looked_up(config):
-        source = _source(expressions.find(module, name, names.PACKAGES))
+    """Refuses a part that PaddleClas keeps only to say its new name, in a traceback.
+
+    Raises:
+        UserError: names the key and the new name.
+    """
+    for use in names.looked_up(config):
+        source = _source(use.find())
         if "DeprecationWarning" in source:
             new = re.search(r'please use \\?"(\w+)', source)
             instead = f": it is {new[1]} now" if new else ""
-            raise UserError(f"{key}: this PaddleClas does not have {name} any more{instead}")
+            raise UserError(f"{use.key}: this PaddleClas does not have {use.name} any more{instead}")
 
 
 def _source(part):
@@ -145,9 +147,9 @@ def check_multi_label(config):
 
 def multi_label_part(config):
     """The first dataset or loss of a config that is for several labels a picture, as `key name`."""
-    for key, _, name in names.looked_up(config):
-        if name in MULTI_LABEL:
-            return f"{key.removesuffix('.name')} {name}"
+    for use in names.looked_up(config):
+        if use.name in MULTI_LABEL:
+            return f"{use.key.removesuffix('.name')} {use.name}"
     return None
 
 

@@ -32,6 +32,7 @@ def check(settings, mode, said=()):
         onnx.require("--onnx")
     check_arch(config["Arch"])
     settle_class_count(config)
+    labels.check_renamed(config)
     schema.check(config, mode, said)
     check_device(config["Global"]["device"])
     check_slim(config.get("Slim"))

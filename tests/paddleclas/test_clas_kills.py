@@ -29,8 +29,11 @@ def logger():
     register()
     from ppcls.utils import logger
 
-    logger.init_logger()
-    return logger
+    before = logger._logger
+    if before is None:
+        logger.init_logger()
+    yield logger
+    logger._logger = before
 
 
 class Optimizer:

@@ -66,7 +66,7 @@ def test_a_renamed_part_is_named(config):
 
     config["Loss"]["Train"] = [{"MixCELoss": {"weight": 1.0, "epsilon": 0.1}}]
     with pytest.raises(UserError, match=r"Loss\.Train\.0: .* MixCELoss any more: it is CELoss now$"):
-        labels.check(config)
+        labels.check_renamed(config)
 
 
 @pytest.mark.parametrize("part", ["dataset", "loss"])

@@ -25,7 +25,8 @@ def folder(tmp_path):
         noise = np.random.RandomState(number).randint(0, 256, (30, 40, 3), dtype="uint8")
         Image.fromarray(noise).save(tmp_path / f"{number}.jpg")
     half(tmp_path / "2.jpg")
-    (tmp_path / "list.txt").write_text("".join(f"{number}.jpg {number} 0\n" for number in range(4)))
+    (tmp_path / "list.txt").write_text("".join(f"{number}.jpg {number}\n" for number in range(4)))
+    (tmp_path / "cameras.txt").write_text("".join(f"{number}.jpg {number} 0\n" for number in range(4)))
     (tmp_path / "tabs.txt").write_text("".join(f"{number}.jpg\t0,1\n" for number in range(4)))
     return tmp_path
 
@@ -90,7 +91,7 @@ def test_no_dataset_class_substitutes():
 
 @pytest.mark.parametrize(
     "name, listing",
-    [("ImageNetDataset", "list.txt"), ("MultiLabelDataset", "tabs.txt"), ("VeriWild", "list.txt")],
+    [("ImageNetDataset", "list.txt"), ("MultiLabelDataset", "tabs.txt"), ("VeriWild", "cameras.txt")],
 )
 def test_a_half_picture_is_an_error_in_every_class(folder, name, listing):
     from ppcls_mixformer.hosting.pictures import Unreadable
