@@ -198,7 +198,8 @@ def resolve(arguments):
             for paddle, platform in itertools.product(arguments.paddle, PLATFORMS):
                 result = {"python": version, "paddle": paddle, "platform": platform}
                 wanted = ["-c", constraints(paddle, folder), f"{wheel}[cpu,dense,demo]"]
-                reason = refusal(pip, folder, platform, wanted)
+                alone = ["--no-deps", f"paddlepaddle=={paddle}"]  # or pip says no more than "conflicting"
+                reason = refusal(pip, folder, platform, alone) or refusal(pip, folder, platform, wanted)
                 result.update({"reason": reason} if reason else {})
                 print(
                     f"Python {version}, paddlepaddle {paddle}, {platform}: {reason or 'resolved'}", flush=True
