@@ -5,12 +5,19 @@ import types
 
 
 def replace_once(owner, name, wrapper):
-    """Replaces `owner.name` by `wrapper(owner.name)`; a second call changes nothing."""
+    """Replaces `owner.name` by `wrapper(owner.name)`; a second call with the same wrapper changes nothing."""
     original = getattr(owner, name)
-    if not hasattr(original, "bridged"):
+    if wrapper not in _wrappers(original):
         replacement = wrapper(original)
-        replacement.bridged = original
+        replacement.bridged, replacement.wrapper = original, wrapper
         setattr(owner, name, replacement)
+
+
+def _wrappers(function):
+    """The wrappers by which `replace_once` has made `function`, the last one first."""
+    while hasattr(function, "bridged"):
+        yield function.wrapper
+        function = function.bridged
 
 
 def shadow_module(module, name, **replacements):

@@ -134,9 +134,17 @@ def test_overrides_are_taken_apart():
 
 def test_a_patch_is_made_once_and_a_shadow_leaves_the_module_alone():
     owner = types.SimpleNamespace(double=lambda x: 2 * x, json=__import__("json"))
-    for _ in range(2):
-        patches.replace_once(owner, "double", lambda original: lambda x: original(x) + 1)
-    assert owner.double(3) == 7 and owner.double.bridged(3) == 6
+
+    def plus_one(original):
+        return lambda x: original(x) + 1
+
+    def minus(original):
+        return lambda x: -original(x)
+
+    for _ in range(2):  # each of both is made, and only once
+        patches.replace_once(owner, "double", plus_one)
+        patches.replace_once(owner, "double", minus)
+    assert owner.double(3) == -7 and owner.double.bridged(3) == 7 and owner.double.bridged.bridged(3) == 6
     own = owner.json
     patches.shadow_module(owner, "json", dumps=lambda value: "replaced")
     patches.shadow_module(owner, "json", loads=lambda text: "as well")
