@@ -92,7 +92,9 @@ def _keeping(save_model, interval, keep, run):
         values["metric_info"] = {**values["metric_info"], RUN: run}
         save_model(*call.args, **call.kwargs)
         if epoch and keep and paddle.distributed.get_rank() == 0:
-            _remove_before(Path(values["model_path"], values["model_name"]), int(epoch[1]), keep)
+            folder = Path(values["model_path"], values["model_name"])
+            folder = folder if folder.is_dir() else folder.parent  # 2.6 has no folder of the model's name
+            _remove_before(folder, int(epoch[1]), keep)
 
     return save
 
