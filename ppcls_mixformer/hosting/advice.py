@@ -5,12 +5,16 @@ import re
 
 import paddle
 
+SYNONYMS = {"num_classes": "class_num", "num_class": "class_num"}  # what others call it
 TRIED = ("2.6", "3.3")  # the oldest and the newest Paddle that the tests ran on
 
 
 def nearest(name, known, cutoff=0.6):
     """The one of `known` that is spelt most like `name`; None where none is, by `cutoff`, 0 to 1."""
-    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)), None)
+    known = list(known)
+    if SYNONYMS.get(str(name)) in known:
+        return SYNONYMS[str(name)]
+    return next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=cutoff)), None)
 
 
 def did_you_mean(name, known):

@@ -54,7 +54,11 @@ def turn_off(config):
 
 
 def cap_topk(config):
-    """Lowers every `topk` that is above the number of classes, of which PaddleClas dies."""
+    """Lowers every `topk` that is above the number of classes, of which PaddleClas dies.
+
+    Raises:
+        UserError: one is below 1.
+    """
     arch = config["Arch"]
     classes = arch.get("class_num", CLASSES)
     if "models" in arch or arch.get("name") == "RecModel" or not isinstance(classes, int) or classes < 1:
@@ -64,6 +68,9 @@ def cap_topk(config):
         wanted = arguments.get("topk")
         if not use.name.lower().endswith(("topkacc", "topk")) or wanted is None:
             continue
+        numbers = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+        if any(isinstance(number, int) and number < 1 for number in numbers):
+            raise UserError(f"{use.place}.topk is {wanted}; it takes whole numbers from 1 on")
         capped = _capped(wanted, classes)
         if capped != wanted:
             arguments["topk"] = capped

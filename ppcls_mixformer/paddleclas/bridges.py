@@ -24,6 +24,7 @@ from ppcls.arch import DistillationModel
 from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
 from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
+from ppcls.metric import metrics
 from ppcls.optimizer import optimizer
 from ppcls.utils import config, download, misc, save_load
 from ppcls.utils.ema import ExponentialMovingAverage
@@ -93,8 +94,13 @@ def one_element_scalars():
 
     if "numpy()[0]" not in inspect.getsource(utils):
         return
+    shadow_module(metrics, "paddle", mean=_mean_of_one_element)
     for combined in (ppcls.loss.CombinedLoss, ppcls.metric.CombinedMetrics):
         replace_once(combined, "__call__", _with_one_element_values)
+
+
+def _mean_of_one_element(*args, **kwargs):
+    return paddle.mean(*args, **kwargs).reshape([1])
 
 
 def _with_one_element_values(original):

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 MIXING = ("MixupOperator", "CutmixOperator", "FmixOperator")
 MULTI_LABEL = ("MultiLabelDataset", "MultiLabelLoss")
+SINGLE_LABEL = {"ImageNetDataset": "MultiLabelDataset", "TopkAcc": "HammingDistance or AccuracyScore"}
 LIKELY = 0.5  # probability of a label that is shown
 TOLERANCE = 1e-3  # of a sum of probabilities in half precision
 
@@ -140,9 +141,20 @@ def check_multi_label(config):
             f"{found} is for several labels a picture, but Global.use_multilabel is not True: "
             "add -o Global.use_multilabel=True"
         )
+    if config["Global"].get("use_multilabel"):
+        _check_single_label_parts(config)
     shown = (config.get("Infer") or {}).get("PostProcess") or {}
     if config["Global"].get("use_multilabel") and shown.get("name") == "Topk":
         shown["name"] = "MultiLabelTopk"
+
+
+def _check_single_label_parts(config):
+    for use in names.looked_up(config):
+        if use.name in SINGLE_LABEL and not use.key.startswith("Infer"):
+            raise UserError(
+                f"{use.key.removesuffix('.name')} {use.name} is for one label a picture, but "
+                f"Global.use_multilabel is True: take {SINGLE_LABEL[use.name]}, or leave use_multilabel out"
+            )
 
 
 def multi_label_part(config):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import ppcls.arch
+from ppcls.data.utils.get_image_list import get_image_list
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
@@ -186,6 +187,16 @@ def check_infer(config):
     infer = config["Infer"]
     if not Path(infer["infer_imgs"]).exists():
         raise UserError(f"Infer.infer_imgs: there is no file or folder {infer['infer_imgs']}")
+    try:
+        get_image_list(infer["infer_imgs"])
+    except Exception:  # its only one
+        raise UserError(
+            f"Infer.infer_imgs: {infer['infer_imgs']} is no picture that PaddleClas reads (jpg, jpeg, png, "
+            "bmp) and no folder of such"
+        ) from None
+    eval_mode = config["Global"].get("eval_mode", "classification")
+    if eval_mode != "classification":
+        raise UserError(f"Global.eval_mode is {eval_mode}, but infer shows classes")
     names = infer["PostProcess"].get("class_id_map_file")
     if names and not Path(names).is_file():
         raise UserError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import inspect
 import json
 import logging
@@ -22,6 +23,12 @@ logger = logging.getLogger(__name__)
 
 RUN = "run"  # key of a `.pdstates` file under which lies what the run was
 KEEP = "keep_checkpoints"
+BEST = "Metric.Eval, DataLoader.Eval"  # of a run: what chooses its best model
+WORDS = {
+    "Optimizer": "the section Optimizer",
+    "DataLoader.Train": "the lists of DataLoader.Train",
+    BEST: "Metric.Eval or the lists of DataLoader.Eval (the best metric starts anew)",
+}
 
 
 def run(engine):
@@ -143,8 +150,25 @@ def description(engine):
         "images a step": (sampler.get("batch_size") or 0) * processes,
         "images": len(loader.dataset) if hasattr(loader, "dataset") else None,
         "classes": classes(config["Arch"]),
-        "Optimizer": json.dumps(config["Optimizer"], sort_keys=True, default=str),
+        "seed": config["Global"].get("seed"),
+        "Optimizer": _text(config["Optimizer"]),
+        "DataLoader.Train": _lists(config["DataLoader"]["Train"]),
+        BEST: _text((config.get("Metric") or {}).get("Eval")) + _lists(config["DataLoader"].get("Eval")),
     }
+
+
+def _text(section):
+    return json.dumps(section, sort_keys=True, default=str)
+
+
+def _lists(node):
+    """Digests of the list files under a section of `DataLoader`."""
+    if not isinstance(node, dict):
+        return ""
+    found = node.get("cls_label_path") or ()
+    paths = [path for path in ([found] if isinstance(found, str) else found) if Path(path).is_file()]
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    return " ".join([*digests, *filter(None, map(_lists, node.values()))])
 
 
 def steps_an_epoch(engine):
@@ -157,7 +181,7 @@ def changes(before, now):
     """In words, what of a run's description is another than `before`."""
     for name, value in now.items():
         if name in before and before[name] != value:
-            yield "the section Optimizer" if name == "Optimizer" else f"{name} ({value}, was {before[name]})"
+            yield WORDS.get(name) or f"{name} ({value}, was {before[name]})"
 
 
 def _on_schedule(init_model, engine):
@@ -171,10 +195,13 @@ def _on_schedule(init_model, engine):
         if not config.get("checkpoints"):
             return init_model(config, *args, **kwargs)
         states = paddle.load(f"{config['checkpoints']}.pdstates")
-        changed = list(changes(states.get(RUN, {}), description(engine)))
+        before, now = states.get(RUN, {}), description(engine)
+        changed = list(changes(before, now))
         epoch = states["epoch"]
         with _replaced_schedules(engine.lr_sch, epoch, epoch * steps_an_epoch(engine)) as others:
             result = init_model(config, *args, **kwargs)
+        if before.get(BEST, now[BEST]) != now[BEST]:
+            result["metric"] = 0.0  # as of a new run: what was measured was something else
         if changed or others:
             logger.warning(
                 "%s is of another run: %s; this one goes on after epoch %d as its own config has it",

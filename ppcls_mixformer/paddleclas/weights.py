@@ -43,6 +43,8 @@ def check(config, mode, allow_random):
         _take_checkpoints(section)
     found = {key: _check_file(section[key] + ".pdparams", f"Global.{key}") for key in KEYS if section[key]}
     for where, arch in networks(config["Arch"]):
+        if found and mode != "train":
+            arch["pretrained"] = False  # what Global names takes its place
         _check_pretrained(arch, where)
     _check_pretrained_list(config["Arch"])
     if mode == "train":

@@ -108,7 +108,7 @@ def _without_name(value):
 
 
 def check_state_dict(state, source):
-    """Raises a WeightsError unless `state` is a dict of tensors; `source` is its name in the message."""
+    """Raises a WeightsError unless `state` is a dict of tensors of numbers; `source` is its name there."""
     if not isinstance(state, dict):
         raise WeightsError(f"{source} holds no state dict, but a {type(state).__name__}")
     others = [name for name, value in state.items() if not hasattr(value, "shape")]
@@ -118,6 +118,18 @@ def check_state_dict(state, source):
             f"{source} holds no state dict: no tensors under {', '.join(map(str, others[:SHOWN]))}"
             + (f"; save what is under {nested[0]!r} alone" if nested else "")
         )
+    bad = [name for name, value in state.items() if not _is_finite(value)]
+    if bad:
+        more = f" and {len(bad) - 1} more entries" if len(bad) > 1 else ""
+        raise WeightsError(
+            f"{source} holds NaN or infinite numbers, in {bad[0]}{more}: it is of a run that diverged; "
+            "take an earlier checkpoint"
+        )
+
+
+def _is_finite(value):
+    """Whether an array holds numbers only; tensors, which are not of a file, are not looked at."""
+    return not isinstance(value, np.ndarray) or value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
 def compare(own, theirs):

@@ -3,6 +3,8 @@
 The PaddleClas in use may need only some of them; the others are held to a stand-in of the code they fix.
 """
 
+import math
+
 import numpy as np
 import paddle
 import PIL
@@ -112,6 +114,18 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(bridges, tmp_path):
         )
     assert (tmp_path / "latest.pdparams").read_bytes() == b"old"
     assert not list(tmp_path.rglob(f"{PREFIX}*"))
+
+
+@pytest.mark.parametrize("name, perfect", [("mAP", 1.0), ("mINP", math.inf)])  # its rank starts at 0
+def test_metrics_of_retrieval_are_numbers(bridges, name, perfect):
+    from ppcls.metric import metrics
+
+    similar = paddle.to_tensor([[0.9, 0.1], [0.2, 0.8]])
+    images = paddle.to_tensor([[0], [1]])
+    result = getattr(metrics, name)()(similar, images, images, None)
+    assert float(result[name]) == pytest.approx(perfect)
+    with pytest.raises(IndexError):
+        paddle.mean(similar).numpy()[0]
 
 
 def test_a_posterize_of_no_bits_is_black(bridges):

@@ -69,6 +69,29 @@ def test_a_renamed_part_is_named(config):
         labels.check_renamed(config)
 
 
+def of_several_labels(config):
+    """Gives a config the datasets and the metric that such pictures need."""
+    for split in ("Train", "Eval"):
+        config["DataLoader"][split]["dataset"]["name"] = "MultiLabelDataset"
+    config["Metric"] = {"Eval": [{"HammingDistance": {}}]}
+
+
+@pytest.mark.parametrize("part", ["ImageNetDataset", "TopkAcc"])
+def test_parts_for_one_label_are_refused_where_there_are_several(config, part):
+    from ppcls_mixformer.paddleclas import labels
+
+    metrics = config["Metric"]
+    of_several_labels(config)
+    config["Global"]["use_multilabel"] = True
+    labels.check(config)
+    if part == "TopkAcc":
+        config["Metric"] = metrics
+    else:
+        config["DataLoader"]["Eval"]["dataset"]["name"] = part
+    with pytest.raises(UserError, match=f"{part} is for one label a picture"):
+        labels.check(config)
+
+
 @pytest.mark.parametrize("part", ["dataset", "loss"])
 def test_several_labels_need_their_key(config, part):
     from ppcls_mixformer.paddleclas import labels
@@ -80,6 +103,7 @@ def test_several_labels_need_their_key(config, part):
     with pytest.raises(UserError, match="MultiLabel(Dataset|Loss) .*add -o Global.use_multilabel=True"):
         labels.check(config)
     config["Global"]["use_multilabel"] = True
+    of_several_labels(config)
     labels.check(config)
     assert config["Infer"]["PostProcess"]["name"] == "MultiLabelTopk"
 

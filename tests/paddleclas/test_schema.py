@@ -23,7 +23,7 @@ def content(digits, tmp_path):
     for split, name in (("Train", "train_list.txt"), ("Eval", "test_list.txt")):
         dataset = content["DataLoader"][split]["dataset"]
         dataset.update(image_root=str(digits), cls_label_path=f"{digits}/{name}")
-    content["Infer"]["infer_imgs"] = str(digits)
+    content["Infer"]["infer_imgs"] = str(digits / "test")
     content["Infer"]["PostProcess"]["class_id_map_file"] = f"{digits}/label_list.txt"
     return content
 

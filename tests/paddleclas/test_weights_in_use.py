@@ -46,7 +46,7 @@ SAMPLER = "DataLoader.Train.sampler"
     "value", [(), ["Global.pretrained_model="], ["Global.pretrained_model=None"], ["Global.checkpoints=null"]]
 )
 def test_no_weights_are_refused(settings, digits, mode, value):
-    images = [f"Infer.infer_imgs={digits}"]
+    images = [f"Infer.infer_imgs={digits}/test"]
     assert "Global.pretrained_model names no weights" in refusal(settings, mode, *images, *value)
     settings(mode, *images, *value, flags=["--random-weights"])
     settings("train", *images, *value)
@@ -69,7 +69,7 @@ def test_checkpoints_are_the_weights_where_nothing_is_trained(settings, ten):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("key", ["Global.pretrained_model", "Global.checkpoints", "Arch.pretrained"])
 def test_another_class_count_is_refused_with_both_counts_and_the_file(settings, digits, ten, mode, key):
-    more = ["Arch.class_num=12", f"Infer.infer_imgs={digits}"]
+    more = ["Arch.class_num=12", f"Infer.infer_imgs={digits}/test"]
     text = refusal(settings, mode, f"{key}={ten}", *more)
     assert f"{ten} has 10 classes, Arch.class_num is 12" in text
     settings(mode, f"{key}={ten}", *more, flags=["--random-weights"])
@@ -182,7 +182,9 @@ def test_an_epoch_without_a_step_is_refused_and_an_evaluation_has_one(settings, 
 def test_the_tools_refuse_and_take_the_switch(digits, trained, tmp_path):
     own = [*overrides(digits, tmp_path), f"Global.save_inference_dir={tmp_path}"]
     for name in ("eval", "infer", "export_model"):
-        assert "--random-weights" in error_line(tool(name, *own, f"Infer.infer_imgs={digits}", check=False))
+        assert "--random-weights" in error_line(
+            tool(name, *own, f"Infer.infer_imgs={digits}/test", check=False)
+        )
     assert "inference.pdiparams" not in [path.name for path in tmp_path.iterdir()]
     log = tool("export_model", *own, flags=["--random-weights"])
     assert "what this network says is no result" in log and (tmp_path / "inference.pdiparams").exists()

@@ -30,6 +30,15 @@ def test_what_is_not_there_or_no_path_is_named(tmp_path, published):
         small(pretrained=1)
 
 
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_run_that_diverged_is_named(tmp_path, published, number):
+    name = "head.bias"
+    state = {**published, name: published[name] * float(number)}
+    save(state, tmp_path / "bad.pdparams")
+    with pytest.raises(WeightsError, match=r"bad holds NaN or infinite numbers, in head\.bias: "):
+        small(pretrained=tmp_path / "bad")
+
+
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, body):
     path = tmp_path / "x.pdparams"
     for content in (b"", body[:2000], body[:-1], HTML, bytes(500)):
