@@ -12,7 +12,7 @@ from ppcls.loss import celoss
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
-from ppcls_mixformer.paddleclas import names
+from ppcls_mixformer.paddleclas import names, schema
 
 logger = logging.getLogger(__name__)
 
@@ -90,15 +90,19 @@ def _likely(picture):
     return {key: value[:count] if isinstance(value, list) else value for key, value in picture.items()}
 
 
-def check(config):
-    """Makes a config right about labels, with one line for each change; refuses what cannot be made right.
+def check(config, mode):
+    """Makes what `mode` reads right about labels, with one line for each change, or refuses it.
 
     Raises:
         UserError: labels of several classes that are not said to be.
     """
-    check_mixing(config)
+    if mode == "train":
+        check_mixing(config)
     check_multi_label(config)
-    check_last_batch(config)
+    if mode == "infer":
+        show_independent(config)
+    if "Eval" in schema.splits_of(config, mode):
+        check_last_batch(config)
 
 
 def check_renamed(config):
@@ -134,7 +138,7 @@ def check_mixing(config):
 
 
 def check_multi_label(config):
-    """Refuses several labels for each picture without use_multilabel, and has `infer` show them as such."""
+    """Refuses several labels for each picture without use_multilabel, and one label with it."""
     found = multi_label_part(config)
     if found and not config["Global"].get("use_multilabel"):
         raise UserError(
@@ -143,7 +147,11 @@ def check_multi_label(config):
         )
     if config["Global"].get("use_multilabel"):
         _check_single_label_parts(config)
-    shown = (config.get("Infer") or {}).get("PostProcess") or {}
+
+
+def show_independent(config):
+    """Has `infer` show several labels with a probability of their own."""
+    shown = config["Infer"]["PostProcess"]
     if config["Global"].get("use_multilabel") and shown.get("name") == "Topk":
         shown["name"] = "MultiLabelTopk"
 

@@ -39,7 +39,7 @@ def check(settings, mode, said=()):
     check_slim(config.get("Slim"))
     check_channels(config, mode)
     adjust(config, mode)
-    labels.check(config)
+    labels.check(config, mode)
     weights.check(config, mode, mode != "train" and flags.random_weights)
     for split in schema.splits_of(config, mode):
         classes = Classes.of(config["Arch"])

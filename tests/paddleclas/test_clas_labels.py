@@ -53,10 +53,10 @@ def test_the_logits_of_a_teacher_still_go_through_a_softmax():
 def test_mixed_pictures_have_no_accuracy(config, operator, caplog):
     from ppcls_mixformer.paddleclas import labels
 
-    labels.check(config)
+    labels.check(config, "train")
     assert config["Metric"]["Train"] and not caplog.records
     config["DataLoader"]["Train"]["dataset"]["batch_transform_ops"] = [operator]
-    labels.check(config)
+    labels.check(config, "train")
     assert "Train" not in config["Metric"] and config["Metric"]["Eval"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
@@ -83,13 +83,13 @@ def test_parts_for_one_label_are_refused_where_there_are_several(config, part):
     metrics = config["Metric"]
     of_several_labels(config)
     config["Global"]["use_multilabel"] = True
-    labels.check(config)
+    labels.check(config, "train")
     if part == "TopkAcc":
         config["Metric"] = metrics
     else:
         config["DataLoader"]["Eval"]["dataset"]["name"] = part
     with pytest.raises(UserError, match=f"{part} is for one label a picture"):
-        labels.check(config)
+        labels.check(config, "train")
 
 
 @pytest.mark.parametrize("part", ["dataset", "loss"])
@@ -101,10 +101,10 @@ def test_several_labels_need_their_key(config, part):
     else:
         config["Loss"]["Train"] = [{"MultiLabelLoss": {"weight": 1.0}}]
     with pytest.raises(UserError, match="MultiLabel(Dataset|Loss) .*add -o Global.use_multilabel=True"):
-        labels.check(config)
+        labels.check(config, "train")
     config["Global"]["use_multilabel"] = True
     of_several_labels(config)
-    labels.check(config)
+    labels.check(config, "infer")
     assert config["Infer"]["PostProcess"]["name"] == "MultiLabelTopk"
 
 
@@ -128,7 +128,7 @@ def test_evaluation_counts_the_last_pictures(config, caplog):
     from ppcls_mixformer.paddleclas import labels
 
     config["DataLoader"]["Eval"]["sampler"]["drop_last"] = True
-    labels.check(config)
+    labels.check(config, "train")
     assert config["DataLoader"]["Eval"]["sampler"]["drop_last"] is False
     assert "DataLoader.Eval.sampler.drop_last" in caplog.text
 
