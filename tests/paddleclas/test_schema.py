@@ -371,8 +371,9 @@ def test_paddleclas_own_configs_are_in_form(host, caplog):
 def test_no_value_whatever_gives_a_traceback(read, content):
     from ppcls_mixformer.paddleclas.config import dotted_keys
 
-    for key in list(dotted_keys(content)):
-        variants = [put(content, key, value) for value in (None, "x", -1, 0, [], {}, [{}], True, 3.5)]
+    values = (None, "x", -1, 0, [], {}, [{}], True, 3.5)
+    for number, key in enumerate(list(dotted_keys(content))):
+        variants = [put(content, key, value) for value in values[number % 3 :: 3]]  # all would take minutes
         for changed in [*variants, without(content, key)]:
             for mode in ("train", "infer"):
                 try:
