@@ -16,7 +16,7 @@ class Unreadable(ValueError):
 
 
 def imdecode(data, flags):
-    """`cv2.imdecode`, which decodes the first half of a file without a word.
+    """`cv2.imdecode`, which before OpenCV 5 decodes the first half of a file without a word.
 
     Raises:
         Unreadable: `data` is empty, ends early or is no picture.

@@ -39,7 +39,10 @@ def test_half_a_picture_is_refused(kind):
 def test_without_the_check_half_a_jpeg_is_a_picture():
     data = encoded("JPEG")
     half = np.frombuffer(data[: len(data) // 2], dtype="uint8")
-    assert cv2.imdecode(half, cv2.IMREAD_COLOR).shape == (64, 64, 3)
+    picture = cv2.imdecode(half, cv2.IMREAD_COLOR)
+    if picture is None:
+        pytest.skip(f"OpenCV {cv2.__version__} refuses it by itself")
+    assert picture.shape == (64, 64, 3)
 
 
 def test_a_jpeg_may_have_something_behind_it():
