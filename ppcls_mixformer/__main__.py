@@ -12,19 +12,16 @@ Without a verb it says what is in use. `VERB --help` lists the flags.
 """
 
 import argparse
+import importlib
 import platform
 import runpy
 import sys
 
-import paddle
-
-from ppcls_mixformer import VARIANTS, __version__, convert, paddleclas, paddledet, paddleseg, published
+from ppcls_mixformer import __version__, paddleclas, paddledet, paddleseg
 from ppcls_mixformer.hosting import cli, configs, fetch, source
 from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import commands as classification
-from ppcls_mixformer.paddledet import commands as detection
-from ppcls_mixformer.paddleseg import commands as segmentation
+from ppcls_mixformer.variants import VARIANTS
 from ppcls_mixformer.weights import download
 
 HOSTS = {host.key: host for host in (paddleclas.HOST, paddledet.HOST, paddleseg.HOST)}
@@ -32,9 +29,8 @@ HOSTS = {host.key: host for host in (paddleclas.HOST, paddledet.HOST, paddleseg.
 
 def show(argv):
     """Prints the versions in use and the variants with their published numbers."""
-    device = "GPU" if paddle.is_compiled_with_cuda() else "CPU"
     print(f"ppcls_mixformer {__version__}, Python {platform.python_version()}")
-    print(f"paddlepaddle {paddle.__version__} for {device}")
+    print(describe_paddle())
     for host in HOSTS.values():
         try:
             print(source.describe(host, source.locate(host)))
@@ -49,6 +45,17 @@ def show(argv):
         "\nThe authors' numbers, at 224x224 on ImageNet-1k; top-1 was not reproduced here.\n"
         f"MixFormer_B2(pretrained=True) downloads published weights to {download.CACHE}."
     )
+
+
+def describe_paddle():
+    """One line on the Paddle in use, or that there is none."""
+    try:
+        import paddle
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        return "paddlepaddle is not installed; exported ONNX files are read without it"
+    return f"paddlepaddle {paddle.__version__} for {'GPU' if paddle.is_compiled_with_cuda() else 'CPU'}"
 
 
 def fetch_hosts(argv):
@@ -101,24 +108,34 @@ def quickstart(argv):
     runpy.run_module(f"{demo}.quick_start", run_name="__main__")
 
 
+def later(place):
+    """The command at `module:function` of this package, which is imported once the command is called."""
+    module, _, function = place.partition(":")
+
+    def command(argv):
+        return getattr(importlib.import_module(f"ppcls_mixformer.{module}"), function)(argv)
+
+    return command
+
+
 COMMANDS = {
-    "train": classification.train,
-    "eval": classification.evaluate,
-    "infer": classification.infer,
-    "export": classification.export,
-    "predict": classification.predict,
-    "det train": detection.train,
-    "det eval": detection.evaluate,
-    "det infer": detection.infer,
-    "det export": detection.export,
-    "seg train": segmentation.train,
-    "seg eval": segmentation.evaluate,
-    "seg predict": segmentation.predict,
-    "seg export": segmentation.export,
+    "train": later("paddleclas.commands:train"),
+    "eval": later("paddleclas.commands:evaluate"),
+    "infer": later("paddleclas.commands:infer"),
+    "export": later("paddleclas.commands:export"),
+    "predict": later("paddleclas.commands:predict"),
+    "det train": later("paddledet.commands:train"),
+    "det eval": later("paddledet.commands:evaluate"),
+    "det infer": later("paddledet.commands:infer"),
+    "det export": later("paddledet.commands:export"),
+    "seg train": later("paddleseg.commands:train"),
+    "seg eval": later("paddleseg.commands:evaluate"),
+    "seg predict": later("paddleseg.commands:predict"),
+    "seg export": later("paddleseg.commands:export"),
     "fetch": fetch_hosts,
     "quickstart": quickstart,
-    "weights": published.run_command,
-    "convert": convert.run_command,
+    "weights": later("published:run_command"),
+    "convert": later("convert:run_command"),
 }
 
 

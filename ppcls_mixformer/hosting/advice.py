@@ -3,8 +3,6 @@
 import difflib
 import re
 
-import paddle
-
 SYNONYMS = {"num_classes": "class_num", "num_class": "class_num"}  # what others call it
 TRIED = ("2.6", "3.3")  # the oldest and the newest Paddle that the tests ran on
 
@@ -26,15 +24,17 @@ def did_you_mean(name, known):
 
 def has_gpu():
     """Whether this Paddle can use a GPU of this machine."""
+    import paddle
+
     return paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
 
 
-def untried_paddle():
-    """One line on this Paddle, where it is older or newer than any that was tried; else None."""
-    release, oldest, newest = (_release(version) for version in (paddle.__version__, *TRIED))
+def untried_paddle(version):
+    """One line on a Paddle whose version is older or newer than any that was tried; None on others."""
+    release, oldest, newest = map(_release, (version, *TRIED))
     if oldest <= release <= newest:
         return None
-    return f"paddlepaddle {paddle.__version__} was not tried with this package, {' to '.join(TRIED)} were"
+    return f"paddlepaddle {version} was not tried with this package, {' to '.join(TRIED)} were"
 
 
 def _release(version):

@@ -8,3 +8,8 @@ class UserError(Exception):
 def first_line(error):
     """First line of an exception's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def needs_paddle(what):
+    """What is said where `what` is asked for and Paddle is not installed."""
+    return f"{what} needs paddlepaddle, which is not installed: pip install paddlepaddle, or paddlepaddle-gpu"

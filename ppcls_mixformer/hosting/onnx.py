@@ -1,20 +1,21 @@
-"""Exports converted to ONNX, and checked with ONNX Runtime."""
+"""Exports converted to ONNX, checked and read with ONNX Runtime; only reading needs no Paddle."""
 
 import importlib.metadata
 import importlib.util
 import sys
 
 import numpy as np
-import paddle
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.inference import PADDLE_3
 
 OPSET = 17
-# paddle2onnx 2 reads Paddle 3's programs and does not import on Paddle 2; 1.3.1 is the newest that does.
-PADDLE2ONNX = "2.1.0" if PADDLE_3 else "1.3.1"
-# polygraphy, the default, upgrades numpy in the running environment; paddle2onnx 1 has no such option.
-OPTIONS = {"optimize_tool": "None"} if PADDLE_3 else {}
+
+
+def paddle2onnx_release():
+    """The newest for this Paddle: version 2 reads the programs of Paddle 3, on which alone it imports."""
+    from ppcls_mixformer.hosting.inference import PADDLE_3
+
+    return "2.1.0" if PADDLE_3 else "1.3.1"
 
 
 def require(flag):
@@ -23,9 +24,11 @@ def require(flag):
     Raises:
         UserError: with the pip command that installs it.
     """
-    needs = []
-    if installed("paddle2onnx").split(".")[0] != PADDLE2ONNX.split(".")[0]:
-        needs.append(f"paddle2onnx=={PADDLE2ONNX}")
+    import paddle
+
+    needs, release = [], paddle2onnx_release()
+    if installed("paddle2onnx").split(".")[0] != release.split(".")[0]:
+        needs.append(f"paddle2onnx=={release}")
     if importlib.util.find_spec("onnxruntime") is None:
         needs.append("onnxruntime")
     if needs:
@@ -48,8 +51,12 @@ def convert(program, target):
     """Writes the exported `program`, whose parameters lie beside it, as the ONNX file `target`."""
     import paddle2onnx
 
+    from ppcls_mixformer.hosting.inference import PADDLE_3
+
     parameters = program.with_suffix(".pdiparams")
-    paddle2onnx.export(str(program), str(parameters), str(target), opset_version=OPSET, **OPTIONS)
+    # polygraphy, the default, upgrades numpy in the running environment; paddle2onnx 1 has no such option.
+    options = {"optimize_tool": "None"} if PADDLE_3 else {}
+    paddle2onnx.export(str(program), str(parameters), str(target), opset_version=OPSET, **options)
     if PADDLE_3:
         restore_padding(program, target)
 
@@ -60,6 +67,7 @@ def restore_padding(program, target):
     paddle2onnx 2.1.0 writes uninitialised memory instead, since Paddle 3.3 stores that value as a double.
     """
     import onnx
+    import paddle
 
     network = paddle.jit.load(str(program.with_suffix("")))
     graph = network.program()  # its operators are gone with it
@@ -93,6 +101,8 @@ def largest_error(path, program, shape):
         program: what it was converted from.
         shape: of one input, `(C, H, W)`.
     """
+    import paddle
+
     runtime = session(path)
     model = paddle.jit.load(str(program.with_suffix("")))
     images = np.random.RandomState(0).standard_normal([3, *shape]).astype("float32")

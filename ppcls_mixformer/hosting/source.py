@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, needs_paddle
 
 CACHE = Path("~/.cache/ppcls_mixformer")
 ORIGIN = "ORIGIN"  # file in a cached tree: where it is from, then details
@@ -130,6 +130,8 @@ def requirements(host):
         remedy = f"ppcls_mixformer with its extra {host.extra}"
         if error.name == "cv2":  # several packages bring it, and an environment can hold only one of them
             remedy = "opencv-python, or another build of OpenCV"
+        if error.name == "paddle":
+            raise UserError(needs_paddle(host.name)) from None
         raise UserError(f"{host.name} needs {error.name}, which is not installed: install {remedy}") from None
 
 

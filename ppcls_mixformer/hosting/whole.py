@@ -16,8 +16,6 @@ import stat
 import tempfile
 from pathlib import Path
 
-import paddle
-
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replaced
 
@@ -237,6 +235,7 @@ def publish(staging, target, asked):
 
 def saves_whole(save_model):
     """`save_model`, whose files by `paddle.save` appear as a set; readers ask for the last one."""
+    import paddle
 
     @functools.wraps(save_model)
     def save_all(*args, **kwargs):

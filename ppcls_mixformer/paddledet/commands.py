@@ -1,7 +1,5 @@
 """The bodies of the commands det train, eval, infer and export, which take PaddleDetection's flags."""
 
-import paddle
-
 from ppcls_mixformer.paddledet import register
 from ppcls_mixformer.paddledet.flags import parser
 
@@ -20,6 +18,8 @@ def prepare(argv, mode):
     """
     parser(mode).parse_args(argv)  # mistakes in the flags, and --help, need no PaddleDetection
     register()
+    import paddle
+
     from ppcls_mixformer.paddledet.config import settings
 
     checked = settings(argv, mode)

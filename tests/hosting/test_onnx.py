@@ -46,6 +46,6 @@ def test_padding_keeps_its_values(tmp_path):
 @pytest.mark.parametrize("present", ["", "0.9.2"], ids=["none", "one for another Paddle"])
 def test_the_paddle2onnx_that_this_paddle_needs_is_named(monkeypatch, present):
     monkeypatch.setattr(onnx, "installed", lambda package: present)
-    command = re.escape(f"pip install paddle2onnx=={onnx.PADDLE2ONNX}")
+    command = re.escape(f"pip install paddle2onnx=={onnx.paddle2onnx_release()}")
     with pytest.raises(UserError, match=f"--onnx needs .* on paddlepaddle .*: {command}"):
         onnx.require("--onnx")
