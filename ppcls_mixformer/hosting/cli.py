@@ -1,15 +1,10 @@
 """How every command ends and speaks: one line for an error, and no traceback."""
 
-import contextlib
-import importlib.util
 import logging
 import sys
 from typing import Any, NamedTuple
 
-from ppcls_mixformer.hosting.advice import untried_paddle
 from ppcls_mixformer.hosting.errors import UserError, first_line, needs_paddle
-
-logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130  # the status that shells give to a program ended by Ctrl-C
 
@@ -29,8 +24,7 @@ def run(command, argv=None):
     """
     set_up_logging()
     try:
-        with _untried_paddle_is_named():
-            return command(sys.argv[1:] if argv is None else argv)
+        return command(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:
@@ -43,45 +37,6 @@ def run(command, argv=None):
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
-
-
-@contextlib.contextmanager
-def _untried_paddle_is_named():
-    """Warns of a Paddle that was not tried, as soon as the block imports it; many commands need none."""
-    watch = _Watch()
-    sys.meta_path.insert(0, watch)
-    try:
-        if sys.modules.get("paddle"):
-            _name_untried(sys.modules["paddle"])
-        yield
-    finally:
-        if watch in sys.meta_path:
-            sys.meta_path.remove(watch)
-
-
-class _Watch:
-    """A finder of modules that finds none, but has `_name_untried` called on Paddle once it is imported."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != "paddle":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:  # or a folder that is no package
-            execute = spec.loader.exec_module
-
-            def execute_and_look(module):
-                execute(module)
-                _name_untried(module)
-
-            spec.loader.exec_module = execute_and_look
-        return spec
-
-
-def _name_untried(paddle):
-    untried = untried_paddle(paddle.__version__)
-    if untried:
-        logger.warning(untried)
 
 
 class _Line(logging.Formatter):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import paddle
 
+from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.pdiparams import check_program
 from ppcls_mixformer.hosting.whole import settle
 
 PADDLE_3 = not paddle.__version__.startswith("2.")
+GPU_MEMORY = 1000  # MB that are taken at the start; more is taken as it is needed
 # Paddle 3's program, and the older one, which Paddle 3 reads too.
 SUFFIXES = (".json", ".pdmodel") if PADDLE_3 else (".pdmodel",)
 
@@ -60,19 +62,28 @@ def config_for(program):
     return config
 
 
-def predictor(program, onednn=True, threads=None):
-    """A function that runs a program on the CPU: arrays, one for each input, to a list of arrays.
+def predictor(program, onednn=True, threads=None, use_gpu=False):
+    """A function that runs a program: arrays, one for each input, to a list of arrays.
 
     Args:
-        onednn: whether to use oneDNN's kernels.
-        threads: threads of the math library; None for Paddle's own choice.
+        onednn: whether to use oneDNN's kernels on a CPU.
+        threads: of the math library; None for Paddle's own choice.
+        use_gpu: whether to run on the first GPU.
+
+    Raises:
+        UserError: a GPU that is not there; a file is cut off.
     """
+    if use_gpu and not has_gpu():
+        raise UserError("this machine or this Paddle has no GPU: go on without, or install paddlepaddle-gpu")
     config = config_for(program)
-    config.disable_gpu()
     config.disable_glog_info()
     if threads is not None:
         config.set_cpu_math_library_num_threads(threads)
-    if onednn:
+    if use_gpu:
+        config.enable_use_gpu(GPU_MEMORY, 0)
+    else:
+        config.disable_gpu()
+    if onednn and not use_gpu:
         config.set_mkldnn_cache_capacity(10)  # of input shapes; without a limit it grows with each
         config.enable_mkldnn()
     elif hasattr(config, "disable_mkldnn"):  # on by default since Paddle 3.3

@@ -1,18 +1,40 @@
-"""Pictures that OpenCV gives back in part or not at all: said, instead of a grey half or a None."""
+"""The one reader of picture files: OpenCV's pixels, as PaddleClas has them, of files that are whole.
+
+What OpenCV does not know, such as the first frame of a GIF, is read by Pillow, and so is everything where
+there is no OpenCV. Both rotate a picture as its EXIF says, drop its transparency, and take the high byte of
+16 bits.
+"""
 
 import io
 
-import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ppcls_mixformer.hosting.errors import first_line
 
+try:
+    import cv2
+except ImportError:  # an export on ONNX Runtime needs none
+    cv2 = None
+
 TAIL = 64  # bytes at a file's end that may follow its last mark
+IN_COLOR = 1  # cv2.IMREAD_COLOR
+
+
+NO_PICTURE = "it is no picture that can be read here"
 
 
 class Unreadable(ValueError):
     """A file that is no whole picture; the text says why."""
+
+
+def decode(data):
+    """The picture in the bytes `data` of a file, RGB, `uint8` `[H, W, 3]`.
+
+    Raises:
+        Unreadable: `data` is empty, ends early or is no picture.
+    """
+    return imdecode(np.frombuffer(data, dtype="uint8"), IN_COLOR)[:, :, ::-1]
 
 
 def imdecode(data, flags):
@@ -22,17 +44,49 @@ def imdecode(data, flags):
         Unreadable: `data` is empty, ends early or is no picture.
     """
     data = np.asarray(data)
-    check_whole(data.tobytes())
-    picture = cv2.imdecode(data, flags)
+    content = data.tobytes()
+    check_whole(content)
+    picture = cv2.imdecode(data, flags) if cv2 else None
+    if picture is None and flags == IN_COLOR:
+        return _decoded_by_pillow(content)[:, :, ::-1]
     if picture is None:
-        raise Unreadable("it is no picture that OpenCV knows")
+        raise Unreadable(NO_PICTURE)
     return picture
 
 
-def imread(path, flags=cv2.IMREAD_COLOR):
+def imread(path, flags=IN_COLOR):
     """`cv2.imread`, with the errors of `open` and of `imdecode`."""
     with open(path, "rb") as file:
         return imdecode(np.frombuffer(file.read(), dtype="uint8"), flags)
+
+
+def _decoded_by_pillow(content):
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return to_rgb(picture)
+    except Image.UnidentifiedImageError:
+        raise Unreadable(NO_PICTURE) from None
+    except Unreadable:
+        raise
+    except Exception as error:  # Pillow's plugins raise what they like
+        raise Unreadable(first_line(error)) from None
+
+
+def to_rgb(picture):
+    """A picture of Pillow as RGB, `uint8` `[H, W, 3]`.
+
+    Raises:
+        Unreadable: its numbers have no range, so that nobody knows what is white.
+    """
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # 16 bits, of which Pillow would cut off what is above 255
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise Unreadable("its numbers have 32 bits; save it with 8")
+        return np.repeat((values >> 8).astype("uint8")[:, :, None], 3, axis=2)
+    if picture.mode == "F":
+        raise Unreadable("its numbers are floats; save it with 8 bits")
+    return np.array(picture.convert("RGB"))
 
 
 def check_whole(data):

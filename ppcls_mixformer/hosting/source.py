@@ -7,6 +7,7 @@ cache. A cached tree is no installed package: it brings no requirements and dist
 
 import contextlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from ppcls_mixformer.hosting.advice import untried_paddle
 from ppcls_mixformer.hosting.errors import UserError, needs_paddle
+
+logger = logging.getLogger(__name__)
 
 CACHE = Path("~/.cache/ppcls_mixformer")
 ORIGIN = "ORIGIN"  # file in a cached tree: where it is from, then details
@@ -110,12 +114,17 @@ def locate(host):
 
 
 def make_importable(host):
-    """Puts the tree in use first on Python's path; returns its root.
+    """Puts the tree in use first on Python's path; returns its root. Warns of a Paddle that was not tried.
 
     Raises:
-        UserError: as `locate`.
+        UserError: as `locate`; there is no Paddle.
     """
     root = locate(host)
+    with requirements(host):
+        import paddle
+    untried = untried_paddle(paddle.__version__)
+    if untried:
+        logger.warning(untried)
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     return root
