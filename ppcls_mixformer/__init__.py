@@ -13,6 +13,7 @@ from ppcls_mixformer.hosting.errors import needs_paddle
 __version__ = "0.1.0"
 
 MODULE_OF = {
+    "Classifier": "predict.classifier",
     "VARIANTS": "variants",
     "MixFormer": "network.mixformer",
     "MixFormer_B0": "zoo",

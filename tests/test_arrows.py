@@ -18,7 +18,8 @@ ALLOWED = {
     "zoo": {"variants", "network", "weights"} | SHARED | {"hosting.advice"},
     "convert": {"weights"} | SHARED,
     "published": {"zoo", "network", "weights"} | SHARED,
-    **{host: {"__init__", "zoo", "network", "weights", "hosting"} for host in HOSTS},
+    "predict": {"hosting"},
+    **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict"} for host in HOSTS},
     "__init__": {"hosting.errors"},  # and, once they are asked for, those of MODULE_OF
     "__main__": {"__init__", "variants", "weights", "hosting", *HOSTS},
 }

@@ -1,0 +1,183 @@
+"""Exported classifiers in Python."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.pictures import Unreadable
+from ppcls_mixformer.predict import description as descriptions
+from ppcls_mixformer.predict import names, predictor, programs, results, transforms, views
+from ppcls_mixformer.predict.sources import Source, find
+
+BATCH_SIZE = 16
+
+
+class Predictions(list):
+    """Results of pictures, see `results`."""
+
+    def save(self, path):
+        """Writes them to a `.csv` file, a row for each class shown, or a `.jsonl` file, a line each.
+
+        Raises:
+            UserError: another ending.
+        """
+        with results.writer(path) as write:
+            for result in self:
+                write(result)
+
+
+class Classifier:
+    """Classifies pictures with an export: its program, and `inference.yml` beside it.
+
+    Threads may share one: on paddle.inference they run one after the other, on ONNX Runtime side by side.
+
+        classify = Classifier("output/flowers/inference")
+        classify("a.jpg")["label_names"]
+        classify("photos").save("photos.csv")
+    """
+
+    def __init__(
+        self,
+        folder,
+        engine=None,
+        *,
+        topk=None,
+        threshold=None,
+        label_names=None,
+        description=None,
+        tta="",
+        use_gpu=None,
+        threads=None,
+        onednn=True,
+    ):
+        """Loads the program in `folder`.
+
+        Args:
+            folder: of the export.
+            engine: `"paddle"` or `"onnxruntime"`; None for the first that is installed and has its file; or a
+                `programs.Program` that is loaded already.
+            topk: classes to show; None for what the export says.
+            threshold: probability from which an independent label is shown; None for what the export says.
+            label_names: of the classes, a list or a dict by number; None for those of the export.
+            description: stands in for `inference.yml`, see `description.Description`.
+            tta: views of each picture that scores are averaged over, such as `"flip,1.15"`, see `views`.
+            use_gpu: None for a GPU where the engine has one.
+            threads: of the math library; None for the engine's own choice.
+            onednn: whether Paddle uses oneDNN's kernels on a CPU.
+
+        Raises:
+            UserError: the folder holds no program that is read here, or is damaged.
+        """
+        self.path = os.path.join(folder, descriptions.NAME)
+        shown = description or descriptions.read(folder)
+        if isinstance(engine, programs.Program):
+            self.program = engine
+        else:
+            self.program = programs.load(folder, programs.Options(engine, use_gpu, threads, onednn))
+        self.topk = shown.topk if topk is None else topk
+        self.threshold = (shown.threshold if threshold is None else threshold) if shown.independent else None
+        self.image_shape = shown.image_shape
+        self.transforms = transforms.build(shown.transform_ops, self.path)
+        shown.check_size(self.transforms, f"the transforms of {self.path}")
+        self._run = views.averaged(self.program.run, views.parse(tta))
+        self._names = shown.label_names if label_names is None else label_names
+
+    def __call__(self, pictures, batch_size=BATCH_SIZE, progress=True):
+        """The result of a picture, a dict with class_ids, scores and label_names, best first; or several.
+
+        Args:
+            pictures: a path, an address, an array (RGB, `uint8`, `[H, W, 3]`; grey and RGBA too) or a picture
+                of Pillow, for one dict; a folder or a list of these, for `Predictions`, in which those that
+                cannot be read have an `error`.
+            batch_size: pictures that the network gets at once.
+            progress: whether to show a bar on a terminal when it takes longer.
+
+        Raises:
+            UserError: there is no such picture, or it cannot be read; an array of another kind.
+        """
+        sources, is_one = _sources(pictures)
+        found = list(self.stream(sources, batch_size, progress))
+        if not is_one:
+            return Predictions(found)
+        if "error" in found[0]:
+            raise UserError(f"{found[0]['file_name'] or 'the picture'}: {found[0]['error']}")
+        return found[0]
+
+    def stream(self, sources, batch_size=BATCH_SIZE, progress=True):
+        """Yields the result of each `Source`, in their order."""
+
+        def classify(images, batch):
+            scores = self._run(images)[0]
+            return [self._result(row, source.name) for row, source in zip(scores, batch)]
+
+        return predictor.predict(sources, self._prepare, classify, batch_size, progress)
+
+    def scores(self, pictures, batch_size=BATCH_SIZE):
+        """Scores of all classes, float32 `[classes]` of one picture, `[N, classes]` of several.
+
+        Raises:
+            UserError: a picture cannot be read.
+        """
+        return self._output(0, pictures, batch_size)
+
+    def features(self, pictures, batch_size=BATCH_SIZE):
+        """Pooled features, float32 `[D]` of one picture, `[N, D]` of several; of exports with `--features`.
+
+        Raises:
+            UserError: the export has none, or a picture cannot be read.
+        """
+        return self._output(1, pictures, batch_size)
+
+    def _output(self, index, pictures, batch_size):
+        sources, is_one = _sources(pictures)
+
+        def classify(images, batch):
+            outputs = self._run(images)
+            if len(outputs) <= index:
+                raise UserError(f"{self.program.path} gives no features: export it with --features")
+            return [{"row": row} for row in outputs[index]]
+
+        rows = list(predictor.predict(sources, self._prepare, classify, batch_size))
+        predictor.check_failures(rows)
+        return rows[0]["row"] if is_one else np.stack([found["row"] for found in rows])
+
+    def _prepare(self, source):
+        image = transforms.apply(self.transforms, source.rgb())
+        if self.image_shape and list(image.shape) != list(self.image_shape):
+            raise Unreadable(
+                f"it becomes {list(image.shape)}, and {self.program.path} takes {self.image_shape}"
+            )
+        return np.ascontiguousarray(image, dtype="float32")
+
+    def _result(self, scores, file_name):
+        if self.threshold is None:
+            class_ids = results.best(scores, self.topk)
+        else:
+            class_ids = results.likely(scores, self.threshold)
+        return results.result(scores, class_ids, self._fitting_names(len(scores)), file_name)
+
+    def _fitting_names(self, classes):
+        """Names of the network's `classes`; their numbers where there are none."""
+        if not isinstance(self._names, list) or len(self._names) != classes:
+            known = self._names or {}
+            known = known if isinstance(known, dict) else dict(enumerate(known))
+            self._names = names.fit(names.Names(known), classes, self.path)
+        return self._names
+
+
+def _sources(pictures):
+    """A list of `Source`, and whether `pictures` is one picture."""
+    if isinstance(pictures, (str, os.PathLike)):
+        return find(pictures), not os.path.isdir(pictures)
+    if isinstance(pictures, Image.Image):
+        return [Source(None, pictures)], True
+    if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+        return [Source(None, pictures)], True
+    try:
+        return [source for picture in pictures for source in _sources(picture)[0]], False
+    except TypeError:
+        raise UserError(
+            f"{type(pictures).__name__} is no picture: take a path, an array, a picture of Pillow, or a list"
+        ) from None

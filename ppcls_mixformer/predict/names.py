@@ -1,0 +1,98 @@
+"""Names of classes: files of them in the forms that people have, and lists that fit a network.
+
+The forms are `0 name`, with a space, a tab, a comma or a colon between, in any order of the numbers, and a
+name on each line, in the order of the classes.
+"""
+
+import logging
+import re
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.text import read_lines
+
+logger = logging.getLogger(__name__)
+
+NUMBERED = re.compile(r"(\d+)\s*[\s,:]\s*(\S.*)")
+
+
+class Names(dict):
+    """Names of classes by their numbers; a class without one is named by its number."""
+
+    def __missing__(self, number):
+        return str(number)
+
+
+def read(path):
+    """The `Names` in a file.
+
+    Raises:
+        UserError: it is no text or empty, or a line has another form than the others; names the line.
+    """
+    lines = read_lines(path)
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise UserError(f"{path} holds no names of classes")
+    if _is_numbered(lines):
+        return _numbered(lines, path)
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise UserError(
+                f"{path}, line {number} is blank: without numbers each line is the name of one class; "
+                "remove it, or write `number name`"
+            )
+    return Names(enumerate(lines))
+
+
+def _is_numbered(lines):
+    """Whether the lines have numbers: two that hold `101 dalmatians` and `cat` do not."""
+    found = [NUMBERED.fullmatch(line) for line in lines if line]
+    return sum(map(bool, found)) > len(found) / 2
+
+
+def _numbered(lines, path):
+    names = Names()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        match = NUMBERED.fullmatch(line)
+        if match is None:
+            raise UserError(f"{path}, line {number}: expected a class number and its name, got {line!r}")
+        class_id = int(match[1])
+        if class_id in names:
+            raise UserError(
+                f"{path}, line {number}: class {class_id} has a name already, {names[class_id]!r}"
+            )
+        names[class_id] = match[2]
+    return names
+
+
+def fit(names, classes, source):
+    """A list of `classes` names; says which classes have none and are named by their numbers.
+
+    Args:
+        source: what is named in messages, such as the file of the names.
+
+    Raises:
+        UserError: there is a name for a class that the network does not have: they are another network's.
+    """
+    beyond = max(names, default=-1)
+    if beyond >= classes:
+        hint = "; its numbers start at 1, they must start at 0" if _starts_at_one(names, classes) else ""
+        raise UserError(
+            f"{source} names class {beyond}, but the network has {classes}, 0 to {classes - 1}{hint}"
+        )
+    missing = [number for number in range(classes) if number not in names]
+    if missing and names:
+        logger.warning(
+            "%s has no name for %d of %d classes, such as %d: they are named by their numbers",
+            source,
+            len(missing),
+            classes,
+            missing[0],
+        )
+    return [names[number] for number in range(classes)]
+
+
+def _starts_at_one(names, classes):
+    return min(names) == 1 and max(names) == classes

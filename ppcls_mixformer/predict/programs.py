@@ -1,0 +1,140 @@
+"""Exported programs, run by paddle.inference or ONNX Runtime, whichever is there; safe with threads."""
+
+import importlib.util
+import threading
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional
+
+from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.whole import settle
+
+PADDLE, ONNX = "paddle", "onnxruntime"
+ENGINES = (PADDLE, ONNX)
+PREFIX = "inference"
+SUFFIXES = {PADDLE: (".json", ".pdmodel"), ONNX: (".onnx",)}
+
+
+class Program(NamedTuple):
+    """A program that is ready to run.
+
+    Attributes:
+        run: from images, float32 `[N, C, H, W]`, to a list: scores `[N, classes]`, and where the export has
+            them features `[N, D]`. Several threads may call it.
+        engine: what runs it, one of ENGINES.
+        path: its file.
+    """
+
+    run: Callable
+    engine: str
+    path: Path
+
+
+class Options(NamedTuple):
+    """How a program is run.
+
+    Attributes:
+        engine: one of ENGINES; None for the first that is installed and has its file.
+        use_gpu: None for a GPU where the engine has one.
+        threads: of the math library; None for the engine's own choice.
+        onednn: whether Paddle uses oneDNN's kernels on a CPU.
+    """
+
+    engine: Optional[str] = None
+    use_gpu: Optional[bool] = None
+    threads: Optional[int] = None
+    onednn: bool = True
+
+
+def load(folder, options):
+    """The `Program` in `folder`.
+
+    Raises:
+        UserError: there is none, none that is installed here can read it, or it is damaged.
+    """
+    settle(folder)
+    engine = _choose(Path(folder), options.engine)
+    return (_paddle_program if engine == PADDLE else _onnx_program)(Path(folder), options)
+
+
+def _choose(folder, asked):
+    if asked is not None and asked not in ENGINES:
+        raise UserError(f"there is no engine {asked!r}; there are {', '.join(ENGINES)}")
+    installed = [name for name in ENGINES if is_installed(name)]
+    if asked is not None and asked not in installed:
+        raise UserError(f"{asked} is not installed: pip install {_package(asked)}")
+    for engine in [asked] if asked else installed:
+        if has(folder, engine):
+            return engine
+    raise UserError(_nothing_to_read(folder, asked, installed))
+
+
+def _nothing_to_read(folder, asked, installed):
+    there = [engine for engine in ENGINES if has(folder, engine)]
+    if not there:
+        return f"{folder} holds no {PREFIX}.json, .pdmodel or .onnx: export a checkpoint to it"
+    if asked:
+        return f"{folder} holds no {PREFIX}{SUFFIXES[asked][-1]}, which {asked} reads" + (
+            ": export with --onnx" if asked == ONNX else ": export a checkpoint to it"
+        )
+    return f"{folder} is read by {' or '.join(there)}: pip install {_package(there[-1])}"
+
+
+def has(folder, engine):
+    """Whether `folder` holds a file that `engine` reads."""
+    return any((Path(folder) / f"{PREFIX}{suffix}").is_file() for suffix in SUFFIXES[engine])
+
+
+def is_installed(engine):
+    """Whether Python can import `engine`."""
+    return importlib.util.find_spec(engine) is not None
+
+
+def _package(engine):
+    return "paddlepaddle" if engine == PADDLE else engine
+
+
+def _paddle_program(folder, options):
+    from ppcls_mixformer.hosting import inference
+
+    path = inference.find_program(folder, PREFIX)
+    use_gpu = inference.has_gpu() if options.use_gpu is None else options.use_gpu
+    run = inference.predictor(path, options.onednn, options.threads, use_gpu)
+    alone = threading.Lock()  # one predictor has one set of inputs and outputs
+
+    def locked(images):
+        with alone:
+            return run(images)
+
+    return Program(in_one_line(locked, path), PADDLE, path)
+
+
+def _onnx_program(folder, options):
+    from ppcls_mixformer.hosting import onnx
+
+    path = folder / f"{PREFIX}.onnx"
+    try:
+        session = onnx.session(path, options.threads, options.use_gpu)
+    except Exception as error:  # ONNX Runtime's own, of many types
+        raise UserError(f"{path} cannot be read by ONNX Runtime: {first_line(error)}") from None
+    name = session.get_inputs()[0].name
+    return Program(in_one_line(lambda images: session.run(None, {name: images}), path), ONNX, path)
+
+
+def in_one_line(run, path):
+    """`run` of the program at `path`; errors, and a wrong number of answers, become a UserError."""
+
+    def checked(images):
+        try:
+            outputs = run(images)
+        except Exception as error:  # both engines' own, of many types and many lines
+            lines = [line for line in str(error).splitlines() if "Error" in line] or [first_line(error)]
+            shape = "x".join(map(str, images.shape))
+            raise UserError(f"{path} does not run on pictures of {shape}: {lines[-1].strip()}") from None
+        if len(outputs[0]) != len(images):
+            raise UserError(
+                f"{path} gave {len(outputs[0])} answers for {len(images)} pictures of "
+                f"{'x'.join(map(str, images.shape[1:]))}: it was exported for another size"
+            )
+        return outputs
+
+    return checked

@@ -1,0 +1,101 @@
+"""Results of pictures, one dict for each: shown as PaddleClas does, and saved as CSV or JSON lines.
+
+A result has `file_name`, `class_ids`, `scores` and `label_names`, best first; one of a picture that could not
+be read has `file_name` and `error`.
+"""
+
+import contextlib
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.whole import whole_file
+
+DIGITS = 5  # of a score that is shown
+COLUMNS = ("file_name", "rank", "class_id", "label_name", "score", "error")
+SUFFIXES = (".csv", ".jsonl")
+
+
+def best(scores, topk):
+    """Numbers of the `topk` classes with the highest `scores`, `[classes]`; in the order of PaddleClas."""
+    return scores.argsort(axis=0)[-topk:][::-1] if topk else scores[:0].argsort()
+
+
+def likely(scores, threshold):
+    """Numbers of the independent labels with at least `threshold`, the likeliest first."""
+    return np.array([number for number in best(scores, len(scores)) if scores[number] >= threshold], "int64")
+
+
+def result(scores, class_ids, label_names, file_name=None):
+    """The result of one picture.
+
+    Args:
+        scores: of all classes, `[classes]`.
+        class_ids: numbers of those to show, best first.
+        label_names: of all classes.
+    """
+    named = {"file_name": file_name} if file_name is not None else {}
+    return {
+        **named,
+        "class_ids": [int(number) for number in class_ids],
+        "scores": [float(scores[number]) for number in class_ids],
+        "label_names": [label_names[number] for number in class_ids],
+    }
+
+
+def shown(result):
+    """A result as the `paddleclas` command shows it, on one line."""
+    scores = [round(score, DIGITS) for score in result["scores"]]
+    return (
+        f"class_ids: {result['class_ids']}, scores: {scores}, label_names: {result['label_names']}, "
+        f"filename: {result['file_name']}"
+    )
+
+
+def check_path(path):
+    """Refuses a file to save to whose ending does not say how.
+
+    Raises:
+        UserError: its ending is none of SUFFIXES.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: results are saved as {' or '.join(SUFFIXES)}, which its ending must say")
+
+
+@contextlib.contextmanager
+def writer(path):
+    """Yields a function that writes one result to the CSV or JSON lines file at `path`.
+
+    The file is there once the block has ended well.
+
+    Raises:
+        UserError: its ending is none of SUFFIXES.
+    """
+    check_path(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        if Path(path).suffix.lower() == ".csv":
+            rows = csv.DictWriter(file, COLUMNS, restval="")
+            rows.writeheader()
+            yield lambda found: rows.writerows(_rows(found))
+        else:
+            yield lambda found: file.write(json.dumps(found, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value):
+    """What JSON has for a number or an array of numpy."""
+    return value.tolist()
+
+
+def _rows(found):
+    """A row for each class of a result; one for a picture without any, so that none is lost."""
+    name = found.get("file_name", "")
+    classes = zip(found.get("class_ids", ()), found.get("label_names") or (), found.get("scores", ()))
+    rows = [
+        {"file_name": name, "rank": rank, "class_id": number, "label_name": label, "score": score}
+        for rank, (number, label, score) in enumerate(classes, 1)
+    ]
+    return rows or [{"file_name": name, "error": found.get("error", "")}]

@@ -1,0 +1,128 @@
+"""Where pictures come from: files, folders, addresses, arrays, Pillow; each is read when its turn comes."""
+
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+from PIL import Image
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.pictures import Unreadable, decode, to_rgb
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+SCHEMES = ("http://", "https://")
+TIMEOUT = 10  # seconds, for an answer and for the whole picture each
+SIZE = 64 << 20  # bytes of a picture from an address
+
+
+class Source(NamedTuple):
+    """One picture.
+
+    Attributes:
+        name: its path or address; None where it has none.
+        content: None, or what is given instead of a file: an array or a picture of Pillow.
+    """
+
+    name: Optional[str]
+    content: Any = None
+
+    def data(self):
+        """The bytes of its file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self.name.startswith(SCHEMES):
+            return fetch(self.name)
+        return Path(self.name).read_bytes()
+
+    def rgb(self):
+        """The picture, RGB, `uint8` `[H, W, 3]`.
+
+        Raises:
+            OSError, Unreadable: it cannot be read.
+            UserError: an array of a kind that may mean several things.
+        """
+        if self.content is None:
+            return decode(self.data())
+        return to_rgb(self.content) if isinstance(self.content, Image.Image) else of_array(self.content)
+
+
+def find(place):
+    """The pictures in the file, the folder and all below it, or at the address `place`, as sources.
+
+    Files of a folder whose names are not those of pictures are skipped, and counted in a message.
+
+    Raises:
+        UserError: there is no such file, or a folder holds no pictures.
+    """
+    place = os.fspath(place)
+    if place.startswith(SCHEMES) or os.path.isfile(place):
+        return [Source(place)]
+    if not os.path.isdir(place):
+        raise UserError(f"there is no file or folder {place}")
+    paths, skipped = [], []
+    for folder, folders, names in os.walk(place):
+        folders.sort()
+        for name in names:
+            is_picture = name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            (paths if is_picture else skipped).append(os.path.join(folder, name))
+    if skipped:
+        logger.info("%s: %d other files skipped, such as %s", place, len(skipped), min(skipped))
+    if not paths:
+        raise UserError(f"{place} holds no pictures; they end in {', '.join(SUFFIXES)}")
+    return [Source(path) for path in sorted(paths)]
+
+
+def of_array(array):
+    """An array `uint8` of RGB `[H, W, 3]`, RGBA or grey as RGB; the transparency is dropped, as of a file.
+
+    Raises:
+        UserError: another type or shape, whose range or order nobody knows.
+    """
+    if array.dtype != np.uint8:
+        raise UserError(
+            f"an array of {array.dtype}; pictures are RGB in uint8, 0 to 255, such as "
+            "(array * 255).round().astype('uint8') of floats from 0 to 1"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        raise UserError(f"an array of shape {list(array.shape)}; pictures are [H, W, 3], RGB, channels last")
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array[:, :, :3])
+
+
+def fetch(address):
+    """The bytes at an address, within seconds.
+
+    Raises:
+        Unreadable: no answer, one that is too slow or too large, or a refusal.
+    """
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+            return _body(response)
+    except urllib.error.HTTPError as error:
+        raise Unreadable(f"the server answers {error.code} {error.reason}") from None
+    except urllib.error.URLError as error:
+        raise Unreadable(f"no answer: {error.reason}") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"no answer: {error}") from None
+
+
+def _body(response):
+    end, chunks, size = time.monotonic() + TIMEOUT, [], 0
+    while chunk := response.read1(1 << 16):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > SIZE:
+            raise Unreadable(f"it is larger than {SIZE >> 20} MiB")
+        if time.monotonic() > end:
+            raise Unreadable(f"it does not arrive within {TIMEOUT} seconds")
+    return b"".join(chunks)

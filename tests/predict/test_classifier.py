@@ -1,0 +1,191 @@
+"""Exported classifiers in Python: the same answers from every way in, none lost, and safe with threads."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import paddle
+import pytest
+from commands import HAS_ONNX
+from PIL import Image
+from small_export import DESCRIPTION, LABELS, SHAPE, TRANSFORMS, export
+
+from ppcls_mixformer import Classifier
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.inference import find_program
+from ppcls_mixformer.predict import programs, transforms
+from ppcls_mixformer.predict.sources import find
+
+ENGINES = ["paddle", *["onnxruntime"] * HAS_ONNX]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def classify(request, small):
+    return Classifier(small, request.param)
+
+
+@pytest.fixture(scope="module")
+def expected(small, photos):
+    """Scores of the pictures by Paddle's own layers."""
+    built = transforms.build(TRANSFORMS, "")
+    images = np.stack([transforms.apply(built, source.rgb()) for source in find(photos)])
+    model = paddle.jit.load(str(find_program(small).with_suffix("")))
+    return model(paddle.to_tensor(images))[0].numpy()
+
+
+def close(result, scores):
+    best = scores.argsort()[::-1][:2]
+    np.testing.assert_allclose(result["scores"], scores[best], atol=1e-5)
+    return result["class_ids"] == list(best) and result["label_names"] == [LABELS[number] for number in best]
+
+
+def test_one_picture_is_one_result_however_it_comes(classify, photos, expected):
+    path = photos / "a.png"
+    with Image.open(path) as picture:
+        forms = (path, str(path), picture.copy(), np.asarray(picture))
+    for form in forms:
+        assert close(classify(form), expected[0])
+    assert classify(path)["file_name"] == str(path) and "file_name" not in classify(forms[2])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_several_pictures_are_several_results_in_their_order(classify, photos, expected, batch_size):
+    sources = find(photos)
+    for form in (photos, [source.name for source in sources], [source.rgb() for source in sources]):
+        found = classify(form, batch_size=batch_size)
+        assert len(found) == len(expected) and all(map(close, found, expected))
+    np.testing.assert_allclose(classify.scores(photos), expected, atol=1e-5)
+    assert classify.scores(photos / "a.png").shape == (3,)
+    batch = np.stack([sources[0].rgb()] * 2)
+    assert [result["class_ids"] for result in classify(batch)] == [found[0]["class_ids"]] * 2
+    assert classify([]) == []
+
+
+def test_features_are_those_that_the_scores_are_made_of(classify, photos):
+    assert classify.features(photos).shape == (7, 12) and classify.features(photos / "a.png").shape == (12,)
+
+
+def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(classify, photos, expected, tmp_path):
+    (tmp_path / "half.png").write_bytes((photos / "a.png").read_bytes()[:500])
+    (tmp_path / "small.png").write_bytes(b"")
+    pictures = [tmp_path / "half.png", photos / "a.png", tmp_path / "small.png", photos / "b.JPG"]
+    found = classify(pictures)
+    assert close(found[1], expected[0]) and close(found[3], expected[1])
+    assert found[2] == {"file_name": str(tmp_path / "small.png"), "error": "the file is empty"}
+    assert set(found[0]) == {"file_name", "error"}
+    with pytest.raises(UserError, match="half.png: "):
+        classify(pictures[0])
+    with pytest.raises(UserError, match="2 of 4 pictures have no answer: .*half.png, .*small.png"):
+        classify.scores(pictures)
+    found.save(tmp_path / "r.jsonl")
+    saved = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert saved == found
+
+
+@pytest.mark.parametrize("thing", [3, None, object(), [3], "no such file.jpg"])
+def test_what_is_no_picture_is_one_line(classify, thing):
+    with pytest.raises(UserError, match="no picture|there is no file"):
+        classify(thing)
+
+
+def test_threads_share_one(classify, photos, expected):
+    paths = [source.name for source in find(photos)] * 12
+
+    def one(index):
+        return close(classify(paths[index], progress=False), expected[index % len(expected)])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(one, range(len(paths))))
+
+
+def test_engines_agree(small, photos):
+    first, *others = (Classifier(small, engine).scores(photos) for engine in ENGINES)
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-5)
+
+
+def test_labels_that_do_not_exclude_each_other(independent, photos):
+    classify = Classifier(independent)
+    scores = classify.scores(photos)
+    for result, row in zip(classify(photos), scores):
+        assert sorted(result["class_ids"]) == list(np.flatnonzero(row >= 0.3))
+        assert result["scores"] == sorted(result["scores"], reverse=True)
+    assert sum(len(result["class_ids"]) for result in Classifier(independent, threshold=0.9)(photos)) == 0
+
+
+def test_what_is_shown_can_be_changed(small, photos):
+    classify = Classifier(small, topk=1, label_names={0: "x", 1: "y", 2: "z"})
+    assert classify(photos / "a.png")["label_names"][0] in "xyz"
+    with pytest.raises(UserError, match="names class 999, but the network has 3"):
+        Classifier(small, label_names={999: "toilet tissue"})(photos / "a.png")
+    assert Classifier(small, label_names=["x"], topk=3)(photos / "a.png")["label_names"].count("x") == 1
+
+
+def test_views_are_averaged(small):
+    pictures = np.random.RandomState(0).randint(0, 256, (3, 24, 36, 3), "uint8")
+    plain = Classifier(small)
+    both = (plain.scores(pictures) + plain.scores(pictures[:, :, ::-1])) / 2
+    np.testing.assert_allclose(Classifier(small, tta="flip").scores(pictures), both, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_another_size_than_the_exported_one_is_one_line(small, engine):
+    crop = DESCRIPTION._replace(transform_ops=[TRANSFORMS[0], {"CropImage": {"size": 16}}, *TRANSFORMS[2:]])
+    with pytest.raises(UserError, match=r"make pictures of 16x16 \(.*\), but the program takes 16x24"):
+        Classifier(small, engine, description=crop)
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_another_size_is_one_line_without_a_description_too(small, photos, tmp_path):
+    shutil.copy(small / "inference.onnx", tmp_path)
+    with pytest.raises(UserError, match="does not run on pictures of 1x3x224x224: ") as error:
+        Classifier(tmp_path, "onnxruntime")(photos / "a.png")
+    assert "\n" not in str(error.value)
+
+
+def test_a_program_that_gives_more_answers_than_pictures_is_refused(tmp_path):
+    run = programs.in_one_line(lambda images: [np.zeros([64, 3])], tmp_path / "inference.json")
+    with pytest.raises(UserError, match="gave 64 answers for 1 pictures of 3x28x28: it was"):
+        run(np.zeros([1, 3, 28, 28]))
+
+
+def test_pictures_whose_size_is_not_fixed(small, photos, tmp_path):
+    operators = [TRANSFORMS[0], *TRANSFORMS[2:]]
+    described = DESCRIPTION._replace(transform_ops=operators)
+    found = Classifier(small, description=described)(photos)
+    assert all("and" in result["error"] and "takes [3, 16, 24]" in result["error"] for result in found)
+    folder = export(tmp_path, paddle.nn.Softmax(), described._replace(image_shape=None), sides=(None, None))
+    assert all("error" not in result for result in Classifier(folder, "paddle")(photos, batch_size=3))
+
+
+@pytest.mark.parametrize(
+    "content, engine, message",
+    [
+        ([], None, "holds no inference.json, .pdmodel or .onnx"),
+        (["inference.onnx"], "paddle", "holds no inference.pdmodel, which paddle reads"),
+        (["inference.pdmodel"], "onnxruntime", "which onnxruntime reads: export with --onnx"),
+        (["inference.onnx"], "tensorrt", "there is no engine 'tensorrt'; there are paddle, onnxruntime"),
+        (["inference.onnx"], "onnxruntime", "cannot be read by ONNX Runtime"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, content, engine, message):
+    if engine == "onnxruntime" and not programs.is_installed(engine):
+        pytest.skip("onnxruntime is not installed")
+    for name in content:
+        (tmp_path / name).write_text("damaged")
+    with pytest.raises(UserError, match=message):
+        Classifier(tmp_path, engine)
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="is no folder"):
+        Classifier(tmp_path / "nowhere")
+
+
+def test_a_network_without_features_says_so(photos, tmp_path):
+    run = programs.Program(lambda images: [np.full([len(images), 3], 1 / 3, "float32")], "none", tmp_path)
+    classify = Classifier(tmp_path, run, description=DESCRIPTION)
+    with pytest.raises(UserError, match="gives no features: export it with --features"):
+        classify.features(photos / "a.png")
+    assert classify.scores(photos / "a.png").shape == (3,) and SHAPE == DESCRIPTION.image_shape

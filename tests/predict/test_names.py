@@ -1,0 +1,85 @@
+"""Files of class names in the forms that people have; others are refused by line, and no result is lost."""
+
+import logging
+
+import pytest
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.predict import names
+
+EXPECTED = ["goldfish, Carassius auratus", "tench", "great white"]
+
+
+def numbered(separator):
+    return "\n".join(f"{number}{separator}{name}" for number, name in enumerate(EXPECTED))
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, encoding="utf-8"):
+        path = tmp_path / "names.txt"
+        path.write_bytes(content.encode(encoding))
+        return names.read(path)
+
+    return read
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ", ", ": ", "  "])
+def test_numbers_and_names(read, separator):
+    assert names.fit(read(numbered(separator) + "\n"), 3, "") == EXPECTED
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "\r\n", "\r\n \r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_names_by_line_in_any_encoding(read, encoding, end):
+    chinese = ["金鱼", "丁鱥", "101 dalmatians"]
+    assert names.fit(read("\n".join(chinese) + end, encoding), 3, "") == chinese
+
+
+def test_any_order_and_blank_lines_between_numbers(read):
+    assert read("2 c\n\n0 a\n1 b")[1] == "b"
+
+
+def test_digits_are_names_too(read):
+    assert names.fit(read("\n".join("0123456789")), 10, "") == list("0123456789")
+
+
+@pytest.mark.parametrize(
+    "content, line",
+    [
+        ("0 a\n1 b\nc", "line 3: expected a class number and its name, got 'c'"),
+        ("0 a\n1 b\n1 c", "line 3: class 1 has a name already, 'b'"),
+        ("a\n\nb", "line 2 is blank"),
+        ("", "holds no names"),
+        ("\n\n", "holds no names"),
+        ("a\0b", "is no text"),
+    ],
+)
+def test_another_form_is_refused_by_line(read, content, line):
+    with pytest.raises(UserError, match=line):
+        read(content)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="names.txt cannot be read: No such file"):
+        names.read(tmp_path / "names.txt")
+
+
+def test_a_class_without_a_name_is_named_by_its_number(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert names.fit(names.Names({0: "a", 2: "c"}), 4, "names.txt") == ["a", "1", "c", "3"]
+    assert "names.txt has no name for 2 of 4 classes, such as 1" in caplog.text
+
+
+def test_without_any_names_classes_are_numbers(caplog):
+    assert names.fit(names.Names(), 3, "") == ["0", "1", "2"] and not caplog.text
+
+
+def test_names_of_another_network_are_refused():
+    with pytest.raises(UserError, match="names.txt names class 999, but the network has 10, 0 to 9$"):
+        names.fit(names.Names({999: "toilet tissue"}), 10, "names.txt")
+
+
+def test_numbers_from_one_are_refused_with_the_reason():
+    with pytest.raises(UserError, match="its numbers start at 1, they must start at 0"):
+        names.fit(names.Names({1: "a", 2: "b"}), 2, "names.txt")

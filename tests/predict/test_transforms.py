@@ -1,0 +1,126 @@
+"""The transforms of a reader give what PaddleClas's operators give, bit for bit; mistakes are one line."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import register
+from ppcls_mixformer.predict import transforms
+
+NORMALIZE = {
+    "NormalizeImage": {"scale": 1 / 255, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "order": ""}
+}
+RESIZES = [
+    *(
+        {"backend": "pil", "interpolation": name}
+        for name in ("nearest", "bilinear", "bicubic", "box", "lanczos")
+    ),
+    *(
+        {"backend": "cv2", "interpolation": name}
+        for name in ("nearest", "bilinear", "bicubic", "area", "lanczos")
+    ),
+    {},
+    {"backend": "pil"},
+]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Pictures of noise, wide, high and small, as the reader decodes them: a view of what OpenCV gives."""
+    random = np.random.RandomState(0)
+    return [
+        random.randint(0, 256, (*size, 3), "uint8")[:, :, ::-1] for size in ((61, 83), (97, 40), (20, 21))
+    ]
+
+
+def paddleclas(operators, picture):
+    register()
+    from ppcls.data import create_operators
+    from ppcls.data.preprocess import transform
+
+    return transform(picture, create_operators(operators))
+
+
+def check(operators, pictures):
+    built = transforms.build(operators, "config")
+    for picture in pictures:
+        expected = np.asarray(paddleclas(operators, picture))
+        found = transforms.apply(built, picture)
+        assert found.dtype == expected.dtype and np.array_equal(found, expected)
+        size = transforms.size_after(built)
+        assert size is None or size == found.shape[-2:] or size == found.shape[:2]
+
+
+@pytest.mark.parametrize("resize", RESIZES, ids=str)
+@pytest.mark.parametrize("size", [{"resize_short": 37}, {"size": [31, 45]}, {"size": 24}], ids=str)
+def test_resizing(pictures, resize, size):
+    check([{"ResizeImage": {**size, **resize}}], pictures)
+
+
+@pytest.mark.parametrize("crop", [20, [20, 16], [17, 20]])
+@pytest.mark.parametrize("order", ["", "hwc", "chw"])
+def test_the_whole_way(pictures, crop, order):
+    normalize = {"NormalizeImage": {**NORMALIZE["NormalizeImage"], "order": order}}
+    rest = [{"ToCHWImage": None}, normalize] if order == "chw" else [normalize, {"ToCHWImage": None}]
+    check([{"ResizeImage": {"resize_short": 24}}, {"CropImage": {"size": crop}}, *rest], pictures)
+
+
+@pytest.mark.parametrize("value", [0, 127, [1, 2, 3]])
+def test_padding(pictures, value):
+    check([{"PadImage": {"size": [80, 90], "value": value}}], pictures)
+
+
+def test_defaults_are_those_of_paddleclas(pictures):
+    check([{"ToCHWImage": None}, {"NormalizeImage": None}], pictures)
+
+
+def test_a_crop_that_does_not_fit_is_refused(pictures):
+    (crop,) = transforms.build([{"CropImage": {"size": [30, 20]}}], "config")
+    with pytest.raises(ValueError, match="a crop of 30x20 does not fit into a picture of 21x20"):
+        crop(pictures[2])
+
+
+@pytest.mark.parametrize(
+    "operators, message",
+    [
+        ("ResizeImage", "transform_ops is 'ResizeImage'; it takes a list"),
+        (["ResizeImage"], "transform_ops.0 is 'ResizeImage'; it takes one name"),
+        (
+            [{"ResizeImag": {"size": 3}}],
+            "transform_ops.0: there is no transform ResizeImag here; did you mean",
+        ),
+        ([{"RandAugment": None}], "there is no transform RandAugment here; there are ResizeImage"),
+        ([{"ResizeImage": {"size": 3, "short": 2}}], "transform_ops.0.ResizeImage: .*short"),
+        ([{"ResizeImage": None}], "it takes size or resize_short"),
+        ([{"ResizeImage": {"resize_short": "28"}}], "resize_short is '28'"),
+        ([{"ResizeImage": {"size": [3, 0]}}], r"size is \[3, 0\]"),
+        ([{"ResizeImage": {"size": 3, "backend": "tf"}}], "backend is 'tf'; it takes pil or cv2"),
+        ([{"ResizeImage": {"size": 3, "interpolation": "bicubi"}}], "did you mean bicubic"),
+        ([{"NormalizeImage": {"scale": "1/255"}}], "scale is '1/255'; it takes a number"),
+        ([{"NormalizeImage": {"mean": [1, 2]}}], "transform_ops.0.NormalizeImage: "),
+    ],
+)
+def test_mistakes_are_one_line(operators, message):
+    with pytest.raises(UserError, match=f"config: .*{message}") as error:
+        transforms.build(operators, "config")
+    assert "\n" not in str(error.value)
+
+
+def test_the_sizes_that_are_known_before_any_picture():
+    resize, crop = {"ResizeImage": {"resize_short": 9}}, {"CropImage": {"size": [7, 5]}}
+    for operators, expected in (
+        ([resize], None),
+        ([resize, crop], (5, 7)),
+        ([{"ResizeImage": {"size": [8, 6]}}, NORMALIZE], (6, 8)),
+        ([{"ResizeImage": {"size": 4}}, {"PadImage": {"size": [6, 3]}}], (4, 6)),
+        ([resize, {"PadImage": {"size": 9}}], None),
+    ):
+        assert transforms.size_after(transforms.build(operators, "config")) == expected
+
+
+def test_opencv_has_the_numbers_that_stand_here_for_its_names():
+    for name, constant in (("NEAREST", 0), ("LINEAR", 1), ("CUBIC", 2), ("AREA", 3), ("LANCZOS4", 4)):
+        assert getattr(cv2, f"INTER_{name}") == constant
+    assert transforms.PILLOW["bicubic"] == Image.BICUBIC
