@@ -33,7 +33,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddleclas import distillation, labels, lists, operators, reading, results, steps
+from ppcls_mixformer.paddleclas import distillation, infer, labels, lists, operators, reading, results, steps
 from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
@@ -69,6 +69,7 @@ def apply():
         operators.register,
         results.apply,
         labels.apply,
+        infer.names_as_people_have_them,
         watched_engines,
     ):
         bridge()

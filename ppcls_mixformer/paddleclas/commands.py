@@ -23,7 +23,7 @@ def build_engine(argv, mode):
     flags, config = settings(argv, mode)
     with weights.recorded() as loaded:
         engine = Engine(config, mode=mode)
-    if mode != "train" and not flags.random_weights:
+    if mode != "train" and weights.are_needed(flags, config):
         weights.check_loaded(engine.model, loaded, config, mode)
     return engine, flags
 
@@ -38,14 +38,19 @@ def train(argv):
 
 def evaluate(argv):
     """Evaluates on DataLoader.Eval."""
-    engine, _ = build_engine(argv, "eval")
-    engine.eval()
+    engine, flags = build_engine(argv, "eval")
+    from ppcls_mixformer.paddleclas import evaluation
+
+    evaluation.run(engine, flags)
 
 
 def infer(argv):
     """Classifies Infer.infer_imgs."""
-    engine, _ = build_engine(argv, "infer")
-    engine.infer()
+    engine, flags = build_engine(argv, "infer")
+    from ppcls_mixformer.paddleclas import evaluation, infer
+
+    evaluation.average(engine, flags.tta)
+    infer.run(engine, flags)
 
 
 def export(argv):
@@ -56,7 +61,12 @@ def export(argv):
 
 
 def predict(argv):
-    """Classifies pictures with an export: the `paddleclas` command and its flags."""
-    from ppcls_mixformer.paddleclas.predict import run_command
+    """Classifies pictures with an export, with the flags of the `paddleclas` command."""
+    from ppcls_mixformer.predict import command
 
-    run_command(argv)
+    if command.is_for_stock(argv):
+        from ppcls_mixformer.paddleclas import stock
+
+        stock.run_command(argv)
+    else:
+        command.run(argv)

@@ -1,25 +1,33 @@
-"""Exports a checkpoint for Paddle inference, in both of its formats, and to ONNX.
+"""Exports a checkpoint for Paddle inference, in both of its formats, and to ONNX, with what readers need.
 
-`inference.json` is Paddle 3's program; `inference.pdmodel` is the older one, which the
-`paddleclas` command insists on. Both read the same `inference.pdiparams`.
+`inference.json` is Paddle 3's program; `inference.pdmodel` is the older one, which the `paddleclas` command
+insists on. Both read the same `inference.pdiparams`. `inference.yml` has the preprocessing and the names of
+the classes, and `README.md` says how to read it all and from what it came.
 """
 
 import filecmp
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import paddle
+import paddle.nn.functional as F
 
 import ppcls_mixformer
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import first_line
-from ppcls_mixformer.hosting.inference import find_program
+from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.hosting.whole import publish, scratch
+from ppcls_mixformer.paddleclas import describe, readers, readme
 from ppcls_mixformer.paddleclas.commands import build_engine
 from ppcls_mixformer.paddleclas.program import write_program
+from ppcls_mixformer.predict import description as descriptions
+
+logger = logging.getLogger(__name__)
 
 READERS = {
     "inference.json": "Paddle 3: paddle.inference, paddle.jit.load, `python -m ppcls_mixformer predict`",
@@ -31,7 +39,7 @@ WRITERS = {
     "inference.pdmodel": "paddlepaddle 3.1.1",
     "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
 }
-ASKED = (*READERS, "inference.pdiparams.info")  # by readers, first
+ASKED = (*READERS, "inference.pdiparams.info", descriptions.NAME)  # by readers, first
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 
 
@@ -54,26 +62,74 @@ def write_export(argv):
     An earlier export is replaced only once the new one is complete.
 
     Args:
-        argv: `-c CONFIG -o Global.pretrained_model=PATH [--onnx] [--no-fuse]`.
+        argv: `-c CONFIG -o Global.pretrained_model=PATH [--onnx] [--no-fuse] [--features] [--check N]`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
     engine, flags = build_engine(argv, "export")
-    config = engine.config["Global"]
-    target = Path(config["save_inference_dir"])
+    config, network = engine.config, engine.model
+    settings = config["Global"]
+    target, origin = Path(settings["save_inference_dir"]), readme.origin_of(config, flags)
+    described = _described(config)
+    paths = readers.pictures_of(config, flags.check) if flags.check and described else []
     with scratch() as staging:
-        config["save_inference_dir"] = str(staging)
-        write_program(engine, flags.fuse)
+        settings["save_inference_dir"] = str(staging)
+        write_program(engine, flags.fuse, flags.features)
         missing = [write_other_program(staging, argv)]
         if flags.onnx:
-            missing.append(write_onnx(staging, config["image_shape"]))
+            missing.append(write_onnx(staging, settings["image_shape"]))
+        if described:
+            described = described._replace(label_names=_label_names(config, staging))
+            descriptions.write(staging / descriptions.NAME, described)
+        found = (
+            list(readers.compare(staging, paths, _scores_of(network, described), described)) if paths else []
+        )
+        readme.write(staging, target, described, origin, found, READERS)
         publish(staging, target, ASKED)
-    for name, readers in READERS.items():
+    for name, read_by in READERS.items():
         if (target / name).exists():
-            print(f"{target / name}: read by {readers}")
-    for file in filter(None, missing):
-        print(file)
+            print(f"{target / name}: read by {read_by}")
+    for line in (*filter(None, missing), *found):
+        print(line)
+
+
+def _described(config):
+    """The export's `Description`; None, with a warning, where `inference.yml` cannot say what is done.
+
+    Raises:
+        UserError: its pictures are of another size than its program takes.
+    """
+    try:
+        return describe.describe(config)
+    except ValueError as error:
+        logger.warning(
+            "%s is not written (%s): predict and others need flags to prepare pictures",
+            descriptions.NAME,
+            error,
+        )
+        return None
+
+
+def _label_names(config, folder):
+    """Names of the classes of the program in `folder`, which is run for their number; None without a file."""
+    shape = describe.describe(config).image_shape
+    if shape is None:
+        return None
+    scores = predictor(find_program(folder))(np.zeros([1, *shape], "float32"))[0]
+    return describe.label_names(config, scores.shape[-1])
+
+
+def _scores_of(network, described):
+    """From images `[N, C, H, W]` to `[scores]` of the trained `network`, on numpy."""
+    activation = F.sigmoid if described.independent else F.softmax
+
+    def run(images):
+        network.eval()
+        with paddle.no_grad():
+            return [activation(network(paddle.to_tensor(images))).numpy()]
+
+    return run
 
 
 def write_other_program(staging, argv):

@@ -30,7 +30,36 @@ def parser(mode):
             action="store_true",
             help="evaluate without pictures that cannot be read, and say of how many the result is",
         )
+    if mode in ("eval", "infer"):
+        flags.add_argument(
+            "--tta",
+            default="",
+            metavar="VIEWS",
+            help="average over views of each picture: flip, scales such as 1.15, or several, flip,1.15",
+        )
+    if mode == "eval":
+        flags.add_argument(
+            "--inference_dir",
+            metavar="FOLDER",
+            help="evaluate the export in this folder, and the checkpoint beside it where one is named",
+        )
+        flags.add_argument("--engine", help="what runs it: paddle (the default) or onnxruntime")
+    if mode == "infer":
+        flags.add_argument("--save", metavar="FILE", help="write the results to this .csv or .jsonl file too")
+        flags.add_argument(
+            "--features", metavar="FILE", help="write pooled features to this .npz file, instead of classes"
+        )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
         flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
+        flags.add_argument(
+            "--features", action="store_true", help="let the program give pooled features as well"
+        )
+        flags.add_argument(
+            "--check",
+            type=int,
+            default=0,
+            metavar="N",
+            help="compare each reader with the checkpoint on N pictures of DataLoader.Eval",
+        )
     return flags

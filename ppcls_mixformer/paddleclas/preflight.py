@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import ppcls.arch
-from ppcls.data.utils.get_image_list import get_image_list
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
@@ -15,6 +14,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import labels, lists, names, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
+from ppcls_mixformer.predict.sources import SCHEMES
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ def check(settings, mode, said=()):
     check_channels(config, mode)
     adjust(config, mode)
     labels.check(config, mode)
-    weights.check(config, mode, mode != "train" and flags.random_weights)
+    exported = getattr(flags, "inference_dir", None)
+    weights.check(config, mode, mode != "train" and flags.random_weights, optional=exported is not None)
     for split in schema.splits_of(config, mode):
         classes = Classes.of(config["Arch"])
         if split == "Eval" and config["Global"].get("eval_mode") == "retrieval":
@@ -184,19 +185,12 @@ def _hint_at_classes(path, listing, classes):
 
 def check_infer(config):
     """Refuses missing pictures and a missing class-name file."""
-    infer = config["Infer"]
-    if not Path(infer["infer_imgs"]).exists():
-        raise UserError(f"Infer.infer_imgs: there is no file or folder {infer['infer_imgs']}")
-    try:
-        get_image_list(infer["infer_imgs"])
-    except Exception:  # its only one
-        raise UserError(
-            f"Infer.infer_imgs: {infer['infer_imgs']} is no picture that PaddleClas reads (jpg, jpeg, png, "
-            "bmp) and no folder of such"
-        ) from None
+    place = str(config["Infer"]["infer_imgs"])
+    if not place.startswith(SCHEMES) and not Path(place).exists():
+        raise UserError(f"Infer.infer_imgs: there is no file or folder {place}")
     eval_mode = config["Global"].get("eval_mode", "classification")
     if eval_mode != "classification":
         raise UserError(f"Global.eval_mode is {eval_mode}, but infer shows classes")
-    names = infer["PostProcess"].get("class_id_map_file")
+    names = config["Infer"]["PostProcess"].get("class_id_map_file")
     if names and not Path(names).is_file():
         raise UserError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")

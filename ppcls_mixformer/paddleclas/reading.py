@@ -3,11 +3,8 @@
 import sys
 
 import paddle
-import ppcls.data.preprocess
-import ppcls.engine.engine
 from ppcls.data import dataloader
 from ppcls.data.preprocess.ops import operators
-from ppcls.engine.engine import Engine
 
 from ppcls_mixformer.hosting import loading, pictures, reading
 from ppcls_mixformer.hosting.errors import UserError
@@ -31,19 +28,13 @@ def apply():
     substitutes()
     half_pictures()
     crops_that_do_not_fit()
-    pictures_to_infer()
 
 
 def substitutes():
-    """All releases: a dataset logs what a picture raised and takes a random other, in evaluation too.
-
-    The engine's `infer` of 2.6 goes on without it, and loses the batch whose last picture it is.
-    """
+    """All releases: a dataset logs what a picture raised and takes a random other, in evaluation too."""
     for name, module in list(sys.modules.items()):
         if name.startswith(dataloader.__name__) and hasattr(module, "logger"):
             shadow_module(module, "logger", error=_raiser(module.logger))
-    engine = ppcls.engine.engine
-    shadow_module(engine, "logger", error=_raiser(engine.logger))
 
 
 def _raiser(logger):
@@ -130,34 +121,3 @@ def file_of(dataset, index):
             return file_of(part, index - start)
     images = getattr(dataset, "images", None)
     return str(images[index]) if images else f"sample {index}"
-
-
-def pictures_to_infer():
-    """All releases: `infer` of a picture that cannot be read or transformed ends in a traceback."""
-    replace_once(Engine, "infer", _in_one_line)
-
-
-def _in_one_line(original):
-    def infer(self):
-        try:
-            return original(self)
-        except UserError:
-            raise
-        except Exception as error:  # whatever a transform raises
-            file = _local(error, "image_file")
-            failure = reading.Failure.of(error, str(file), ROOMS)
-            if file is None or not (failure.operator or failure.unreadable):
-                raise
-            raise UserError(f"Infer.infer_imgs: {failure}") from error
-
-    return infer
-
-
-def _local(error, name):
-    """Value of the local variable `name` where `error` passed through the Engine; None without it."""
-    trace, value = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_globals is vars(ppcls.engine.engine):
-            value = trace.tb_frame.f_locals.get(name, value)
-        trace = trace.tb_next
-    return value

@@ -24,7 +24,7 @@ NOTHING = ("", "none", "null", "false")
 ADVICE = "set -o Global.pretrained_model=PATH, or pass --random-weights to go on with random ones"
 
 
-def check(config, mode, allow_random):
+def check(config, mode, allow_random, optional=False):
     """Refuses weights that are not there, are damaged or do not fit, and a run that has none.
 
     Training may start from none, and with a new head; other modes need weights for the whole network.
@@ -32,6 +32,7 @@ def check(config, mode, allow_random):
 
     Args:
         allow_random: whether `mode` may go on with random weights.
+        optional: whether `mode` can do without weights, since it evaluates an export.
 
     Raises:
         UserError: names the key, the file and what to do.
@@ -54,7 +55,7 @@ def check(config, mode, allow_random):
             training.check_resume(states, config)
     elif allow_random:
         logger.warning("--random-weights: what this network says is no result")
-    elif not found:
+    elif not found and not optional:
         _refuse_none(config, mode)
     whole = mode != "train" and not allow_random
     for key, state in found.items():
@@ -223,6 +224,15 @@ def _refuse_classes(subject, there, here):
 
 
 # Whether they filled the network that was built
+
+
+def are_needed(flags, config):
+    """Whether a command needs weights for its whole network; an export is evaluated without any, too."""
+    if flags.random_weights:
+        return False
+    section, exported = config["Global"], getattr(flags, "inference_dir", None)
+    named = section["pretrained_model"] or any(arch.get("pretrained") for _, arch in networks(config["Arch"]))
+    return bool(named) or not exported
 
 
 @contextlib.contextmanager

@@ -11,14 +11,14 @@ from paddleclas.deploy.python.preprocess import create_operators
 from paddleclas.deploy.utils.config import get_config
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import predict
+from ppcls_mixformer.paddleclas import stock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import hostile  # noqa: E402
 
 folder = Path(sys.argv[1])
 marker = folder / "marker"
-predict.files_that_run_nothing()
+stock.files_that_run_nothing()
 
 
 def attempt(read, *arguments):

@@ -15,7 +15,7 @@ from PIL import Image
 
 import ppcls_mixformer
 from ppcls_mixformer.network.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.predict import bridge
+from ppcls_mixformer.paddleclas.stock import bridge
 
 SIDE, CLASSES = 64, 10
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

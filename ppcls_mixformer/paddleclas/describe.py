@@ -1,0 +1,108 @@
+"""What PaddleClas's config says of an export: the preprocessing and the names for its `inference.yml`."""
+
+import logging
+
+from ppcls_mixformer.hosting import expressions
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.predict import names, transforms
+from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
+
+logger = logging.getLogger(__name__)
+
+# PaddleClas's name of a resize by OpenCV, and PaddleX's.
+PADDLEX_NAMES = {"bilinear": "linear", "lanczos": "lanczos4"}
+
+
+def describe(config):
+    """The `Description` of what `config` exports, without the names of classes.
+
+    Raises:
+        UserError: Infer.transforms end in pictures of another size than Global.image_shape.
+        ValueError: `inference.yml` cannot say what the config does; one line.
+    """
+    key, operators = _transforms(config)
+    shown = (config.get("Infer") or {}).get("PostProcess") or {}
+    arch = config["Arch"]
+    found = Description(
+        transform_ops=_plain(operators),
+        independent=bool(config["Global"].get("use_multilabel")),
+        topk=shown.get("topk") or TOPK,
+        threshold=shown.get("threshold") or THRESHOLD,
+        image_shape=_fixed(config["Global"].get("image_shape")),
+        model_name=(arch.get("Backbone") or arch)["name"],
+    )
+    try:
+        built = transforms.build(found.transform_ops, key)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    found.check_size(built, key)
+    return found
+
+
+def _transforms(config):
+    """`(key, operators)` from a picture to the network's input; says if evaluation has others."""
+    evaluated = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
+    evaluated = evaluated.get("transform_ops")
+    inferred = (config.get("Infer") or {}).get("transforms")
+    if inferred and evaluated and _plain(inferred) != _plain([*evaluated, {"ToCHWImage": None}]):
+        logger.warning(
+            "DataLoader.Eval.dataset.transform_ops are others than Infer.transforms, which the export takes: "
+            "what was measured in evaluation is not what it will do"
+        )
+    if inferred:
+        return "Infer.transforms", inferred
+    if not evaluated:
+        raise ValueError("the config has no Infer.transforms")
+    return "DataLoader.Eval.dataset.transform_ops", [*evaluated, {"ToCHWImage": None}]
+
+
+def _plain(operators):
+    """Transforms with all that PaddleClas's defaults add written out, and without the decoding."""
+    written = []
+    for entry in operators:
+        ((name, arguments),) = entry.items()
+        arguments = dict(arguments or {})
+        if name == "DecodeImage":
+            if not arguments.get("to_rgb", True) or arguments.get("channel_first"):
+                raise ValueError("DecodeImage is not to RGB, channels last, as readers of exports decode")
+            continue
+        if name == "ResizeImage":
+            arguments = _resize(arguments)
+        if name == "NormalizeImage":
+            arguments = _normalization(arguments)
+        written.append({name: arguments or None})
+    return written
+
+
+def _resize(arguments):
+    backend = str(arguments.get("backend", "cv2")).lower()
+    default = "bicubic" if backend == "pil" else "bilinear"
+    interpolation = str(arguments.get("interpolation") or default).lower()
+    if backend == "cv2":
+        interpolation = PADDLEX_NAMES.get(interpolation, interpolation)
+    return {**arguments, "interpolation": interpolation, "backend": backend}
+
+
+def _normalization(arguments):
+    scale = arguments.get("scale")
+    scale = 1.0 / 255.0 if scale is None else expressions.value(scale) if isinstance(scale, str) else scale
+    return {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": "chw", **arguments} | {
+        "scale": float(scale),
+        "channel_num": arguments.get("channel_num", 3),
+    }
+
+
+def _fixed(image_shape):
+    """`image_shape` where all of it is fixed, else None."""
+    sides = list(image_shape or [])
+    return sides if len(sides) == 3 and all(isinstance(side, int) and side > 0 for side in sides) else None
+
+
+def label_names(config, classes):
+    """Names of the network's `classes`; None where the config names no file of them.
+
+    Raises:
+        UserError: the file is no list of names, or is another network's.
+    """
+    path = ((config.get("Infer") or {}).get("PostProcess") or {}).get("class_id_map_file")
+    return names.fit(names.read(path), classes, path) if path else None
