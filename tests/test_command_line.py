@@ -1,6 +1,11 @@
 """The command line: every command has help without its framework, and mistakes are one line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from commands import ROOT
 
 from ppcls_mixformer import __main__
 from ppcls_mixformer.hosting.errors import UserError
@@ -44,3 +49,15 @@ def test_the_overview_lists_every_command(words, capsys):
     for verb in __main__.COMMANDS:
         host, _, name = verb.rpartition(" ")
         assert any(line.startswith(f"    {host}") and name in line for line in overview.splitlines()), verb
+
+
+@pytest.mark.parametrize("name", ["train", "eval", "infer", "export_model"])
+def test_an_interruption_while_paddle_is_imported_is_one_line(name, tmp_path):
+    (tmp_path / "paddle.py").write_text("raise KeyboardInterrupt")
+    ended = subprocess.run(
+        [sys.executable, ROOT / f"tools/{name}.py"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")

@@ -1,12 +1,6 @@
 """Exports a model: `python tools/export_model.py -c CONFIG -o Global.pretrained_model=PATH [--onnx]`."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from ppcls_mixformer.hosting import cli
-from ppcls_mixformer.paddleclas import commands
+from start import run
 
 if __name__ == "__main__":
-    cli.run(commands.export)
+    run("export")

@@ -1,12 +1,6 @@
 """Trains a model: `python tools/train.py -c CONFIG [-o key=value …]`, PaddleClas's flags."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from ppcls_mixformer.hosting import cli
-from ppcls_mixformer.paddleclas import commands
+from start import run
 
 if __name__ == "__main__":
-    cli.run(commands.train)
+    run("train")

@@ -1,6 +1,8 @@
 """Small things that every host uses: near names, configs by name, overrides, patches, one-line ends."""
 
 import logging
+import os
+import signal
 import types
 
 import paddle
@@ -54,6 +56,35 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(SystemExit) as end:
         cli.run(lambda argv: (tmp_path / "file/below").mkdir(), [])
     assert end.value.code == f"error: {tmp_path}/file/below: Not a directory"
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of signals are set again as they were."""
+    before = {number: signal.getsignal(number) for number in cli.WORDS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@pytest.mark.parametrize("number", cli.WORDS)
+@pytest.mark.parametrize("passes", ["itself", "through C++", "in words of the command"])
+def test_a_signal_is_one_line_with_its_status(number, passes, handlers, capsys):
+    def command(argv):
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            if passes == "through C++":
+                raise OSError("(External) KeyboardInterrupt: <EMPTY MESSAGE>") from None
+            if passes != "itself":
+                raise UserError("interrupted; nothing was changed") from error
+            raise
+
+    with pytest.raises(SystemExit) as end:
+        cli.run(command, [])
+    own = passes == "in words of the command"
+    line = "interrupted; nothing was changed" if own else cli.WORDS[number]
+    assert (end.value.code, capsys.readouterr().err) == (128 + number, f"error: {line}\n")
 
 
 def test_warnings_are_marked_and_other_loggers_left_alone(capsys):

@@ -230,10 +230,18 @@ def test_a_killed_worker_is_one_line(trainer):
 
 @pytest.mark.slow
 @needs_proc
-def test_an_interruption_is_one_line(trainer):
+@pytest.mark.parametrize(
+    "number, to_all, status, line",
+    [
+        (signal.SIGINT, True, 130, "error: interrupted"),
+        (signal.SIGTERM, False, 143, "error: terminated by SIGTERM"),
+        (signal.SIGTERM, True, 143, "error: terminated by SIGTERM"),
+    ],
+)
+def test_a_signal_is_one_line(trainer, number, to_all, status, line):
     running, workers = trainer
     time.sleep(1)
-    os.killpg(running.pid, signal.SIGINT)
+    (os.killpg if to_all else os.kill)(running.pid, number)
     _, errors = running.communicate(timeout=30)
-    assert running.returncode == 130 and "Traceback" not in errors and "error: interrupted" in errors
+    assert running.returncode == status and "Traceback" not in errors and errors.splitlines()[-1] == line
     assert ended(workers)
