@@ -33,7 +33,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddleclas import distillation, labels, lists, operators, reading, results, steps
+from ppcls_mixformer.paddleclas import distillation, labels, lists, operators, parts, reading, results, steps
 from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
@@ -63,6 +63,7 @@ def apply():
         arguments_of_networks,
         distillation.apply,
         steps.apply,
+        parts.apply,
         frozen_teachers,
         last_batches_on_windows,
         reading.apply,
@@ -305,8 +306,10 @@ def watched_engines():
 def _watching(original):
     def __init__(self, config, *args, **kwargs):
         original(self, config, *args, **kwargs)
+        parts.look_at(self)
         reading.watch_loaders(self, config)
         if self.mode == "train":
             results.watch_epochs(self)
+            steps.watch_epochs(self)
 
     return __init__

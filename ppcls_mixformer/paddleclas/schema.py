@@ -188,6 +188,9 @@ def sections(config, mode):
         yield "Loss", config["Loss"], {"Train": Field(LIST, EVERY), "Eval": Field(LIST)}
         yield from _of_optimizers(config)
     if evaluates(config, mode):
+        if config["Global"].get("eval_mode") == "retrieval":  # without a loss it reports a metric of 0
+            yield "", config, {"Loss": Field(MAPPING, EVERY)}
+            yield "Loss", config["Loss"], {"Eval": Field(LIST, EVERY)}
         yield "Metric", config.get("Metric") or {}, {"Eval": Field(LIST, measured), "Train": Field(ENTRIES)}
     for split in splits_of(config, mode):
         yield "DataLoader", config["DataLoader"], {split: Field(MAPPING, EVERY)}

@@ -150,6 +150,13 @@ def test_an_error_that_is_not_the_files_stops_at_once(workers, watcher):
         loaded(Squares([3], KeyError("a")), workers, watcher())
 
 
+def test_a_loader_that_is_started_again_says_the_same_again():
+    watcher = reading.TrainingWatch("Train", LENGTH, describe, 0, "share")
+    for _ in range(2):  # as PaddleClas 2.6 does after any error
+        with pytest.raises(UserError, match="Train: 1 of 8 .* more than share = 0"):
+            loaded(Squares([3], OSError("x")), 0, watcher)
+
+
 TRAINER = """
 import sys, time, numpy as np, paddle
 from ppcls_mixformer.hosting import cli, loading
