@@ -1,5 +1,7 @@
 """Errors that a user can fix, and the gist of other people's."""
 
+import traceback
+
 
 class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do."""
@@ -8,3 +10,12 @@ class UserError(Exception):
 def first_line(error):
     """First line of an exception's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def gist(error):
+    """Type and first line of an exception; of an assertion without a text, what it asserts."""
+    kind, text = type(error).__name__, str(error).strip()
+    if not text and isinstance(error, AssertionError):
+        frames = traceback.extract_tb(error.__traceback__)
+        text = frames[-1].line if frames else ""
+    return f"{kind}: {text.splitlines()[0]}" if text else kind

@@ -6,7 +6,7 @@ import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once
 from ppcls_mixformer.hosting.reading import operator_of
 
@@ -54,8 +54,7 @@ def refusal(key, error):
     if isinstance(error, UserError):
         return error
     part = operator_of(error, ROOMS)
-    reason = f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
-    return UserError(f"{key}: {part}{' fails: ' if part else ''}{reason}")
+    return UserError(f"{key}: {part}{' fails: ' if part else ''}{gist(error)}")
 
 
 def split_key(mode):

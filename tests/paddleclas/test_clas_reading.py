@@ -152,14 +152,6 @@ def test_training_goes_on_up_to_a_share(folder, workers, caplog):
     assert "2.jpg cannot be read: image file is truncated" in line
 
 
-@pytest.mark.parametrize("share", ["1 %", 5, None])
-def test_a_share_is_a_number_from_0_to_1(share):
-    from ppcls_mixformer.paddleclas import reading
-
-    with pytest.raises(UserError, match="Global.unreadable_share is .* from 0 to 1"):
-        reading.watcher({"Global": {"unreadable_share": share}}, "DataLoader.Train", 4)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("split", ["Train", "Eval"])
 def test_a_crop_that_does_not_fit_is_refused_with_sizes(folder, workers, split):
