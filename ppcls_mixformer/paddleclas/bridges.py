@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+import ppcls.data
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
 from ppcls.arch import DistillationModel
-from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
 from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.metric import metrics
@@ -242,8 +242,10 @@ def lists_as_people_have_them():
 
     And the locale's encoding is taken. Pictures are looked for by preflight, not in each process.
     """
-    for dataset in (ImageNetDataset, MultiLabelDataset):
-        replace_once(dataset, "_load_anno", _read_strictly)
+    for name in lists.DATASETS:
+        dataset = getattr(ppcls.data, name, None)  # MultiScaleDataset came with 2.4
+        if dataset is not None:
+            replace_once(dataset, "_load_anno", _read_strictly)
 
 
 def _read_strictly(original):
