@@ -1,6 +1,7 @@
 """Losses, metrics, datasets and samplers that a config asks for and that fail: one line, with their names."""
 
 import functools
+import logging
 
 import ppcls.engine.engine
 import ppcls.loss
@@ -9,6 +10,8 @@ import ppcls.metric
 from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once
 from ppcls_mixformer.hosting.reading import operator_of
+
+logger = logging.getLogger(__name__)
 
 # Of an Engine, in all releases; a Combined… holds the parts of a list of the config.
 COMBINED = {
@@ -63,21 +66,41 @@ def split_key(mode):
 
 
 def look_at(engine):
-    """Tells the parts of `engine` their keys, and refuses a `topk` above the pictures that there are.
+    """Tells the parts of `engine` their keys, and looks whether its metrics of retrieval can be right.
 
     Raises:
-        UserError: names the metric, its `topk` and the count.
+        UserError: a metric that the pictures do not suffice for.
     """
     for attribute, key in COMBINED.items():
         if getattr(engine, attribute, None) is not None:
             getattr(engine, attribute).key = key
-    gallery = getattr(engine, "gallery_query_dataloader", None) or getattr(engine, "gallery_dataloader", None)
-    if gallery is None or not hasattr(gallery, "dataset"):  # DALI's
-        return
-    for metric in engine.eval_metric_func.metric_func_list:
+    both = getattr(engine, "gallery_query_dataloader", None)
+    gallery = both or getattr(engine, "gallery_dataloader", None)
+    if gallery is not None and hasattr(gallery, "dataset"):  # and not DALI's
+        check_topk(engine.eval_metric_func, len(gallery.dataset))
+        warn_of_known_pictures((both or engine.query_dataloader).dataset, gallery.dataset)
+
+
+def check_topk(metrics, count):
+    """Refuses a `topk` above the `count` of pictures in the gallery, of which PaddleClas dies at last."""
+    for metric in metrics.metric_func_list:
         topk = getattr(metric, "topk", ())
-        if max(topk, default=0) > len(gallery.dataset):
+        if max(topk, default=0) > count:
             raise UserError(
                 f"Metric.Eval: {type(metric).__name__}.topk is {list(topk)}, but the gallery "
-                f"has {len(gallery.dataset)} pictures; lower it"
+                f"has {count} pictures; lower it"
             )
+
+
+def warn_of_known_pictures(queries, gallery):
+    """Warns of queries that are in the gallery, too: they find themselves first, as if that were a success.
+
+    Where pictures have cameras, PaddleClas leaves out those of the same object by the same camera.
+    """
+    known = set(getattr(queries, "images", ())) & set(getattr(gallery, "images", ()))
+    if known and not getattr(gallery, "cameras", ()):
+        logger.warning(
+            "DataLoader.Eval: %d of %d queries are in the gallery, too, and find themselves: metrics too high",
+            len(known),
+            len(queries),
+        )

@@ -74,6 +74,23 @@ def test_more_hits_than_pictures_are_refused_before_training(built, content):
     assert "Metric.Eval: Recallk.topk is [1, 41], but the gallery has 40 pictures; lower it" in text
 
 
+def test_pictures_that_find_themselves_are_mentioned(built, content, caplog):
+    built(content)
+    assert "DataLoader.Eval: 40 of 40 queries are in the gallery, too, and find themselves" in caplog.text
+    caplog.clear()
+    split = content["DataLoader"]["Eval"].pop("Query")
+    built(content)
+    assert "40 of 40 queries" in caplog.text
+    caplog.clear()
+    other = content["DataLoader"]["Train"]["dataset"]["cls_label_path"]
+    content["DataLoader"]["Eval"] = {
+        "Gallery": content["DataLoader"]["Eval"]["Gallery"],
+        "Query": {**split, "dataset": {**split["dataset"], "cls_label_path": other}},
+    }
+    built(content)
+    assert "queries" not in caplog.text
+
+
 def test_a_metric_of_retrieval_needs_a_loss(built, content):
     del content["Loss"]["Eval"]
     assert "the config has no Loss.Eval, which train needs" in refusal(built, content)

@@ -311,6 +311,14 @@ def test_topk_is_capped(read, content, digits):
     assert "Metric.Eval.0.TopkAcc.topk: [1, 5] for 2 classes; it is [1, 2] now" in lines
 
 
+def test_topk_is_capped_by_the_classes_of_any_network(read, content):
+    metric = {"DistillationTopkAcc": {"model_key": "Student", "topk": [1, 50]}}
+    content["Metric"] = {"Eval": [metric]}
+    one = {"name": "MixFormer_B0", "class_num": 10}
+    content["Arch"] = {"name": "DistillationModel", "models": [{"Teacher": one}, {"Student": one}]}
+    assert read(content)[0]["Metric"]["Eval"][0]["DistillationTopkAcc"]["topk"] == [1, 10]
+
+
 def test_the_recipes_learning_rate_gets_a_hint(read, content):
     key = "Optimizer.lr.learning_rate"
     (line,) = read(content, "train", f"{key}=8e-4")[1]
