@@ -1,6 +1,10 @@
 """The command line: every command has help without its framework, and mistakes are one line."""
 
+import subprocess
+import sys
+
 import pytest
+from commands import ROOT
 
 from ppcls_mixformer import __main__
 from ppcls_mixformer.hosting.errors import UserError
@@ -44,3 +48,24 @@ def test_the_overview_lists_every_command(words, capsys):
     for verb in __main__.COMMANDS:
         host, _, name = verb.rpartition(" ")
         assert any(line.startswith(f"    {host}") and name in line for line in overview.splitlines()), verb
+
+
+@pytest.mark.parametrize("name", ["train", "eval", "infer", "export_model", "predict"])
+def test_an_interruption_while_paddle_is_imported_is_one_line(name, tmp_path):
+    (tmp_path / "paddle.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    (tmp_path / "inference.json").touch()
+    code = f"""
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell runs in the background
+sys.argv = ["{name}", "-c", "MixFormer_B0"]
+if "{name}" == "predict":
+    folder = {str(tmp_path)!r}
+    sys.argv[1:] = ["--inference_model_dir", folder, "--infer_imgs", __file__, "--engine", "paddle"]
+runpy.run_path({str(ROOT / "tools" / name)!r} + ".py", run_name="__main__")
+"""
+    (tmp_path / "run.py").write_text(code)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "run.py"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert (ended.returncode, ended.stderr.splitlines()[-1:]) == (130, ["error: interrupted"])
+    assert "Traceback" not in ended.stderr

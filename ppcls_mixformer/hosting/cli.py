@@ -1,12 +1,15 @@
 """How every command ends and speaks: one line for an error, and no traceback."""
 
 import logging
+import signal
 import sys
+import threading
 from typing import Any, NamedTuple
 
 from ppcls_mixformer.hosting.errors import UserError, first_line, needs_paddle
 
-INTERRUPTED = 130  # the status that shells give to a program ended by Ctrl-C
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated by SIGTERM"}
+SIGNALLED = 128  # added to a signal's number it is the status that shells give to a program that it ended
 
 
 class Settings(NamedTuple):
@@ -23,20 +26,50 @@ def run(command, argv=None):
         argv: the flags, a list of strings; None for those of this process.
     """
     set_up_logging()
+    received = raise_on_signals()
     try:
         return command(sys.argv[1:] if argv is None else argv)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except ModuleNotFoundError as error:
-        if error.name != "paddle":
+    except BaseException as error:  # passing through Paddle's C++ an interruption gets another type
+        if not received:
+            _end(error)
             raise
+        print(f"error: {_words(error, received[0])}", file=sys.stderr, flush=True)
+        sys.exit(SIGNALLED + received[0])
+
+
+def _end(error):
+    """Ends this process in one line if a user can do something about `error`."""
+    if isinstance(error, UserError):
+        sys.exit(f"error: {error}")
+    if isinstance(error, ModuleNotFoundError) and error.name == "paddle":
         sys.exit(f"error: {needs_paddle('this command')}")
-    except OSError as error:  # a folder that cannot be written, a full disk, …
+    if isinstance(error, OSError):  # a folder that cannot be written, a full disk, …
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {place}{error.strerror or first_line(error)}")
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr, flush=True)
-        sys.exit(INTERRUPTED)
+
+
+def raise_on_signals():
+    """Has Ctrl-C and SIGTERM raise KeyboardInterrupt; returns a list, to which they add their number.
+
+    Paddle ends at SIGTERM with a traceback of C++. A signal that comes again ends the process at once.
+    """
+    received = []
+
+    def stop(number, frame):
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in WORDS if threading.current_thread() is threading.main_thread() else ():
+        if signal.getsignal(number) != signal.SIG_IGN:  # of a job in the background of a shell
+            signal.signal(number, stop)
+    return received
+
+
+def _words(error, number):
+    """What has ended by a signal, in the words of the command where it has some."""
+    has_words = isinstance(error, UserError) and isinstance(error.__context__, KeyboardInterrupt)
+    return str(error) if has_words else WORDS[number]
 
 
 class _Line(logging.Formatter):

@@ -1,5 +1,7 @@
 """Errors that a user can fix, and the gist of other people's."""
 
+import traceback
+
 
 class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do."""
@@ -13,3 +15,12 @@ def first_line(error):
 def needs_paddle(what):
     """What is said where `what` is asked for and Paddle is not installed."""
     return f"{what} needs paddlepaddle, which is not installed: pip install paddlepaddle, or paddlepaddle-gpu"
+
+
+def gist(error):
+    """Type and first line of an exception; of an assertion without a text, what it asserts."""
+    kind, text = type(error).__name__, str(error).strip()
+    if not text and isinstance(error, AssertionError):
+        frames = traceback.extract_tb(error.__traceback__)
+        text = frames[-1].line if frames else ""
+    return f"{kind}: {text.splitlines()[0]}" if text else kind

@@ -8,9 +8,10 @@ there is no OpenCV. Both rotate a picture as its EXIF says, drop its transparenc
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from ppcls_mixformer.hosting.errors import first_line
+from ppcls_mixformer.hosting.patches import replaced
 
 try:
     import cv2
@@ -62,7 +63,7 @@ def imread(path, flags=IN_COLOR):
 
 def _decoded_by_pillow(content):
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with _strictly(), Image.open(io.BytesIO(content)) as picture:
             return to_rgb(picture)
     except Image.UnidentifiedImageError:
         raise Unreadable(NO_PICTURE) from None
@@ -70,6 +71,11 @@ def _decoded_by_pillow(content):
         raise
     except Exception as error:  # Pillow's plugins raise what they like
         raise Unreadable(first_line(error)) from None
+
+
+def _strictly():
+    """Has Pillow refuse files that end early, also where PaddleDetection has told it to fill them up."""
+    return replaced(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
 
 
 def to_rgb(picture):
@@ -101,7 +107,7 @@ def check_whole(data):
     if _ends_well(data):
         return
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _strictly(), Image.open(io.BytesIO(data)) as picture:
             picture.load()
     except Image.UnidentifiedImageError:
         pass  # OpenCV knows formats that Pillow does not

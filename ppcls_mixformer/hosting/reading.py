@@ -127,6 +127,7 @@ class Watch:
     def __init__(self, key, total, describe):
         self.key, self.total, self.describe = key, total, describe
         self.unreadable = {}  # reason of each file, in the order in which they were met
+        self.refusal = ""
 
     def reader(self, dataset, collate):
         """What the workers of a loader read `dataset` with."""
@@ -136,15 +137,22 @@ class Watch:
         """The batches of a loader's `iterator` over a `Reader`, without those of which nothing is left.
 
         Raises:
-            UserError: a failure that the run must not go on with.
+            UserError: a failure that the run must not go on with, and again in what follows: PaddleClas 2.6
+                starts its loader anew after any error.
         """
-        self.begin()
-        for batch, _, failures in iterator:
-            for failure in failures:
-                self.meet(Failure(*failure))
-            if batch is not None:
-                yield batch
-        self.end()
+        try:
+            if self.refusal:
+                raise UserError(self.refusal)
+            self.begin()
+            for batch, _, failures in iterator:
+                for failure in failures:
+                    self.meet(Failure(*failure))
+                if batch is not None:
+                    yield batch
+            self.end()
+        except UserError as error:
+            self.refusal = str(error)  # the error itself would keep the iterator alive
+            raise
 
     def begin(self):
         """Is called before the first batch of an epoch."""

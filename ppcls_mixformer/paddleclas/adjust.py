@@ -7,6 +7,7 @@ import paddle
 from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import names
+from ppcls_mixformer.paddleclas.backbone import networks
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,8 @@ def cap_topk(config):
     Raises:
         UserError: one is below 1.
     """
-    arch = config["Arch"]
-    classes = arch.get("class_num", CLASSES)
-    if "models" in arch or arch.get("name") == "RecModel" or not isinstance(classes, int) or classes < 1:
+    classes = _classes(config["Arch"])
+    if not isinstance(classes, int) or classes < 1:
         return
     for use in names.looked_up(config):
         arguments = use.arguments if isinstance(use.arguments, dict) else {}
@@ -75,6 +75,14 @@ def cap_topk(config):
         if capped != wanted:
             arguments["topk"] = capped
             logger.warning("%s.topk: %s for %d classes; it is %s now", use.place, wanted, classes, capped)
+
+
+def _classes(arch):
+    """Of the head, or of that of the smallest network."""
+    if arch.get("name") == "RecModel":
+        return (arch.get("Head") or {}).get("class_num")
+    numbers = [section.get("class_num", CLASSES) for _, section in networks(arch)]
+    return min((number for number in numbers if isinstance(number, int)), default=None)
 
 
 def _capped(wanted, classes):

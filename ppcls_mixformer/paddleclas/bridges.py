@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+import ppcls.data
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
 from PIL import ImageOps
 from ppcls.arch import DistillationModel
-from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
 from ppcls.data.dataloader.multilabel_dataset import MultiLabelDataset
 from ppcls.data.preprocess.ops import timm_autoaugment
 from ppcls.metric import metrics
@@ -33,7 +33,17 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddleclas import distillation, infer, labels, lists, operators, reading, results, steps
+from ppcls_mixformer.paddleclas import (
+    distillation,
+    infer,
+    labels,
+    lists,
+    operators,
+    parts,
+    reading,
+    results,
+    steps,
+)
 from ppcls_mixformer.paddleclas import weights as starting_weights
 from ppcls_mixformer.weights import pickles
 
@@ -63,6 +73,7 @@ def apply():
         arguments_of_networks,
         distillation.apply,
         steps.apply,
+        parts.apply,
         frozen_teachers,
         last_batches_on_windows,
         reading.apply,
@@ -242,8 +253,10 @@ def lists_as_people_have_them():
 
     And the locale's encoding is taken. Pictures are looked for by preflight, not in each process.
     """
-    for dataset in (ImageNetDataset, MultiLabelDataset):
-        replace_once(dataset, "_load_anno", _read_strictly)
+    for name in lists.DATASETS:
+        dataset = getattr(ppcls.data, name, None)  # MultiScaleDataset came with 2.4
+        if dataset is not None:
+            replace_once(dataset, "_load_anno", _read_strictly)
 
 
 def _read_strictly(original):
@@ -306,8 +319,10 @@ def watched_engines():
 def _watching(original):
     def __init__(self, config, *args, **kwargs):
         original(self, config, *args, **kwargs)
+        parts.look_at(self)
         reading.watch_loaders(self, config)
         if self.mode == "train":
             results.watch_epochs(self)
+            steps.watch_epochs(self)
 
     return __init__

@@ -9,6 +9,7 @@ from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
 
 logger = logging.getLogger(__name__)
 
+NAMES_KEY = "Infer.PostProcess.class_id_map_file"
 # PaddleClas's name of a resize by OpenCV, and PaddleX's.
 PADDLEX_NAMES = {"bilinear": "linear", "lanczos": "lanczos4"}
 
@@ -98,11 +99,14 @@ def _fixed(image_shape):
     return sides if len(sides) == 3 and all(isinstance(side, int) and side > 0 for side in sides) else None
 
 
-def label_names(config, classes):
-    """Names of the network's `classes`; None where the config names no file of them.
+def known_names(config):
+    """The names of classes in the file that `config` names; None without one.
 
     Raises:
-        UserError: the file is no list of names, or is another network's.
+        UserError: the file is no list of names; names the key.
     """
     path = ((config.get("Infer") or {}).get("PostProcess") or {}).get("class_id_map_file")
-    return names.fit(names.read(path), classes, path) if path else None
+    try:
+        return names.read(path) if path else None
+    except UserError as error:
+        raise UserError(f"{NAMES_KEY}: {error}") from None

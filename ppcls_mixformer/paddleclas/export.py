@@ -26,6 +26,7 @@ from ppcls_mixformer.paddleclas import describe, readers, readme
 from ppcls_mixformer.paddleclas.commands import build_engine
 from ppcls_mixformer.paddleclas.program import write_program
 from ppcls_mixformer.predict import description as descriptions
+from ppcls_mixformer.predict import names
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def write_export(argv):
     config, network = engine.config, engine.model
     settings = config["Global"]
     target, origin = Path(settings["save_inference_dir"]), readme.origin_of(config, flags)
-    described = _described(config)
+    described, known = _described(config), describe.known_names(config)
     paths = readers.pictures_of(config, flags.check) if flags.check and described else []
     with scratch() as staging:
         settings["save_inference_dir"] = str(staging)
@@ -80,7 +81,8 @@ def write_export(argv):
         if flags.onnx:
             missing.append(write_onnx(staging, settings["image_shape"]))
         if described:
-            described = described._replace(label_names=_label_names(config, staging))
+            label_names = _label_names(known, staging, described.image_shape)
+            described = described._replace(label_names=label_names)
             descriptions.write(staging / descriptions.NAME, described)
         found = (
             list(readers.compare(staging, paths, _scores_of(network, described), described)) if paths else []
@@ -111,13 +113,12 @@ def _described(config):
         return None
 
 
-def _label_names(config, folder):
-    """Names of the classes of the program in `folder`, which is run for their number; None without a file."""
-    shape = describe.describe(config).image_shape
-    if shape is None:
+def _label_names(known, folder, shape):
+    """`known` names for each class of the program in `folder`, which is run for their number."""
+    if known is None or shape is None:
         return None
     scores = predictor(find_program(folder))(np.zeros([1, *shape], "float32"))[0]
-    return describe.label_names(config, scores.shape[-1])
+    return names.fit(known, scores.shape[-1], describe.NAMES_KEY)
 
 
 def _scores_of(network, described):

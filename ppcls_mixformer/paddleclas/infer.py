@@ -13,6 +13,7 @@ from ppcls_mixformer.hosting.patches import replace_once
 from ppcls_mixformer.hosting.text import read_lines
 from ppcls_mixformer.hosting.whole import whole_file
 from ppcls_mixformer.paddleclas.backbone import MixFormer
+from ppcls_mixformer.paddleclas.describe import NAMES_KEY
 from ppcls_mixformer.predict import names, predictor, results
 from ppcls_mixformer.predict.sources import find
 
@@ -104,8 +105,7 @@ def _ranking(engine):
         post = engine.postprocess_func
         known = getattr(post, "class_id_map", None)
         if isinstance(known, names.Names) and isinstance(logits, paddle.Tensor):
-            key = "Infer.PostProcess.class_id_map_file"
-            post.class_id_map = dict(enumerate(names.fit(known, logits.shape[-1], key)))
+            post.class_id_map = dict(enumerate(names.fit(known, logits.shape[-1], NAMES_KEY)))
         return post(logits, [source.name for source in batch])
 
     return rank

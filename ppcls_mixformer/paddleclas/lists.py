@@ -1,19 +1,50 @@
 """List files, a line for each picture: `image label`, or of several labels `image 0,1,0`; read strictly.
 
 The label comes last, behind a tab or spaces, so an image's name may have spaces. Blank lines are left out.
+Some of PaddleClas's datasets have lists in columns of their own.
 """
 
 import codecs
 import functools
 import hashlib
 import os
+import re
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 from ppcls_mixformer.hosting.errors import UserError
 
-DATASETS = ("ImageNetDataset", "MultiLabelDataset")  # PaddleClas's, whose list files are read here
+# PaddleClas's, whose list files are read here.
+DATASETS = ("ImageNetDataset", "MultiLabelDataset", "MultiScaleDataset", "ICartoonDataset")
+SHOWN = 100  # characters of a line that a message quotes
 CHECKED = Path("~/.cache/ppcls_mixformer/lists")  # an empty file for each list whose pictures are all there
+
+
+class Columns(NamedTuple):
+    """Where a line has what, counted from 0; `delimiter` None is for spaces and tabs.
+
+    Attributes:
+        needed: how many there must be at least.
+        first: the lowest label that there is.
+        header: how a line starts that names the columns.
+        camera: where its number is, if there are so many columns; None for no such column.
+    """
+
+    image: int
+    label: int
+    needed: int
+    delimiter: Optional[str] = None
+    first: int = 0
+    header: str = ""
+    camera: Optional[int] = None
+
+
+# Those that read their own lists.
+COLUMNS = {
+    "CompCars": Columns(image=0, label=1, needed=2),
+    "VeriWild": Columns(image=0, label=1, needed=2, camera=2),
+    "LogoDataset": Columns(image=3, label=1, needed=4, delimiter="\t", first=1, header="image_id"),
+}
 
 
 class Listing(NamedTuple):
@@ -27,34 +58,39 @@ class Listing(NamedTuple):
     lines: Sequence[int]
 
 
-def read(path, delimiter=None, several=False):
+def read(path, delimiter=None, several=False, columns=None):
     """The `Listing` in the file at `path`.
 
     Args:
         delimiter: what stands before the label; None for a tab or spaces.
         several: whether each picture has a label for every class.
+        columns: the `Columns` of lists that have others than an image and its labels.
 
     Raises:
         UserError: not text, no pictures, or a line of another form; names the file and the line.
     """
     status = os.stat(path)
-    return _read(str(path), delimiter or None, several, (status.st_size, status.st_mtime_ns))
+    version = (status.st_size, status.st_mtime_ns)
+    return _read(str(path), delimiter or None, several, columns, version)
 
 
 @functools.lru_cache(maxsize=4)  # preflight reads a list, and then the dataset
-def _read(path, delimiter, several, version):
-    parse = _several_labels if several else _one_label
+def _read(path, delimiter, several, columns, version):
+    if columns:
+        row = functools.partial(_row_of_columns, columns, [])
+    else:
+        row = functools.partial(_row, delimiter, several)
     images, labels, lines = [], [], []
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(path)), 1):
         line = line.strip()
-        if not line:
+        if not line or (columns and columns.header and line.startswith(columns.header)):
             continue
-        image, label = _split(line, delimiter)
-        value = parse(label)
-        if value is None or not image:
-            raise UserError(f"{path}, line {number}: {_reason(line, label, delimiter, several)}")
+        try:
+            image, label = row(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
         images.append(image)
-        labels.append(value)
+        labels.append(label)
         lines.append(number)
     if not images:
         raise UserError(f"{path} lists no images")
@@ -73,6 +109,34 @@ def _text(path):
         except UnicodeDecodeError:
             continue
     raise UserError(f"{path} is no text in UTF-8: save it as that")
+
+
+def _row(delimiter, several, line):
+    """Image and label of a line; a ValueError says what is wrong with it."""
+    image, text = _split(line, delimiter)
+    label = (_several_labels if several else _one_label)(text)
+    if label is None or not image:
+        raise ValueError(_reason(line, text, delimiter, several))
+    return image, label
+
+
+def _row_of_columns(columns, counts, line):
+    """The same of a line in `columns`, of which each has as many as the first, kept in the list `counts`."""
+    cells = line.split(columns.delimiter)
+    counts[:] = counts or [max(columns.needed, len(cells))]
+    if len(cells) != counts[0]:
+        between = "tabs" if columns.delimiter else "spaces"
+        raise ValueError(f"expected {counts[0]} columns with {between} between, got {_shown(line)}")
+    numbers = {"label": (columns.label, columns.first), "camera": (columns.camera, 0)}
+    for name, (index, least) in numbers.items():
+        number = _one_label(cells[index]) if index is not None and index < len(cells) else least
+        if number is None or number < least:
+            raise ValueError(f"{name} {cells[index]!r} is no whole number from {least} on, in {_shown(line)}")
+    return cells[columns.image], _one_label(cells[columns.label]) - columns.first
+
+
+def _shown(line):
+    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
 
 
 def _split(line, delimiter):
@@ -101,14 +165,13 @@ def _reason(line, label, delimiter, several):
     """What is wrong with a line that is not of the right form."""
     between = delimiter if delimiter and delimiter.strip() else "a tab or a space"
     if several:
-        return (
-            f"expected an image, {between}, and 0 or 1 for each class, such as `a.jpg\\t0,1,0`, got {line!r}"
-        )
+        labels = "0 or 1 for each class, such as `a.jpg\\t0,1,0`"
+        return f"expected an image, {between}, and {labels}, got {_shown(line)}"
     if label.lstrip("-+.").replace(".", "").isdigit():
-        return f"label {label!r} is no whole number from 0 on, in {line!r}"
+        return f"label {label!r} is no whole number from 0 on, in {_shown(line)}"
     found = next((sign for sign in ",;:|" if line.rpartition(sign)[2].strip().isdigit()), None)
     hint = f"; it is separated by {found!r}" if found else ""
-    return f"expected an image, {between}, and a label, got {line!r}{hint}"
+    return f"expected an image, {between}, and a label, got {_shown(line)}{hint}"
 
 
 # Labels

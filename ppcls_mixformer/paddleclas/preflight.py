@@ -1,11 +1,13 @@
 """Checks what PaddleClas would ignore silently or crash on, before anything is built."""
 
 import importlib.util
+import inspect
 import logging
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import ppcls.arch
+import ppcls.data
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
@@ -159,21 +161,38 @@ def check_data(node, key, classes):
             if isinstance(value, dict):
                 check_data(value, f"{key}.{name}", classes)
         return
-    dataset = node["dataset"]
+    check_dataset(node["dataset"], f"{key}.dataset", classes)
+
+
+def check_dataset(dataset, key, classes):
+    """The same of the section `dataset`, or of those that MixDataset has in a list."""
+    mixed = dataset.get("datasets_config")
+    for index, part in enumerate(mixed if isinstance(mixed, list) else ()):
+        if isinstance(part, dict):
+            check_dataset(part, f"{key}.datasets_config.{index}", classes)
     root, listing = dataset.get("image_root"), dataset.get("cls_label_path")
     if root and not Path(root).is_dir():
-        raise UserError(f"{key}.dataset.image_root: there is no folder {root}")
+        raise UserError(f"{key}.image_root: there is no folder {root}")
     if not listing:
         return
     for path in listing if isinstance(listing, list) else [listing]:
         if not Path(path).is_file():
-            raise UserError(f"{key}.dataset.cls_label_path: there is no file {path}")
-        if dataset.get("name") in lists.DATASETS:
-            several = dataset["name"] == "MultiLabelDataset"
-            found = lists.read(path, dataset.get("delimiter"), several)
+            raise UserError(f"{key}.cls_label_path: there is no file {path}")
+        name = dataset.get("name")
+        if name in lists.DATASETS or name in lists.COLUMNS:
+            several = name == "MultiLabelDataset"
+            found = lists.read(path, dataset.get("delimiter"), several, columns_of(name))
             lists.check_labels(path, found, classes, bool(dataset.get("relabel")))
             _hint_at_classes(path, found, classes)
-            lists.check_pictures(path, root or "", found, f"{key}.dataset.image_root")
+            lists.check_pictures(path, root or "", found, f"{key}.image_root")
+
+
+def columns_of(name):
+    """The columns of the lists of the dataset class `name`, None for an image and its labels."""
+    columns = lists.COLUMNS.get(name)
+    if name == "VeriWild" and "has_camera" not in inspect.getsource(ppcls.data.VeriWild):
+        return columns._replace(needed=3)  # since 2.5 there may be no camera
+    return columns
 
 
 def _hint_at_classes(path, listing, classes):

@@ -7,7 +7,6 @@ from ppcls.data import dataloader
 from ppcls.data.preprocess.ops import operators
 
 from ppcls_mixformer.hosting import loading, pictures, reading
-from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 
 SHARE_KEY = "Global.unreadable_share"
@@ -99,8 +98,6 @@ def watcher(config, key, total):
     """What is made of failures of the loader `key`, whose dataset has `total` samples."""
     if "Train" in key:
         share = config["Global"].get("unreadable_share", SHARE)
-        if not isinstance(share, (int, float)) or not 0 <= share <= 1:
-            raise UserError(f"{SHARE_KEY} is {share!r}: it is a share of all pictures, from 0 to 1")
         return reading.TrainingWatch(key, total, describe, share, SHARE_KEY)
     skips = bool(config.get("skip_unreadable"))
     processes = paddle.distributed.get_world_size()

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -113,10 +114,11 @@ def watch_epochs(engine):
 
 
 def _stop(trainer, what):
+    saved = next(Path(trainer.output_dir).rglob("*.pdparams"), None)
+    before = f"the checkpoints in {trainer.output_dir} are from before" if saved else "nothing was saved"
     return UserError(
         f"{what} at step {trainer.global_step}, with a learning rate of {learning_rate(trainer):.3g}: "
-        f"training stops, and the checkpoints in {trainer.output_dir} are from before; lower "
-        "Optimizer.lr.learning_rate, or look at the data of this step"
+        f"training stops, and {before}; lower Optimizer.lr.learning_rate, or look at the data of this step"
     )
 
 

@@ -5,18 +5,20 @@ import copy
 import inspect
 import io
 import logging
+import re
 from typing import Callable, NamedTuple, Sequence
 
 import paddle
 import ppcls.optimizer
 from paddle.utils import unique_name
+from ppcls.engine.engine import Engine
 from ppcls.optimizer import learning_rate, optimizer
 from ppcls.utils import logger as logger_of_ppcls
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import nearest
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleclas import keys, lists, names
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 CUTOFF = 0.8  # of likeness, from which on an unknown key is taken for a misspelt one
 EVERY = ("train", "eval", "infer", "export")
-DEVICES = ("cpu", "gpu", "xpu", "npu", "mlu", "ascend", "intel_gpu", "mps")
+CLOSED_CUTOFF = 0.6  # in sections of which every key is known
 
 
 # Values
@@ -53,13 +55,15 @@ SHAPE = Kind(
     and len(value) == 3
     and all(_is_whole(n, 1) for n in value),
 )
-DEVICE = Kind(f"one of {', '.join(DEVICES)}", lambda value: value in DEVICES)
+SHARE = Kind("a share of all pictures, from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1)
 RATE = Kind("a number above 0", lambda value: type(value) in (int, float) and value > 0)
 MAPPING = Kind("a section", lambda value: isinstance(value, dict))
 LIST = Kind("a list with at least one entry", lambda value: isinstance(value, list) and len(value) > 0)
 ENTRIES = Kind("a list", lambda value: isinstance(value, list))
 TEXTS = Kind("a path", lambda value: TEXT.holds(value) or (LIST.holds(value) and all(map(TEXT.holds, value))))
 OPTIMIZERS = Kind("a section", lambda value: isinstance(value, dict) or _is_list_of_optimizers(value))
+DEVICES = re.findall(r'"(\w+)"', re.search(r'"device"\s*\] in \[([^]]*)', inspect.getsource(Engine))[1])
+DEVICE = Kind(f"one of {', '.join(DEVICES)}", lambda value: value in DEVICES)
 MODE = Kind("classification, retrieval or adaface", lambda v: v in ("classification", "retrieval", "adaface"))
 
 
@@ -95,6 +99,7 @@ GLOBAL = {
     "seed": Field(NATURAL),
     "update_freq": Field(COUNT),
     "keep_checkpoints": Field(COUNT),
+    "unreadable_share": Field(SHARE, takes_null=False),
 }
 SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}
 DATASET = {
@@ -142,6 +147,7 @@ def check(config, mode, said=()):
         config["Global"].setdefault(key, default)
     for key, section, fields in sections(config, mode):
         check_fields(key, section, fields, mode)
+    warn_of_misplaced(config, said)
     uses, read = list(names.looked_up(config)), prefixes(config, mode)
     for use in uses:
         check_arguments(use, said)
@@ -188,6 +194,9 @@ def sections(config, mode):
         yield "Loss", config["Loss"], {"Train": Field(LIST, EVERY), "Eval": Field(LIST)}
         yield from _of_optimizers(config)
     if evaluates(config, mode):
+        if config["Global"].get("eval_mode") == "retrieval":  # without a loss it reports a metric of 0
+            yield "", config, {"Loss": Field(MAPPING, EVERY)}
+            yield "Loss", config["Loss"], {"Eval": Field(LIST, EVERY)}
         yield "Metric", config.get("Metric") or {}, {"Eval": Field(LIST, measured), "Train": Field(ENTRIES)}
     for split in splits_of(config, mode):
         yield "DataLoader", config["DataLoader"], {split: Field(MAPPING, EVERY)}
@@ -257,6 +266,32 @@ def warn_of_unknown(key, section, said):
             logger.warning("%s%s: PaddleClas reads no such key; is it %s%s?", prefix, name, prefix, near)
 
 
+def warn_of_misplaced(config, said):
+    """Warns of keys of loaders that are misspelt, or not in the section where PaddleClas reads them."""
+    everything = {}
+    for key, node in names.splits(config):
+        inside = {
+            key: (node, SPLIT),
+            f"{key}.sampler": (node.get("sampler"), SAMPLER),
+            f"{key}.loader": (node.get("loader"), LOADER),
+        }
+        homes = {name: f"{place}.{name}" for place, (_, fields) in inside.items() for name in fields}
+        everything = {**homes, **everything}
+        for place, (section, fields) in inside.items():
+            if isinstance(section, dict) and "name" not in section:  # a sampler's class is asked
+                others = {name: nearest(name, homes, CLOSED_CUTOFF) for name in section if name not in fields}
+                _warn_of_homes(place, others, homes, said)
+    for place in ("Global", "DataLoader"):
+        others = {name: name for name in config[place] if name in everything}
+        _warn_of_homes(place, others, everything, said)
+
+
+def _warn_of_homes(place, others, homes, said):
+    for name, near in others.items():
+        if near and f"{place}.{name}" not in said:
+            logger.warning("%s.%s: PaddleClas reads no such key; is it %s?", place, name, homes[near])
+
+
 def known_keys(config):
     """Dotted keys that a release of PaddleClas reads though `config` may leave them out."""
     for section in keys.SECTIONS:
@@ -320,8 +355,9 @@ def try_out(use):
     except UserError as error:
         raise UserError(f"{use.place}: {error}") from None
     except Exception as error:  # whatever the class makes of a value that it was not made for
-        text = f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
-        raise UserError(f"{use.place}: {use.name} cannot be built with these arguments ({text})") from error
+        raise UserError(
+            f"{use.place}: {use.name} cannot be built with these arguments ({gist(error)})"
+        ) from error
 
 
 @contextlib.contextmanager

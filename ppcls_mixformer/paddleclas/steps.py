@@ -1,10 +1,14 @@
 """Epochs without a step: PaddleClas trains nothing and saves `best_model`, or fails on no metric."""
 
+import contextlib
+import functools
+
 import paddle
 import ppcls.engine.engine
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once
+from ppcls_mixformer.paddleclas.parts import split_key
 
 
 def apply():
@@ -26,12 +30,20 @@ def _that_has_steps(original):
 def check(loader, sampler, mode):
     """Refuses a `loader` that has no step; only it knows, for what its sampler makes of the pictures.
 
+    PaddleClas 2.3: DistributedRandomIdentitySampler looks for ever for batches of less than a class.
+
     Args:
         sampler: the section of the config; `mode` is the split that it is in.
 
     Raises:
         UserError: with the counts, and what to do.
     """
+    key = split_key(mode)
+    if sampler.get("num_instances", 0) > sampler.get("batch_size", 0):
+        raise UserError(
+            f"{key}.sampler: batch_size {sampler.get('batch_size')} is below num_instances "
+            f"{sampler['num_instances']}, the images of one class in it"
+        )
     if len(loader):
         return
     processes = paddle.distributed.get_world_size()
@@ -39,6 +51,25 @@ def check(loader, sampler, mode):
     parts += [f"{processes} processes"] * (processes > 1)
     parts += ["drop_last"] * bool(sampler.get("drop_last"))
     raise UserError(
-        f"DataLoader.{mode}: {', '.join(parts)}: 0 steps an epoch; "
-        f"set a smaller DataLoader.{mode}.sampler.batch_size, or its drop_last to False"
+        f"{key}: {', '.join(parts)}: 0 steps an epoch; "
+        f"set a smaller {key}.sampler.batch_size, or its drop_last to False"
     )
+
+
+def watch_epochs(engine):
+    """Has `engine` stop after an epoch without a step, which a sampler may promise and not have."""
+    train_epoch = engine.train_epoch_func
+
+    @functools.wraps(train_epoch)
+    def with_steps(*args, **kwargs):
+        before = engine.global_step
+        with contextlib.suppress(StopIteration):  # of PaddleClas 2.6, which asks twice for the first batch
+            train_epoch(*args, **kwargs)
+        if engine.global_step == before:
+            sampler = type(getattr(engine.train_dataloader, "batch_sampler", None)).__name__
+            raise UserError(
+                f"DataLoader.Train: {sampler} makes no batch of these images: nothing was trained; "
+                "set a smaller DataLoader.Train.sampler.batch_size, or give it more classes"
+            )
+
+    engine.train_epoch_func = with_steps

@@ -1,7 +1,4 @@
-"""The `paddleclas` predict command on any supported Paddle, with the same flags.
-
-PaddleClas's own predictor does the work; three things about it are bridged, see `bridge`.
-"""
+"""The `paddleclas` command, for models of PaddleClas's own, on any supported Paddle."""
 
 import importlib.util
 import os
@@ -20,14 +17,13 @@ def run_command(argv):
     check_paths(argv)
     if importlib.util.find_spec(HOST.command.package) is None:
         raise UserError(
-            f"the `paddleclas` command, which predict runs, is not installed: "
-            f"run `python -m ppcls_mixformer fetch {HOST.key}`"
+            f"the `paddleclas` command is not installed: run `python -m ppcls_mixformer fetch {HOST.key}`"
         )
     with source.requirements(HOST):
         from paddleclas import paddleclas as command
         from paddleclas.deploy.utils import predictor
 
-    bridge(command, predictor)
+    bridge(predictor)
     files_that_run_nothing()
     with replaced(sys, "argv", ["paddleclas", *argv]):
         command.main()
@@ -44,23 +40,13 @@ def check_paths(argv):
                 raise UserError(f"{flag}: there is no file or folder {value}")
 
 
-def bridge(command, predictor):
-    """Lets PaddleClas 2.6's predictor read today's exports.
+def bridge(predictor):
+    """Lets PaddleClas 2.6's predictor read programs on every Paddle.
 
-    - It asks for `inference.pdmodel` though Paddle 3 reads and writes `inference.json`.
     - Paddle 3: `enable_memory_optim` before `enable_new_executor` ends in "Not find predictor_id".
     - Paddle 2.6: it hands the folder over as if it were a file, which ends in `std::bad_alloc`.
     """
     predictor.Config = lambda folder, prefix: config_for(find_program(folder, prefix))
-    check_input_model = command.PaddleClas._check_input_model
-
-    def accept_json(self, model_name, folder):
-        if not model_name and folder and os.path.isdir(folder):
-            find_program(folder)
-            return "custom", folder
-        return check_input_model(self, model_name, folder)
-
-    command.PaddleClas._check_input_model = accept_json
 
 
 def files_that_run_nothing():

@@ -35,7 +35,7 @@ def run(engine):
     """Trains with PaddleClas's `engine`.
 
     - `latest` is saved after every epoch, `epoch_N` every `Global.save_interval`, of which the last
-      `Global.keep_checkpoints` stay, all by default.
+      `Global.keep_checkpoints` stay, all by default. An evaluation that fails loses no epoch.
     - A resumed run draws the random numbers that it would have drawn if it had not stopped, and follows the
       learning-rate schedule of its config, from its epoch on.
     """
@@ -43,6 +43,7 @@ def run(engine):
     interval, settings["save_interval"] = settings["save_interval"], 1
     engine.train_epoch_func = _of_that_epoch(engine.train_epoch_func, settings.get("seed"))
     save = _keeping(save_load.save_model, interval, settings.get(KEEP), description(engine))
+    engine.eval = _losing_no_epoch(engine.eval, functools.partial(_save_latest, engine, engine.model, save))
     resume = _on_schedule(ppcls.engine.engine.init_model, engine)
     with replaced(save_load, "save_model", save), replaced(ppcls.engine.engine, "init_model", resume):
         engine.train()
@@ -104,6 +105,45 @@ def _keeping(save_model, interval, keep, run):
             _remove_before(folder, int(epoch[1]), keep)
 
     return save
+
+
+def _losing_no_epoch(evaluate, save_latest):
+    """The engine's `eval`, after which `save_latest(epoch)` is called where it ends the run."""
+
+    @functools.wraps(evaluate)
+    def evaluate_or_save(epoch_id=0):
+        try:
+            return evaluate(epoch_id)
+        except BaseException:  # Ctrl-C, too: what it ends is the evaluation
+            save_latest(epoch_id)
+            raise
+
+    return evaluate_or_save
+
+
+def _save_latest(engine, model, save_model, epoch):
+    """Saves `latest` as PaddleClas does after an epoch without evaluation.
+
+    Args:
+        model: what is trained; while its average is evaluated, `engine.model` is that.
+    """
+    settings, folder = engine.config["Global"], Path(engine.output_dir)
+    parts = {
+        "ema": engine.model_ema.module if getattr(engine, "ema", False) else None,
+        "loss": engine.train_loss_func,
+        "model_name": engine.config["Arch"]["name"],
+        "prefix": "latest",
+    }
+    known = inspect.signature(save_model).parameters  # 2.3 saves neither EMA nor losses
+    if settings.get("uniform_output_enabled"):
+        folder = folder / "latest"
+    save_model(
+        model,
+        engine.optimizer,
+        {"metric": 0.0, "epoch": epoch},
+        str(folder),
+        **{name: part for name, part in parts.items() if name in known},
+    )
 
 
 def _remove_before(folder, epoch, keep):

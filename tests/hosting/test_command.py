@@ -1,4 +1,4 @@
-"""The stock command that `fetch` installs beside a host's tree, and what `predict` says without it."""
+"""The stock command that `fetch` installs beside a host's tree, and what is said without it."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,7 @@ import pytest
 
 from ppcls_mixformer.hosting import fetch, source
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import HOST, predict
+from ppcls_mixformer.paddleclas import HOST, stock
 
 INFO = "stock_command-1.0.dist-info"
 METADATA = "Metadata-Version: 2.1\nName: stock-command\nVersion: 1.0\nRequires-Dist: numpy==1.24.4\n\nText\n"
@@ -74,7 +74,7 @@ def test_a_wheel_that_is_not_there_is_one_line(host):
         fetch.install_command(other)
 
 
-def test_predict_says_how_to_get_its_command(monkeypatch):
+def test_a_model_of_paddleclas_says_how_to_get_its_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="not installed: run `python -m ppcls_mixformer fetch paddleclas`"):
-        predict.run_command([])
+        stock.run_command([])

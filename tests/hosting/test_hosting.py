@@ -1,6 +1,9 @@
 """Small things that every host uses: near names, configs by name, overrides, patches, one-line ends."""
 
 import logging
+import os
+import signal
+import sys
 import types
 
 import paddle
@@ -26,6 +29,7 @@ def test_the_first_line_of_an_error_or_its_type():
 
 @pytest.mark.parametrize("version", ["2.6.2", "3.0.0", "3.3.1", "3.3.9-rc.1"])
 def test_a_paddle_that_was_tried_is_not_mentioned(version, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(paddle, "__version__", version)
     cli.run(lambda argv: source.make_importable(HOST))
     assert capsys.readouterr().err == ""
@@ -33,6 +37,7 @@ def test_a_paddle_that_was_tried_is_not_mentioned(version, monkeypatch, capsys):
 
 @pytest.mark.parametrize("version", ["2.5.2", "3.4.0", "10.0", "0.0.0"])
 def test_a_paddle_that_was_not_tried_runs_after_one_line(version, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(paddle, "__version__", version)
     cli.run(lambda argv: source.make_importable(HOST))
     line = f"warning: paddlepaddle {version} was not tried with this package, 2.6 to 3.3 were\n"
@@ -55,6 +60,37 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(SystemExit) as end:
         cli.run(lambda argv: (tmp_path / "file/below").mkdir(), [])
     assert end.value.code == f"error: {tmp_path}/file/below: Not a directory"
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of signals are set again as they were."""
+    before = {number: signal.getsignal(number) for number in cli.WORDS}
+    for number in cli.WORDS:
+        signal.signal(number, signal.SIG_DFL)  # ignored by what a shell runs in the background
+    yield
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@pytest.mark.parametrize("number", cli.WORDS)
+@pytest.mark.parametrize("passes", ["itself", "through C++", "in words of the command"])
+def test_a_signal_is_one_line_with_its_status(number, passes, handlers, capsys):
+    def command(argv):
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            if passes == "through C++":
+                raise OSError("(External) KeyboardInterrupt: <EMPTY MESSAGE>") from None
+            if passes != "itself":
+                raise UserError("interrupted; nothing was changed") from error
+            raise
+
+    with pytest.raises(SystemExit) as end:
+        cli.run(command, [])
+    own = passes == "in words of the command"
+    line = "interrupted; nothing was changed" if own else cli.WORDS[number]
+    assert (end.value.code, capsys.readouterr().err) == (128 + number, f"error: {line}\n")
 
 
 def test_warnings_are_marked_and_other_loggers_left_alone(capsys):

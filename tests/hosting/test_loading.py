@@ -150,6 +150,13 @@ def test_an_error_that_is_not_the_files_stops_at_once(workers, watcher):
         loaded(Squares([3], KeyError("a")), workers, watcher())
 
 
+def test_a_loader_that_is_started_again_says_the_same_again():
+    watcher = reading.TrainingWatch("Train", LENGTH, describe, 0, "share")
+    for _ in range(2):  # as PaddleClas 2.6 does after any error
+        with pytest.raises(UserError, match="Train: 1 of 8 .* more than share = 0"):
+            loaded(Squares([3], OSError("x")), 0, watcher)
+
+
 TRAINER = """
 import sys, time, numpy as np, paddle
 from ppcls_mixformer.hosting import cli, loading
@@ -230,10 +237,18 @@ def test_a_killed_worker_is_one_line(trainer):
 
 @pytest.mark.slow
 @needs_proc
-def test_an_interruption_is_one_line(trainer):
+@pytest.mark.parametrize(
+    "number, to_all, status, line",
+    [
+        (signal.SIGINT, True, 130, "error: interrupted"),
+        (signal.SIGTERM, False, 143, "error: terminated by SIGTERM"),
+        (signal.SIGTERM, True, 143, "error: terminated by SIGTERM"),
+    ],
+)
+def test_a_signal_is_one_line(trainer, number, to_all, status, line):
     running, workers = trainer
     time.sleep(1)
-    os.killpg(running.pid, signal.SIGINT)
+    (os.killpg if to_all else os.kill)(running.pid, number)
     _, errors = running.communicate(timeout=30)
-    assert running.returncode == 130 and "Traceback" not in errors and "error: interrupted" in errors
+    assert running.returncode == status and "Traceback" not in errors and errors.splitlines()[-1] == line
     assert ended(workers)

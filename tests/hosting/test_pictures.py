@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ppcls_mixformer.hosting import pictures
 
@@ -30,7 +30,9 @@ def test_a_whole_picture_is_whole(kind):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_half_a_picture_is_refused(kind):
+@pytest.mark.parametrize("told_to_fill", [False, True])
+def test_half_a_picture_is_refused(kind, told_to_fill, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", told_to_fill)  # PaddleDetection sets it
     data = encoded(kind)
     with pytest.raises(pictures.Unreadable):
         decoded(data[: len(data) // 2])

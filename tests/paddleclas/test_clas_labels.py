@@ -208,7 +208,7 @@ def test_a_loss_that_is_no_number_stops_training(digits, tmp_path, flag):
     assert not list(tmp_path.rglob("best_model.pdparams"))
 
 
-def test_weights_that_are_no_number_are_not_saved():
+def test_weights_that_are_no_number_are_not_saved(tmp_path):
     from types import SimpleNamespace
 
     from ppcls_mixformer.paddleclas import results
@@ -219,12 +219,16 @@ def test_weights_that_are_no_number_are_not_saved():
         train_epoch_func=lambda *args: args,
         global_step=7,
         lr_sch=[paddle.optimizer.lr.NaturalExpDecay(0.5, 0.1)],
-        output_dir="output",
+        output_dir=str(tmp_path),
     )
     results.watch_epochs(engine)
     assert engine.train_epoch_func(engine, 1, 10) == (engine, 1, 10)
     model.bias.set_value(paddle.to_tensor([1.0, float("nan")]))
-    with pytest.raises(UserError, match="bias holds .* at step 7, with a learning rate of 0.5"):
+    text = "bias holds .* at step 7, with a learning rate of 0.5: training stops, and nothing was saved"
+    with pytest.raises(UserError, match=text):
+        engine.train_epoch_func(engine, 2, 10)
+    (tmp_path / "latest.pdparams").touch()
+    with pytest.raises(UserError, match="and the checkpoints in .* are from before; lower"):
         engine.train_epoch_func(engine, 2, 10)
 
 

@@ -152,14 +152,6 @@ def test_training_goes_on_up_to_a_share(folder, workers, caplog):
     assert "2.jpg cannot be read: image file is truncated" in line
 
 
-@pytest.mark.parametrize("share", ["1 %", 5, None])
-def test_a_share_is_a_number_from_0_to_1(share):
-    from ppcls_mixformer.paddleclas import reading
-
-    with pytest.raises(UserError, match="Global.unreadable_share is .* from 0 to 1"):
-        reading.watcher({"Global": {"unreadable_share": share}}, "DataLoader.Train", 4)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("split", ["Train", "Eval"])
 def test_a_crop_that_does_not_fit_is_refused_with_sizes(folder, workers, split):
@@ -223,3 +215,14 @@ def test_the_tools_refuse_a_result_of_half_pictures(pictures, trained):
     assert "the result is of the other 39" in log and "top1" in log
     line = error_line(tool("infer", *settings, f"Infer.infer_imgs={pictures}/test", check=False))
     assert "Infer.infer_imgs" in line and "cannot be read" in line
+
+
+@pytest.mark.slow
+def test_training_stops_above_the_share(digits, tmp_path):
+    names = (digits / "train_list.txt").read_text().splitlines()
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "list.txt").write_text("\n".join([*names[:94], *[f"{tmp_path}/empty.png 0"] * 2]))
+    settings = [*overrides(digits, tmp_path / "out"), "Global.unreadable_share=0"]
+    settings += [f"DataLoader.Train.dataset.cls_label_path={tmp_path}/list.txt"]
+    line = error_line(tool("train", *settings, check=False))
+    assert "1 of 96 pictures cannot be read" in line and "more than Global.unreadable_share = 0" in line

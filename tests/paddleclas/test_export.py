@@ -10,6 +10,7 @@ from commands import HAS_ONNX, checkpoint, error_line, overrides, script, tool
 from ppcls_mixformer import VARIANTS, MixFormer_B0
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleclas.export import write_onnx
+from ppcls_mixformer.predict import description as descriptions
 
 pytestmark = pytest.mark.slow
 
@@ -82,8 +83,7 @@ def test_predict_reads_every_variant_with_onednn(tmp_path, variant):
     assert "ConvertPirAttribute2RuntimeAttribute" not in log
     found = re.findall(r"^(fused|plain): error (\S+) of (\S+)", log, re.M)
     assert [kind for kind, *_ in found] == ["fused", "plain"]
-    # The command gives five decimals.
-    assert all(float(error) < 1.1e-5 and float(spread) > 0.05 for _, error, spread in found), log
+    assert all(float(error) < 1e-5 and float(spread) > 0.05 for _, error, spread in found), log
 
 
 def test_every_format_is_there_or_named_as_missing(exported):
@@ -97,6 +97,66 @@ def test_every_format_is_there_or_named_as_missing(exported):
     assert (folder / "inference.onnx").exists() == HAS_ONNX
     if not PADDLE_3 or paddle.__version__.startswith(("3.0.", "3.1.")):
         assert (folder / "inference.pdmodel").exists()
+
+
+def test_the_export_describes_itself(digits, exported):
+    folder, _ = exported
+    described = descriptions.read(folder)
+    assert described.model_name == "MixFormer_B0" and described.image_shape == [3, 28, 28]
+    assert described.topk == 3 and described.label_names == [f"digit {number}" for number in range(10)]
+    assert [name for entry in described.transform_ops for name in entry] == [
+        "ResizeImage",
+        "CropImage",
+        "NormalizeImage",
+        "ToCHWImage",
+    ]
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for said in (f'Classifier("{folder}")', "SHA-256 ", f"paddlepaddle {paddle.__version__}", "not measured"):
+        assert said in page
+    assert f"`-o Infer.PostProcess.class_id_map_file={digits}/label_list.txt`" in page
+
+
+def test_checkpoint_and_export_are_evaluated_side_by_side(digits, trained, exported):
+    weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
+    flags = ["--inference_dir", exported[0]]
+    log = tool("eval", *overrides(digits, trained[0]), weights, flags=flags)
+    both = re.findall(r"top1: ([\d.]+)", log)
+    (found,) = re.findall(r" \(paddle\): checkpoint ([\d.]+), export ([\d.]+)$", log, re.M)
+    assert found[0] == found[1] == both[-1] and 0 <= float(both[-1]) <= 1
+    if HAS_ONNX:
+        log = tool("eval", *overrides(digits, trained[0]), flags=[*flags, "--engine", "onnxruntime"])
+        assert re.findall(r" \(onnxruntime\): export ([\d.]+)$", log, re.M) == [found[0]]
+
+
+def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path):
+    (tmp_path / "README.md").write_text("my own notes")
+    settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]
+    settings += [f"Global.save_inference_dir={tmp_path}"]
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--check", "7"])
+    assert (tmp_path / "README.md").read_text() == "my own notes" and "is not of an export" in log
+    assert re.search(
+        r"^paddle: the class of 7 of 7 pictures, scores differ by \S+e-0[678] at most$", log, re.M
+    )
+    assert "onnxruntime: not compared, its file was not written" in log
+    stock = re.search(r"^the stock `paddleclas` command: the class of (\d) of 7 pictures$", log, re.M)
+    if (tmp_path / "inference.pdmodel").exists() and PADDLE_3:
+        assert stock and int(stock[1]) >= 5, log
+    else:
+        assert "the stock `paddleclas` command: not compared" in log
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("Global.image_shape=[3, 24, 24]", "Infer.transforms make pictures of 28x28 (height x width)"),
+        ("Infer.PostProcess.class_id_map_file=nowhere", "class_id_map_file: nowhere cannot be read"),
+    ],
+)
+def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, message):
+    settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}", setting]
+    settings += [f"Global.save_inference_dir={tmp_path}"]
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, check=False)
+    assert message in error_line(log) and not list(tmp_path.iterdir())
 
 
 def test_without_fusing(digits, trained, exported, reference, tmp_path):

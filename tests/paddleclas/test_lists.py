@@ -24,6 +24,7 @@ def refusal(tmp_path, content, **options):
     [
         "a.png 0\n猫狗.png 1\n",
         "a.png 0\r\n猫狗.png 1",
+        "a.png 0\r猫狗.png 1\r",
         "\ufeffa.png 0\n猫狗.png 1\n",
         "a.png 0\n猫狗.png 1\n".encode("gbk"),
         "a.png 0\n猫狗.png 1\n".encode("utf-16"),
@@ -57,6 +58,7 @@ def test_names_may_have_spaces(tmp_path, delimiter):
         ("a.png 1.0\n", "label '1.0' is no whole number"),
         ("a.png ²\n", "label '²' is no whole number"),
         ("a.png cat\n", "line 1: expected an image"),
+        ("x" * 101, "and a label, got '" + "x" * 100 + "…'"),
         (" 3\n", "line 1: expected an image"),
         (b"a.png 0\n\xff\xfe\xfd 1\n", "no text in UTF-8"),
     ],
@@ -78,6 +80,38 @@ def test_a_line_of_another_form_is_named(tmp_path, content, text):
 )
 def test_a_line_of_several_labels_is_named(tmp_path, content, text):
     assert text in refusal(tmp_path, content, several=True)
+
+
+LOGO = "image_id\tclass\tbrand\timage\n1\t1\tx\ta.png\n\n2\t3\ty\tmy b.png\n"
+
+
+@pytest.mark.parametrize(
+    "name, content, found",
+    [
+        ("CompCars", "a.png 4\nb.png 0\n", (["a.png", "b.png"], [4, 0])),
+        ("VeriWild", "a.png 4 1\nb.png\t0  2\n", (["a.png", "b.png"], [4, 0])),
+        ("LogoDataset", LOGO, (["a.png", "my b.png"], [0, 2])),
+    ],
+)
+def test_lists_in_columns_of_their_own(tmp_path, name, content, found):
+    rows = listing(tmp_path, content, columns=lists.COLUMNS[name])
+    assert (rows.images, rows.labels) == found
+
+
+@pytest.mark.parametrize(
+    "name, content, text",
+    [
+        ("CompCars", "a.png 4\nb.png\n", "line 2: expected 2 columns with spaces between, got 'b.png'"),
+        ("CompCars", "a.png 4\nmy b.png 1\n", "line 2: expected 2 columns"),
+        ("CompCars", "a.png x\n", "line 1: label 'x' is no whole number from 0 on"),
+        ("VeriWild", "a.png 1 0\nb.png 2\n", "line 2: expected 3 columns"),
+        ("VeriWild", "a.png 1 0\nb.png 2 north\n", "line 2: camera 'north' is no whole number"),
+        ("LogoDataset", LOGO + "3\t0\tz\tc.png\n", "line 5: label '0' is no whole number from 1 on"),
+        ("LogoDataset", "a.png 1\n", "line 1: expected 4 columns with tabs between"),
+    ],
+)
+def test_a_line_in_other_columns_is_named(tmp_path, name, content, text):
+    assert text in refusal(tmp_path, content, columns=lists.COLUMNS[name])
 
 
 class Five:

@@ -5,7 +5,8 @@ import sys
 
 import paddle
 import pytest
-from commands import CONFIG, error_line, overrides, retrieval, run, tool
+import yaml
+from commands import CONFIG, ROOT, error_line, overrides, retrieval, run, tool
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import register
@@ -133,3 +134,47 @@ def test_lists_of_retrieval_are_read_but_their_labels_are_no_classes(digits, tmp
     read(f"{key}.cls_label_path={path}", config=config)
     path = split_list(digits, "test_list.txt", "nowhere.png 1\n")
     assert f"taken from {key}.image_root" in refusal(f"{key}.cls_label_path={path}", config=config)
+
+
+LINES = {
+    "CompCars": "{0} {1}",
+    "VeriWild": "{0} {1} 0",
+    "LogoDataset": "0\t{2}\tx\t{0}",
+    "ICartoonDataset": "{0}\t{1}",
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("fault", [None, "picture", "label", "column"])
+def test_lists_of_other_datasets_are_read_as_their_classes_do(digits, tmp_path, name, fault):
+    rows = [line.rsplit(None, 1) for line in (digits / "train_list.txt").read_text().splitlines()[:50]]
+    rows[40] = {"picture": ["nowhere.png", "1"], "label": [rows[0][0], "10"]}.get(fault, rows[40])
+    lines = [LINES[name].format(image, label, int(label) + 1) for image, label in rows]
+    if fault == "column":
+        lines[40] = rows[40][0]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    settings = [f"DataLoader.Train.dataset.name={name}", "DataLoader.Train.dataset.cls_label_path"]
+    settings = [*overrides(digits, tmp_path), settings[0], f"{settings[1]}={tmp_path}/list.txt"]
+    if fault:
+        assert "list.txt, line 41: " in refusal(*settings)
+        return
+    section = read(*settings)["DataLoader"]["Train"]["dataset"]
+    import ppcls.data
+
+    own = {key: section[key] for key in ("image_root", "cls_label_path", "transform_ops")}
+    dataset = getattr(ppcls.data, name)(**own)
+    assert dataset.labels == [int(label) for _, label in rows]
+
+
+@pytest.mark.parametrize("folder, text", [("", "there is no nowhere.png"), ("nowhere", "there is no folder")])
+def test_lists_of_mixed_datasets_are_read(digits, tmp_path, folder, text):
+    config = yaml.safe_load((ROOT / CONFIG).read_text())
+    (tmp_path / "list.txt").write_text("nowhere.png 0\n")
+    one = {"name": "ImageNetDataset", "image_root": str(digits / folder), "transform_ops": None}
+    one["cls_label_path"] = f"{tmp_path}/list.txt"
+    mixed = {"name": "MixDataset", "datasets_config": [one]}
+    config["DataLoader"]["Train"]["dataset"] = mixed
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump(config))
+    own = [setting for setting in overrides(digits, tmp_path) if "Train" not in setting]
+    assert text in refusal(*own, config=path)

@@ -38,6 +38,17 @@ def test_latest_is_saved_every_epoch_and_the_last_ones_are_kept(digits, tmp_path
     assert paddle.load(str(checkpoint(tmp_path, "latest.pdstates")))["epoch"] == 5
 
 
+def test_an_evaluation_that_fails_loses_no_epoch(digits, tmp_path):
+    listing = tmp_path / "list.txt"
+    (tmp_path / "empty.png").touch()
+    listing.write_text(f"{(digits / 'test_list.txt').read_text()}{tmp_path}/empty.png 0\n")
+    settings = [*overrides(digits, tmp_path / "run"), f"DataLoader.Eval.dataset.cls_label_path={listing}"]
+    assert "empty.png" in error_line(tool("train", *settings, check=False))
+    assert names(tmp_path / "run") == {"latest"}
+    log = resume(digits, tmp_path / "run", tmp_path / "resumed", 2)
+    assert "[Train][Epoch 2/2]" in log and "[Train][Epoch 1/2]" not in log
+
+
 def test_more_epochs_follow_the_schedule_of_the_new_config(digits, trained, tmp_path):
     whole = tool("train", *overrides(digits, tmp_path / "whole", epochs=4))
     log = resume(digits, trained[0], tmp_path / "resumed", 4)

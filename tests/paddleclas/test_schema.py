@@ -114,6 +114,42 @@ def test_a_key_of_a_later_release_is_said_to_be_one(read, content):
     assert read(content, "train", "Global.update_freq=2")[1] == lines
 
 
+@pytest.mark.parametrize(
+    "key, home",
+    [
+        ("DataLoader.Train.loader.num_worker", "DataLoader.Train.loader.num_workers"),
+        ("DataLoader.Train.loader.workers", "DataLoader.Train.loader.num_workers"),
+        ("DataLoader.Train.loader.batch_size", "DataLoader.Train.sampler.batch_size"),
+        ("DataLoader.Train.batch_size", "DataLoader.Train.sampler.batch_size"),
+        ("DataLoader.Train.num_workers", "DataLoader.Train.loader.num_workers"),
+        ("DataLoader.Train.samplers", "DataLoader.Train.sampler"),
+        ("DataLoader.num_workers", "DataLoader.Train.loader.num_workers"),
+        ("Global.batch_size", "DataLoader.Train.sampler.batch_size"),
+    ],
+)
+def test_a_key_of_a_loader_in_another_place_gets_one_warning(read, content, key, home):
+    (line,) = read(put(content, key, 3))[1]
+    assert line.replace("Eval", "Train") == f"{key}: PaddleClas reads no such key; is it {home}?"
+
+
+def test_what_a_sampler_without_a_class_reads_is_known(read, content):
+    content["DataLoader"]["Train"]["sampler"] = {
+        "batch_size": 8,
+        "drop_last": True,
+        "shuffle": True,
+        "drop": 1,
+    }
+    (line,) = read(content)[1]
+    assert "is it DataLoader.Train.sampler.drop_last?" in line
+
+
+def test_devices_are_those_of_the_release(read, content):
+    from ppcls_mixformer.paddleclas import keys
+
+    text = refusal(read, put(content, "Global.device", "gup"))
+    assert ("mlu" in text, "intel_gpu" in text) == (keys.release() > "2.3", keys.release() > "2.5")
+
+
 def test_a_key_without_a_neighbour_is_left_alone(read, content):
     content = put(put(content, "Global.my_own_note", "x"), "notes", {"a": 1})
     assert read(put(content, "Optimizer.remark", 3))[1] == []
@@ -171,6 +207,9 @@ def test_what_a_mode_needs_is_missed_by_its_name(read, content, mode):
         ("Global.device", "gup", "one of cpu, gpu"),
         ("Global.save_interval", 0, "a whole number other than 0"),
         ("Global.seed", "abc", "a whole number from 0 on"),
+        ("Global.unreadable_share", "1 %", "a share of all pictures, from 0 to 1"),
+        ("Global.unreadable_share", 5, "a share of all pictures, from 0 to 1"),
+        ("Global.unreadable_share", None, "a share of all pictures, from 0 to 1"),
         ("Global.eval_during_train", "yes please", "True or False"),
         ("DataLoader.Train.sampler.batch_size", 0, "a whole number from 1 on"),
         ("DataLoader.Eval.loader.num_workers", -1, "a whole number from 0 on"),
@@ -205,6 +244,8 @@ def test_a_value_of_another_kind_is_refused(read, content, key, value, words):
             "ResizeImage: ResizeImage",
         ),
         ("Infer.PostProcess.topk", "all", "Infer.PostProcess"),
+        ("Infer.PostProcess.topk", [1, 5], "(AssertionError: assert isinstance(topk, (int, )"),
+        ("Metric.Eval.0.TopkAcc.topk", "1", "(AssertionError: assert isinstance(topk, (int, list, tuple)"),
     ],
 )
 def test_values_that_nothing_can_be_built_of_are_refused(read, content, key, value, text):
@@ -268,6 +309,14 @@ def test_topk_is_capped(read, content, digits):
     assert config["Metric"]["Eval"][0]["TopkAcc"]["topk"] == [1, 2]
     assert config["Infer"]["PostProcess"]["topk"] == 2 and len(lines) == 3
     assert "Metric.Eval.0.TopkAcc.topk: [1, 5] for 2 classes; it is [1, 2] now" in lines
+
+
+def test_topk_is_capped_by_the_classes_of_any_network(read, content):
+    metric = {"DistillationTopkAcc": {"model_key": "Student", "topk": [1, 50]}}
+    content["Metric"] = {"Eval": [metric]}
+    one = {"name": "MixFormer_B0", "class_num": 10}
+    content["Arch"] = {"name": "DistillationModel", "models": [{"Teacher": one}, {"Student": one}]}
+    assert read(content)[0]["Metric"]["Eval"][0]["DistillationTopkAcc"]["topk"] == [1, 10]
 
 
 def test_the_recipes_learning_rate_gets_a_hint(read, content):

@@ -1,21 +1,19 @@
 """Exports a variant with random weights, fused and not, and classifies pictures with each, oneDNN on.
 
 `clas_predict_variant.py FOLDER VARIANT`: FOLDER takes the pictures and one export at a time. Prints how far
-the scores of the `paddleclas` command, bridged as in `tools/predict.py`, are from the network's, and how far
-those are apart.
+the Classifier's scores are from the network's, and how far those are apart.
 """
 
 import sys
 
 import numpy as np
 import paddle
-from paddleclas import paddleclas as command
-from paddleclas.deploy.utils import predictor
 from PIL import Image
 
 import ppcls_mixformer
+from ppcls_mixformer import Classifier
 from ppcls_mixformer.network.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.stock import bridge
+from ppcls_mixformer.predict.description import Description
 
 SIDE, CLASSES = 64, 10
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -39,17 +37,6 @@ def write(network, folder):
     paddle.jit.save(program, f"{folder}/inference")
 
 
-def predict(folder, pictures):
-    """Scores `[N, CLASSES]` of the `paddleclas` command."""
-    sizes = {"resize_short": SIDE, "crop_size": SIDE, "topk": CLASSES}
-    classifier = command.PaddleClas(inference_model_dir=folder, use_gpu=False, enable_mkldnn=True, **sizes)
-    results = [next(classifier.predict(picture))[0] for picture in pictures]
-    scores = np.zeros([len(pictures), CLASSES])
-    for row, result in zip(scores, results):
-        row[result["class_ids"]] = result["scores"]
-    return scores
-
-
 folder, name = sys.argv[1:]
 images = np.random.RandomState(0).randint(0, 256, (2, SIDE, SIDE, 3), "uint8")
 pictures = [f"{folder}/{number}.png" for number in range(len(images))]
@@ -59,8 +46,9 @@ images = paddle.to_tensor(((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2).as
 network = build(name)
 with paddle.no_grad():
     expected = network(images).numpy()
-bridge(command, predictor)
+transforms = [{"NormalizeImage": {"order": ""}}, {"ToCHWImage": None}]
 for fused in (True, False):
     write(fuse_for_inference(network) if fused else network, folder)
-    error, spread = np.abs(predict(folder, pictures) - expected).max(), np.ptp(expected, 1).min()
+    scores = Classifier(folder, "paddle", description=Description(transforms)).scores(pictures)
+    error, spread = np.abs(scores - expected).max(), np.ptp(expected, 1).min()
     print(f"{'fused' if fused else 'plain'}: error {error:.1e} of {spread:.1e}", flush=True)
