@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 COMBINED = {
     "train_loss_func": "Loss.Train",
     "eval_loss_func": "Loss.Eval",
+    "unlabel_train_loss_func": "UnLabelLoss.Train",
     "train_metric_func": "Metric.Train",
     "eval_metric_func": "Metric.Eval",
 }
@@ -100,7 +101,7 @@ def warn_of_known_pictures(queries, gallery):
     known = set(getattr(queries, "images", ())) & set(getattr(gallery, "images", ()))
     if known and not getattr(gallery, "cameras", ()):
         logger.warning(
-            "DataLoader.Eval: %d of %d queries are in the gallery, too, and find themselves: metrics too high",
-            len(known),
-            len(queries),
+            "DataLoader.Eval: %d of %d queries are in the gallery, too, and find themselves; "
+            "the metrics are too high",
+            *(len(known), len(queries)),
         )
