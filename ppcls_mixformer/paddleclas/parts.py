@@ -3,6 +3,7 @@
 import functools
 import logging
 
+import numpy as np
 import ppcls.engine.engine
 import ppcls.loss
 import ppcls.metric
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 COMBINED = {
     "train_loss_func": "Loss.Train",
     "eval_loss_func": "Loss.Eval",
+    "unlabel_train_loss_func": "UnLabelLoss.Train",
     "train_metric_func": "Metric.Train",
     "eval_metric_func": "Metric.Eval",
 }
@@ -78,7 +80,9 @@ def look_at(engine):
     gallery = both or getattr(engine, "gallery_dataloader", None)
     if gallery is not None and hasattr(gallery, "dataset"):  # and not DALI's
         check_topk(engine.eval_metric_func, len(gallery.dataset))
-        warn_of_known_pictures((both or engine.query_dataloader).dataset, gallery.dataset)
+        queries = (both or engine.query_dataloader).dataset
+        warn_of_known_pictures(queries, gallery.dataset)
+        warn_of_lonely_queries(queries, gallery.dataset)
 
 
 def check_topk(metrics, count):
@@ -97,10 +101,36 @@ def warn_of_known_pictures(queries, gallery):
 
     Where pictures have cameras, PaddleClas leaves out those of the same object by the same camera.
     """
-    known = set(getattr(queries, "images", ())) & set(getattr(gallery, "images", ()))
+    known = files(queries) & files(gallery)
     if known and not getattr(gallery, "cameras", ()):
         logger.warning(
-            "DataLoader.Eval: %d of %d queries are in the gallery too, and find themselves: metrics too high",
-            len(known),
-            len(queries),
+            "DataLoader.Eval: %d of %d queries are in the gallery too, and find themselves; "
+            "the metrics are too high",
+            *(len(known), len(queries)),
+        )
+
+
+def files(dataset):
+    """Paths of the pictures of a dataset; some, such as CIFAR, have no files."""
+    return {image for image in getattr(dataset, "images", ()) if isinstance(image, str)}
+
+
+def classes(dataset):
+    """The class of each picture; there is none where a picture has several labels."""
+    return [int(label) for label in getattr(dataset, "labels", ()) if np.ndim(label) == 0]
+
+
+def warn_of_lonely_queries(queries, gallery):
+    """Warns of queries of whose class the gallery has nothing: blocks with them are weighed wrongly.
+
+    PaddleClas leaves them out of the mean of a block of `Global.sim_block_size` queries, but not out of the
+    weight of the block; a block of such queries is no number.
+    """
+    known = set(classes(gallery))
+    lonely = sum(number not in known for number in classes(queries))
+    if lonely:
+        logger.warning(
+            "DataLoader.Eval: of the classes of %d of %d queries the gallery has no picture: PaddleClas "
+            "leaves them out, and the metrics are not exact; take them out of the list",
+            *(lonely, len(queries)),
         )

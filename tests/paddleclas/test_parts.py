@@ -74,6 +74,17 @@ def test_more_hits_than_pictures_are_refused_before_training(built, content):
     assert "Metric.Eval: Recallk.topk is [1, 41], but the gallery has 40 pictures; lower it" in text
 
 
+def test_queries_without_a_class_in_the_gallery_are_mentioned(built, content, digits, tmp_path, caplog):
+    lines = (digits / "test_list.txt").read_text().splitlines()
+    (tmp_path / "gallery.txt").write_text("\n".join(line for line in lines if line.split()[-1] != "3"))
+    split = content["DataLoader"]["Eval"]["Gallery"]
+    split = {**split, "dataset": {**split["dataset"], "cls_label_path": f"{tmp_path}/gallery.txt"}}
+    content["DataLoader"]["Eval"]["Gallery"] = split
+    built(content)
+    lonely = sum(line.split()[-1] == "3" for line in lines)
+    assert lonely and f"of the classes of {lonely} of 40 queries the gallery has no picture" in caplog.text
+
+
 def test_pictures_that_find_themselves_are_mentioned(built, content, caplog):
     built(content)
     assert "DataLoader.Eval: 40 of 40 queries are in the gallery too, and find themselves" in caplog.text
@@ -88,7 +99,7 @@ def test_pictures_that_find_themselves_are_mentioned(built, content, caplog):
         "Query": {**split, "dataset": {**split["dataset"], "cls_label_path": other}},
     }
     built(content)
-    assert "queries" not in caplog.text
+    assert "are in the gallery" not in caplog.text
 
 
 def test_a_metric_of_retrieval_needs_a_loss(built, content):
