@@ -88,8 +88,6 @@ def main(argv=None):
     evaluation = command("eval", "-c", CONFIG, *weights)
     command("export", "-c", CONFIG, *weights)
     flags = ["--inference_model_dir", OUTPUT / "inference", "--infer_imgs", DATA / "test"]
-    flags += ["--class_id_map_file", DATA / "label_list.txt", "--use_gpu", "False"]
-    flags += ["--resize_short", 28, "--crop_size", 28, "--topk", 3]
     command("predict", *flags, log=OUTPUT / "predict.log")
     logs = ["--train_log", trained_file("train.log"), "--predict_log", OUTPUT / "predict.log"]
     step("pictures", *logs, "--list", DATA / "test_list.txt", "--images", DATA / "test", "--output", OUTPUT)
@@ -98,7 +96,7 @@ def main(argv=None):
     print(f"\nTop-1 accuracy on the 360 test pictures: {float(top1):.2%}\n")
     for path, what in (
         (WEIGHTS, "trained weights"),
-        (OUTPUT / "inference", "export, for the predict and the paddleclas command"),
+        (OUTPUT / "inference", "export: predict, Classifier and the paddleclas command read it"),
         (OUTPUT / "curve.png", "training curve"),
         (OUTPUT / "predictions.png", "test pictures with predicted and true labels"),
         (OUTPUT / "predict.log", "all predictions"),

@@ -1,9 +1,12 @@
 """Text files in the encodings that people have."""
 
 import codecs
+import re
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
+
+LINE_END = re.compile(r"\r\n|\r|\n")  # and none of the others that str.splitlines knows: names may have them
 
 
 def read_lines(path):
@@ -16,7 +19,7 @@ def read_lines(path):
         content = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return [line.strip() for line in _decoded(content, path).splitlines()]
+    return [line.strip() for line in LINE_END.split(_decoded(content, path))]
 
 
 def _decoded(content, path):

@@ -27,7 +27,7 @@ def describe(config):
     found = Description(
         transform_ops=_plain(operators),
         independent=bool(config["Global"].get("use_multilabel")),
-        topk=shown.get("topk") or TOPK,
+        topk=shown.get("topk") or (None if "Multi" in str(shown.get("name")) else TOPK),
         threshold=shown.get("threshold") or THRESHOLD,
         image_shape=_fixed(config["Global"].get("image_shape")),
         model_name=(arch.get("Backbone") or arch)["name"],

@@ -4,15 +4,14 @@ The label comes last, behind a tab or spaces, so an image's name may have spaces
 Some of PaddleClas's datasets have lists in columns of their own.
 """
 
-import codecs
 import functools
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.text import read_lines
 
 # PaddleClas's, whose list files are read here.
 DATASETS = ("ImageNetDataset", "MultiLabelDataset", "MultiScaleDataset", "ICartoonDataset")
@@ -81,8 +80,7 @@ def _read(path, delimiter, several, columns, version):
     else:
         row = functools.partial(_row, delimiter, several)
     images, labels, lines = [], [], []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(path)), 1):
-        line = line.strip()
+    for number, line in enumerate(read_lines(path), 1):
         if not line or (columns and columns.header and line.startswith(columns.header)):
             continue
         try:
@@ -95,20 +93,6 @@ def _read(path, delimiter, several, columns, version):
     if not images:
         raise UserError(f"{path} lists no images")
     return Listing(images, labels, range(1, len(lines) + 1) if lines[-1] == len(lines) else lines)
-
-
-def _text(path):
-    content = Path(path).read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ("utf-16",)
-    else:
-        encodings = ("utf-8-sig", "gb18030")
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise UserError(f"{path} is no text in UTF-8: save it as that")
 
 
 def _row(delimiter, several, line):

@@ -58,8 +58,9 @@ class Classifier:
             folder: of the export.
             engine: `"paddle"` or `"onnxruntime"`; None for the first that is installed and has its file; or a
                 `programs.Program` that is loaded already.
-            topk: classes to show; None for what the export says.
-            threshold: probability from which an independent label is shown; None for what the export says.
+            topk: classes to show.
+            threshold: of independent labels, shows those with at least this probability. Without either: as
+                the export says.
             label_names: of the classes, a list or a dict by number; None for those of the export.
             description: stands in for `inference.yml`, see `description.Description`.
             tta: views of each picture that scores are averaged over, such as `"flip,1.15"`, see `views`.
@@ -76,8 +77,7 @@ class Classifier:
             self.program = engine
         else:
             self.program = programs.load(folder, programs.Options(engine, use_gpu, threads, onednn))
-        self.topk = shown.topk if topk is None else topk
-        self.threshold = (shown.threshold if threshold is None else threshold) if shown.independent else None
+        self.topk, self.threshold = _shown(shown, topk, threshold)
         self.image_shape = shown.image_shape
         self.transforms = transforms.build(shown.transform_ops, self.path)
         shown.check_size(self.transforms, f"the transforms of {self.path}")
@@ -152,10 +152,10 @@ class Classifier:
         return np.ascontiguousarray(image, dtype="float32")
 
     def _result(self, scores, file_name):
-        if self.threshold is None:
-            class_ids = results.best(scores, self.topk)
-        else:
+        if self.topk is None:
             class_ids = results.likely(scores, self.threshold)
+        else:
+            class_ids = results.best(scores, self.topk)
         return results.result(scores, class_ids, self._fitting_names(len(scores)), file_name)
 
     def _fitting_names(self, classes):
@@ -165,6 +165,21 @@ class Classifier:
             known = known if isinstance(known, dict) else dict(enumerate(known))
             self._names = names.fit(names.Names(known), classes, self.path)
         return self._names
+
+
+def _shown(description, topk, threshold):
+    """`(topk, threshold)` of the classes to show, one of them None.
+
+    Raises:
+        UserError: a threshold for classes that exclude each other; both.
+    """
+    if topk is not None and threshold is not None:
+        raise UserError("topk and threshold: classes are chosen by one of them")
+    if threshold is not None and not description.independent:
+        raise UserError("threshold is for independent labels, but the classes here exclude each other")
+    if topk is None and threshold is None:
+        topk = description.topk
+    return topk, description.threshold if threshold is None and topk is None else threshold
 
 
 def _sources(pictures):

@@ -1,6 +1,6 @@
 """`inference.yml`, which lies beside an exported classifier: its preprocessing and the names of its classes.
 
-The format is that of PaddleX 3 and PaddleClas 2.6; `Global.image_shape` is ours.
+The format is that of PaddleX 3 and PaddleClas 2.6; `image_shape` and `topk` in `Global` are ours.
 """
 
 import logging
@@ -36,8 +36,8 @@ class Description(NamedTuple):
         transform_ops: from a picture, RGB, to the network's input, as configs have them.
         label_names: of the classes, in their order; None where there are no names.
         independent: whether a picture may have several labels, each with a probability of its own.
-        topk: classes that are shown.
-        threshold: probability from which an independent label is shown.
+        topk: classes that are shown; None for those of independent labels with at least `threshold`.
+        threshold: a probability.
         image_shape: `[C, H, W]` that the program takes; None where any size will do, or nobody knows.
         model_name: of the network.
     """
@@ -45,7 +45,7 @@ class Description(NamedTuple):
     transform_ops: List[Any]
     label_names: Optional[List[str]] = None
     independent: bool = False
-    topk: int = TOPK
+    topk: Optional[int] = TOPK
     threshold: float = THRESHOLD
     image_shape: Optional[List[int]] = None
     model_name: str = ""
@@ -71,13 +71,17 @@ def _sides(size):
 
 def write(path, description):
     """Writes `inference.yml`."""
-    shown = {"topk": description.topk}
-    if description.independent:
-        shown = {"threshold": description.threshold}
+    shown, settings = {"topk": description.topk}, {}
+    if description.independent:  # for which PaddleX knows no topk
+        shown, settings = {"threshold": description.threshold}, {"topk": description.topk}
     if description.label_names is not None:
         shown["label_list"] = list(description.label_names)
     content = {
-        "Global": {"model_name": description.model_name, "image_shape": description.image_shape},
+        "Global": {
+            "model_name": description.model_name,
+            "image_shape": description.image_shape,
+            **{key: value for key, value in settings.items() if value is not None},
+        },
         "PreProcess": {"transform_ops": description.transform_ops},
         "PostProcess": {INDEPENDENT if description.independent else SINGLE: shown},
     }
@@ -116,7 +120,7 @@ def read(folder):
         transform_ops=_mapping(content, "PreProcess", path).get("transform_ops"),
         label_names=_label_names(shown.get("label_list"), path),
         independent=kind == INDEPENDENT,
-        topk=_number(shown.get("topk", TOPK), int, "topk", path),
+        topk=_topk(section.get("topk") if kind == INDEPENDENT else shown.get("topk", TOPK), path),
         threshold=_number(shown.get("threshold", THRESHOLD), (int, float), "threshold", path),
         image_shape=_image_shape(section.get("image_shape"), path),
         model_name=str(section.get("model_name") or ""),
@@ -146,6 +150,10 @@ def _label_names(value, path):
     if not isinstance(value, list):
         raise UserError(f"{path}: label_list is no list")
     return [str(name) for name in value]
+
+
+def _topk(value, path):
+    return None if value is None else _number(value, int, "topk", path)
 
 
 def _number(value, kind, key, path):

@@ -17,6 +17,7 @@ import yaml
 from commands import HAS_ONNX, ROOT
 from PIL import Image
 
+from ppcls_mixformer import Classifier
 from ppcls_mixformer.hosting import onnx
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -39,7 +40,10 @@ NAMES = [
     "x:y",
 ]
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler; CXX names one")
+pytestmark = [
+    pytest.mark.slow,  # compiling
+    pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler; CXX names one"),
+]
 
 
 # Building
@@ -278,7 +282,6 @@ def answers(output):
     return {name: float(score) for score, name in lines}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
 @pytest.mark.parametrize("interpolation", FILTERS)
 def test_the_scores_are_those_of_python(classify, exported, tmp_path, interpolation):
@@ -296,7 +299,17 @@ def test_the_scores_are_those_of_python(classify, exported, tmp_path, interpolat
         np.testing.assert_allclose(list(found.values()), expected[best], rtol=0, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_an_exported_folder_is_read_as_it_is(classify, exported, tmp_path):
+    in_python = Classifier(exported[0], "onnxruntime", topk=5)
+    for size in [(97, 61), (61, 350)]:
+        picture = noise(*size)
+        found = answers(run(classify, exported[0], write_ppm(tmp_path / "a.ppm", picture)))
+        expected = in_python(picture)
+        assert list(found) == expected["label_names"]
+        np.testing.assert_allclose(list(found.values()), expected["scores"], rtol=0, atol=1e-4)
+
+
 @pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
 def test_classes_without_names_are_numbers_and_another_size_is_one_line(classify, exported, tmp_path):
     shutil.copy(exported[0] / "inference.onnx", tmp_path)

@@ -16,7 +16,7 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="session")
 def independent(tmp_path_factory):
     """Folder of an export whose labels do not exclude each other."""
-    described = DESCRIPTION._replace(independent=True, threshold=0.3)
+    described = DESCRIPTION._replace(independent=True, topk=None, threshold=0.3)
     return export(tmp_path_factory.mktemp("independent"), paddle.nn.Sigmoid(), described)
 
 

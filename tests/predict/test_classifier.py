@@ -112,6 +112,14 @@ def test_labels_that_do_not_exclude_each_other(independent, photos):
         assert sorted(result["class_ids"]) == list(np.flatnonzero(row >= 0.3))
         assert result["scores"] == sorted(result["scores"], reverse=True)
     assert sum(len(result["class_ids"]) for result in Classifier(independent, threshold=0.9)(photos)) == 0
+    assert {len(result["class_ids"]) for result in Classifier(independent, topk=2)(photos)} == {2}
+    with pytest.raises(UserError, match="topk and threshold"):
+        Classifier(independent, topk=2, threshold=0.3)
+
+
+def test_classes_that_exclude_each_other_have_no_threshold(small):
+    with pytest.raises(UserError, match="threshold is for independent labels"):
+        Classifier(small, threshold=0.5)
 
 
 def test_what_is_shown_can_be_changed(small, photos):
