@@ -1,5 +1,6 @@
 """What is changed in a config because it cannot be had as it is written, or hinted at; one line each."""
 
+import functools
 import logging
 
 import paddle
@@ -97,7 +98,7 @@ def _capped(wanted, classes):
 
 def hint_at_learning_rate(config):
     """Hints at a learning rate in proportion, where the recipe's meets another number of images a step."""
-    own, recipe = config.get("Optimizer"), recipe_of(config["Arch"].get("name"))
+    own, recipe = config.get("Optimizer"), recipe_of(str(config["Arch"].get("name")))
     rate = own["lr"].get("learning_rate") if isinstance(own, dict) else None
     batch = (config["DataLoader"]["Train"].get("sampler") or {}).get("batch_size")
     if recipe is None or batch is None or rate != recipe:
@@ -113,7 +114,8 @@ def hint_at_learning_rate(config):
     )
 
 
+@functools.lru_cache(maxsize=None)
 def recipe_of(name):
     """The learning rate in the package's own config of the variant `name`, None where there is none."""
-    path = configs.by_name().get(str(name))
+    path = configs.by_name().get(name)
     return None if path is None else float(configs.read_yaml(path)["Optimizer"]["lr"]["learning_rate"])

@@ -1,5 +1,6 @@
 """Labels that are no class number: of mixed pictures, and of pictures with several labels."""
 
+import functools
 import inspect
 import logging
 import re
@@ -112,13 +113,15 @@ def check_renamed(config):
         UserError: names the key and the new name.
     """
     for use in names.looked_up(config):
-        source = _source(use.find())
+        found = use.find()
+        source = _source(found) if callable(found) else ""
         if "DeprecationWarning" in source:
             new = re.search(r'please use \\?"(\w+)', source)
             instead = f": it is {new[1]} now" if new else ""
             raise UserError(f"{use.key}: this PaddleClas does not have {use.name} any more{instead}")
 
 
+@functools.lru_cache(maxsize=None)  # Python reads the whole module for each
 def _source(part):
     try:
         return inspect.getsource(part)
