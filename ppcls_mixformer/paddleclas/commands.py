@@ -23,8 +23,9 @@ def build_engine(argv, mode):
     flags, config = settings(argv, mode)
     with weights.recorded() as loaded:
         engine = Engine(config, mode=mode)
-    if mode != "train" and weights.are_needed(flags, config):
-        weights.check_loaded(engine.model, loaded, config, mode)
+    if mode != "train" and not flags.random_weights:
+        if weights.are_named(config) or not getattr(flags, "inference_dir", None):
+            weights.check_loaded(engine.model, loaded, config, mode)
     return engine, flags
 
 

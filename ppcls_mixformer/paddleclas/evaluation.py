@@ -3,7 +3,7 @@
 import logging
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas.backbone import networks
+from ppcls_mixformer.paddleclas import weights
 from ppcls_mixformer.paddleclas.scores import Averaged, Exported
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs, views
@@ -25,12 +25,9 @@ def run(engine, flags):
         return
     network, independent = engine.model, _is_independent(engine)
     exported = Exported(_program(engine, flags), independent)
-    has_weights = engine.config["Global"]["pretrained_model"] or any(
-        arch.get("pretrained") for _, arch in networks(engine.config["Arch"])
-    )
     metrics = {}
     for name, model in (("checkpoint", network), ("export", exported)):
-        if name == "checkpoint" and not has_weights:
+        if name == "checkpoint" and not weights.are_named(engine.config):
             logger.info("no checkpoint is named, so the export is evaluated alone")
             continue
         logger.info("== %s", name)

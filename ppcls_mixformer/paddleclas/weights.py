@@ -223,16 +223,14 @@ def _refuse_classes(subject, there, here):
     )
 
 
-# Whether they filled the network that was built
+# Whether they are named, and filled the network that was built
 
 
-def are_needed(flags, config):
-    """Whether a command needs weights for its whole network; an export is evaluated without any, too."""
-    if flags.random_weights:
-        return False
-    section, exported = config["Global"], getattr(flags, "inference_dir", None)
-    named = section["pretrained_model"] or any(arch.get("pretrained") for _, arch in networks(config["Arch"]))
-    return bool(named) or not exported
+def are_named(config):
+    """Whether a checked `config` names weights for its network."""
+    return bool(config["Global"]["pretrained_model"]) or any(
+        arch.get("pretrained") for _, arch in networks(config["Arch"])
+    )
 
 
 @contextlib.contextmanager
