@@ -1,6 +1,7 @@
 """What PaddleClas's config says of an export: the preprocessing and the names for its `inference.yml`."""
 
 import logging
+import os
 
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.errors import UserError
@@ -21,6 +22,8 @@ def describe(config):
         UserError: Infer.transforms end in pictures of another size than Global.image_shape.
         ValueError: `inference.yml` cannot say what the config does; one line.
     """
+    if gives_features(config, "export"):
+        raise ValueError("the program gives features and no classes")
     key, operators = _transforms(config)
     shown = (config.get("Infer") or {}).get("PostProcess") or {}
     arch = config["Arch"]
@@ -99,6 +102,13 @@ def _fixed(image_shape):
     return sides if len(sides) == 3 and all(isinstance(side, int) and side > 0 for side in sides) else None
 
 
+def gives_features(config, mode):
+    """Whether `mode` takes RecModel's features, and leaves its head alone."""
+    if mode == "eval":
+        return config["Global"].get("eval_mode") == "retrieval"
+    return mode == "export" and config["Arch"].get("infer_output_key") == "features"
+
+
 def known_names(config):
     """The names of classes in the file that `config` names; None without one.
 
@@ -106,6 +116,9 @@ def known_names(config):
         UserError: the file is no list of names; names the key.
     """
     path = ((config.get("Infer") or {}).get("PostProcess") or {}).get("class_id_map_file")
+    if path and not os.path.exists(path):
+        logger.warning("%s: there is no file %s, so classes are named by their numbers", NAMES_KEY, path)
+        return None
     try:
         return names.read(path) if path else None
     except UserError as error:

@@ -5,7 +5,6 @@ import ppcls.arch
 import ppcls.loss
 import ppcls.metric
 from ppcls.data.postprocess import DistillationPostProcess
-from ppcls.engine.engine import Engine
 from ppcls.utils import save_load
 
 from ppcls_mixformer.hosting.patches import replace_once
@@ -14,7 +13,6 @@ from ppcls_mixformer.hosting.patches import replace_once
 def apply():
     """Applies the bridges of this module."""
     weights_of_each_model()
-    one_output_to_classify()
     one_output_to_evaluate()
 
 
@@ -33,30 +31,16 @@ def _with_weights_of_each(original):
     return init
 
 
-def one_output_to_classify():
-    """All releases: `infer` cannot choose among the outputs of several networks, or of RecModel.
+def chosen_output(engine):
+    """The postprocessing that `infer` uses, and the keys of the scores in a network's output, one in another.
 
-    2.3 looks for a key `output` that none of them has; 2.5 and later take the student's, in which
-    DistillationPostProcess then looks for the student once more.
+    PaddleClas 2.3 looks for a key `output` that several networks, or RecModel, do not have; 2.5 and later
+    take the student's output, in which DistillationPostProcess then looks for the student once more.
     """
-    replace_once(Engine, "infer", _of_one_output)
-
-
-def _of_one_output(original):
-    def infer(self):
-        post, keys = self.postprocess_func, [self.config["Arch"].get("infer_model_name") or "Student"]
-        if isinstance(post, DistillationPostProcess):
-            self.postprocess_func, keys = post.func, [post.model_name, post.key]
-        hook = self.model.register_forward_post_hook(
-            lambda layer, inputs, output: one_of(output, (*keys, "logits", "output"))
-        )
-        try:
-            return original(self)
-        finally:
-            hook.remove()
-            self.postprocess_func = post
-
-    return infer
+    post, arch = engine.postprocess_func, engine.config["Arch"]
+    if isinstance(post, DistillationPostProcess):
+        return post.func, (post.model_name, post.key, "logits", "output")
+    return post, (arch.get("infer_model_name") or "Student", "logits", "output")
 
 
 def one_output_to_evaluate():

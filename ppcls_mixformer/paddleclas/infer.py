@@ -12,6 +12,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once
 from ppcls_mixformer.hosting.text import read_lines
 from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.paddleclas import distillation
 from ppcls_mixformer.paddleclas.backbone import MixFormer
 from ppcls_mixformer.paddleclas.describe import NAMES_KEY
 from ppcls_mixformer.predict import names, predictor, results
@@ -100,9 +101,11 @@ def _preparing(engine):
 def _ranking(engine):
     """From images and their sources to results, by the network and the postprocessing of the `engine`."""
 
+    post, keys = distillation.chosen_output(engine)
+
     def rank(images, batch):
-        logits = _logits(_forward(engine, engine.model, images))
-        post = engine.postprocess_func
+        output = _forward(engine, engine.model, images)
+        logits = distillation.one_of(output[0] if isinstance(output, (list, tuple)) else output, keys)
         known = getattr(post, "class_id_map", None)
         if isinstance(known, names.Names) and isinstance(logits, paddle.Tensor):
             post.class_id_map = dict(enumerate(names.fit(known, logits.shape[-1], NAMES_KEY)))
@@ -115,16 +118,6 @@ def _forward(engine, network, images):
     automatic = getattr(engine, "auto_cast", None)  # of PaddleClas 2.6, where mixed precision is asked for
     with paddle.no_grad(), automatic(is_eval=True) if automatic else contextlib.nullcontext():
         return network(paddle.to_tensor(images))
-
-
-def _logits(output):
-    """What PaddleClas's postprocessing takes, of what its networks give."""
-    if isinstance(output, (list, tuple)):
-        output = output[0]
-    for key in ("Student", "logits", "output"):
-        if isinstance(output, dict) and key in output:
-            output = output[key]
-    return output
 
 
 def save_features(engine, sources, batch_size, path):

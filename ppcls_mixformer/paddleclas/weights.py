@@ -13,6 +13,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleclas import training
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, networks
+from ppcls_mixformer.paddleclas.describe import gives_features
 from ppcls_mixformer.weights import checkpoint, download
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, read_checkpoint, read_file
 
@@ -164,14 +165,7 @@ def _refuse_none(config, mode):
 def _has_random_parts(config, mode):
     """Whether RecModel has parts for which no weights are published, and `mode` uses them."""
     arch = config["Arch"]
-    return bool(arch.get("Neck") or (arch.get("Head") and not head_is_unused(config, mode)))
-
-
-def head_is_unused(config, mode):
-    """Whether `mode` takes RecModel's features, and leaves its head alone."""
-    if mode == "eval":
-        return config["Global"].get("eval_mode") == "retrieval"
-    return mode == "export" and config["Arch"].get("infer_output_key") == "features"
+    return bool(arch.get("Neck") or (arch.get("Head") and not gives_features(config, mode)))
 
 
 def _other_keys(config):
@@ -258,7 +252,7 @@ def check_loaded(model, loaded, config, mode):
         UserError: names the parameters, and the file where there is one.
     """
     ids = {id(tensor) for tensor in loaded}
-    unused = ("head.",) if head_is_unused(config, mode) else ()
+    unused = ("head.",) if gives_features(config, mode) else ()
     random = [
         name
         for name, parameter in _inner(model).named_parameters()

@@ -149,7 +149,7 @@ def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path
     "setting, message",
     [
         ("Global.image_shape=[3, 24, 24]", "Infer.transforms make pictures of 28x28 (height x width)"),
-        ("Infer.PostProcess.class_id_map_file=nowhere", "class_id_map_file: nowhere cannot be read"),
+        (f"Infer.PostProcess.class_id_map_file={__file__}", "Infer.PostProcess.class_id_map_file"),
     ],
 )
 def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, message):
