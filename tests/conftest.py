@@ -1,10 +1,14 @@
 """A few real pictures and one short training run, shared by the tests."""
 
 import logging
+import shutil
+import subprocess
 import sys
 
 import pytest
-from commands import HAS_ONNX, checkpoint, overrides, run, tool
+from commands import HAS_ONNX, ROOT, checkpoint, overrides, run, tool
+
+SOURCES = ("ppcls_mixformer", "configs", "demo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +46,16 @@ def exported(digits, trained, tmp_path_factory):
     settings = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={folder}"]
     flags = ["--onnx"] if HAS_ONNX else []
     return folder, tool("export_model", *overrides(digits, trained[0]), *settings, flags=flags)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Path of the wheel of this checkout, built from a copy, which holds nothing of an earlier build."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "source").mkdir()
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, folder / "source" / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
+    subprocess.run([*command, folder / "source"], check=True)
+    return next(folder.glob("*.whl"))

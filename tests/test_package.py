@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 import venv
 import zipfile
 
@@ -11,21 +10,6 @@ import pytest
 from commands import ROOT, losses, overrides
 
 from ppcls_mixformer.hosting import configs
-
-SOURCES = ("ppcls_mixformer", "configs", "demo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Path of the wheel of this checkout, built from a copy, which holds nothing of an earlier build."""
-    folder = tmp_path_factory.mktemp("wheel")
-    (folder / "source").mkdir()
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, folder / "source" / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
-    subprocess.run([*command, folder / "source"], check=True)
-    return next(folder.glob("*.whl"))
 
 
 def files(folder, pattern):

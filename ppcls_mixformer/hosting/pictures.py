@@ -1,8 +1,8 @@
 """The one reader of picture files: OpenCV's pixels, as PaddleClas has them, of files that are whole.
 
 What OpenCV does not know, such as the first frame of a GIF, is read by Pillow, and so is everything where
-there is no OpenCV. Both rotate a picture as its EXIF says, drop its transparency, and take the high byte of
-16 bits.
+there is no OpenCV. Both rotate a picture as its EXIF says (but OpenCV 4.6 no WebP), drop its transparency (a
+TIFF with colours is put on black), and take the high byte of 16 bits.
 """
 
 import io
@@ -64,13 +64,20 @@ def imread(path, flags=IN_COLOR):
 def _decoded_by_pillow(content):
     try:
         with _strictly(), Image.open(io.BytesIO(content)) as picture:
-            return to_rgb(picture)
+            on_black = (picture.format, picture.mode) == ("TIFF", "RGBA")
+            return _on_black(picture) if on_black else to_rgb(picture)
     except Image.UnidentifiedImageError:
         raise Unreadable(NO_PICTURE) from None
     except Unreadable:
         raise
     except Exception as error:  # Pillow's plugins raise what they like
         raise Unreadable(first_line(error)) from None
+
+
+def _on_black(picture):
+    """A picture with transparency as RGB, as libtiff, which OpenCV uses, gives it."""
+    pixels = np.asarray(ImageOps.exif_transpose(picture)).astype("uint16")
+    return ((pixels[:, :, :3] * pixels[:, :, 3:] + 127) // 255).astype("uint8")
 
 
 def _strictly():

@@ -71,6 +71,8 @@ class Classifier:
         Raises:
             UserError: the folder holds no program that is read here, or is damaged.
         """
+        if topk is not None:
+            predictor.check_whole("topk", topk, 0)
         self.path = os.path.join(folder, descriptions.NAME)
         shown = description or descriptions.read(folder)
         if isinstance(engine, programs.Program):
@@ -190,9 +192,8 @@ def _sources(pictures):
         return [Source(None, pictures)], True
     if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
         return [Source(None, pictures)], True
-    try:
-        return [source for picture in pictures for source in _sources(picture)[0]], False
-    except TypeError:
+    if isinstance(pictures, (bytes, bytearray)) or not hasattr(pictures, "__iter__"):
         raise UserError(
             f"{type(pictures).__name__} is no picture: take a path, an array, a picture of Pillow, or a list"
-        ) from None
+        )
+    return [source for picture in pictures for source in _sources(picture)[0]], False

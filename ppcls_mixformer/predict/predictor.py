@@ -25,6 +25,7 @@ def predict(sources, prepare, classify, batch_size, progress=True):
     Raises:
         UserError: the network refuses the images, or what is asked for is not clear.
     """
+    check_whole("batch_size", batch_size, 1)
     hidden = None if progress else True  # None: hidden where there is no terminal
     with tqdm(total=len(sources), unit="picture", delay=PATIENCE, disable=hidden, leave=False) as bar:
         for start in range(0, len(sources), batch_size):
@@ -59,6 +60,12 @@ def _prepared(source, prepare):
             reason = f"{type(error).__name__}: {reason}"
         logger.warning("%s: %s", source.name or "a picture", reason)
         return {"file_name": source.name, "error": reason}
+
+
+def check_whole(name, value, least):
+    """Refuses a `value` that is no whole number from `least` on, as a UserError."""
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise UserError(f"{name} is {value!r}; it takes a whole number from {least} on")
 
 
 def check_failures(results):

@@ -76,7 +76,8 @@ def _nothing_to_read(folder, asked, installed):
         return f"{folder} holds no {PREFIX}{SUFFIXES[asked][-1]}, which {asked} reads" + (
             ": export with --onnx" if asked == ONNX else ": export a checkpoint to it"
         )
-    return f"{folder} is read by {' or '.join(there)}: pip install {_package(there[-1])}"
+    converted = "" if has(folder, ONNX) else f", or export with --onnx and pip install {ONNX}"
+    return f"{folder} is read by {' or '.join(there)}: pip install {_package(there[-1])}{converted}"
 
 
 def has(folder, engine):
@@ -86,7 +87,8 @@ def has(folder, engine):
 
 def is_installed(engine):
     """Whether Python can import `engine`."""
-    return importlib.util.find_spec(engine) is not None
+    spec = importlib.util.find_spec(engine)
+    return spec is not None and spec.origin is not None  # a folder of that name has none
 
 
 def _package(engine):
@@ -114,6 +116,8 @@ def _onnx_program(folder, options):
     path = folder / f"{PREFIX}.onnx"
     try:
         session = onnx.session(path, options.threads, options.use_gpu)
+    except UserError:
+        raise
     except Exception as error:  # ONNX Runtime's own, of many types
         raise UserError(f"{path} cannot be read by ONNX Runtime: {first_line(error)}") from None
     name = session.get_inputs()[0].name

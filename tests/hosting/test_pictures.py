@@ -68,3 +68,59 @@ def test_what_is_no_picture_is_refused(tmp_path, data, reason):
     path.write_bytes(data)
     with pytest.raises(pictures.Unreadable, match=reason):
         pictures.imread(str(path))
+
+
+def pictures_of_many_kinds():
+    """Names and bytes of pictures, smooth ones, in kinds of files that decoders may read in several ways."""
+    random = np.random.RandomState(0)
+    smooth = Image.fromarray(random.randint(0, 256, (4, 5, 3), "uint8")).resize((60, 50), Image.BICUBIC)
+    alpha = Image.fromarray(random.randint(0, 256, (50, 60), "uint8"))
+    transparent = smooth.copy()
+    transparent.putalpha(alpha)
+    turned = Image.Exif()
+    turned[0x112] = 6
+    grey = smooth.convert("L")
+    for name, picture, kind, options in (
+        ("quality 75", smooth, "JPEG", {"quality": 75}),
+        ("quality 95", smooth, "JPEG", {"quality": 95}),
+        ("progressive", smooth, "JPEG", {"progressive": True}),
+        ("4:4:4", smooth, "JPEG", {"subsampling": 0}),
+        ("4:2:2", smooth, "JPEG", {"subsampling": 1}),
+        ("turned", smooth, "JPEG", {"exif": turned}),
+        ("grey", grey, "JPEG", {}),
+        ("quality 75", smooth, "WEBP", {"quality": 75}),
+        ("lossless", smooth, "WEBP", {"lossless": True}),
+        ("transparent", transparent, "WEBP", {}),
+        ("plain", smooth, "PNG", {}),
+        ("palette", smooth.quantize(16), "PNG", {}),
+        ("black and white", smooth.convert("1"), "PNG", {}),
+        ("grey", grey, "PNG", {}),
+        ("transparent grey", Image.merge("LA", (grey, alpha)), "PNG", {}),
+        ("transparent", transparent, "PNG", {}),
+        ("turned", smooth, "PNG", {"exif": turned}),
+        ("plain", smooth, "BMP", {}),
+        ("palette", smooth.quantize(16), "BMP", {}),
+        ("plain", smooth, "TIFF", {}),
+        ("LZW", smooth, "TIFF", {"compression": "tiff_lzw"}),
+        ("transparent", transparent, "TIFF", {}),
+        ("transparent LZW", transparent, "TIFF", {"compression": "tiff_lzw"}),
+        ("transparent grey", Image.merge("LA", (grey, alpha)), "TIFF", {}),
+    ):
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        yield pytest.param(file.getvalue(), id=f"{kind} {name}")
+
+
+@pytest.mark.parametrize("data", list(pictures_of_many_kinds()))
+def test_pillow_alone_gives_the_pixels_of_opencv(data, monkeypatch):
+    with_opencv = pictures.decode(data)
+    monkeypatch.setattr(pictures, "cv2", None)
+    np.testing.assert_array_equal(pictures.decode(data), with_opencv)
+
+
+def test_pillow_alone_rounds_the_four_colours_of_print_in_another_way(monkeypatch):
+    file = io.BytesIO()
+    Image.open(io.BytesIO(encoded("PNG"))).convert("CMYK").save(file, "JPEG")
+    with_opencv = pictures.decode(file.getvalue()).astype(int)
+    monkeypatch.setattr(pictures, "cv2", None)
+    assert np.abs(pictures.decode(file.getvalue()) - with_opencv).max() == 1

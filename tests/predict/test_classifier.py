@@ -1,5 +1,6 @@
 """Exported classifiers in Python: the same answers from every way in, none lost, and safe with threads."""
 
+import importlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -83,10 +84,25 @@ def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(classify
     assert saved == found
 
 
-@pytest.mark.parametrize("thing", [3, None, object(), [3], "no such file.jpg"])
+@pytest.mark.parametrize("thing", [3, None, object(), [3], "no such file.jpg", b"\xff\xd8"])
 def test_what_is_no_picture_is_one_line(classify, thing):
-    with pytest.raises(UserError, match="no picture|there is no file"):
+    kind = type(thing[0] if isinstance(thing, list) else thing).__name__
+    with pytest.raises(UserError, match=f"^{kind} is no picture|there is no file"):
         classify(thing)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, "8", 1.5])
+def test_a_batch_that_holds_nothing_is_one_line(classify, photos, batch_size):
+    message = f"^batch_size is {batch_size!r}; it takes a whole number from 1 on"
+    for call in (classify, classify.scores, classify.features):
+        with pytest.raises(UserError, match=message):
+            call(photos, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("topk", [-1, "3", 1.5])
+def test_how_many_classes_are_shown_is_a_number(small, topk):
+    with pytest.raises(UserError, match=f"^topk is {topk!r}; it takes a whole number from 0 on"):
+        Classifier(small, topk=topk)
 
 
 def test_threads_share_one(classify, photos, expected):
@@ -184,6 +200,21 @@ def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, content, engine, mes
         (tmp_path / name).write_text("damaged")
     with pytest.raises(UserError, match=message):
         Classifier(tmp_path, engine)
+
+
+def test_a_folder_of_an_engines_name_is_no_engine(tmp_path, monkeypatch):
+    (tmp_path / "some_engine").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not programs.is_installed("some_engine")
+    (tmp_path / "some_engine" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    assert programs.is_installed("some_engine")
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="paddle2onnx, which writes inference.onnx, is not installed")
+def test_a_gpu_that_is_not_there_is_not_taken_for_a_damaged_file(small):
+    with pytest.raises(UserError, match="^this ONNX Runtime uses no GPU"):
+        Classifier(small, "onnxruntime", use_gpu=True)
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path):

@@ -71,15 +71,6 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path, monkeypatch, without_opencv):
     assert np.abs(found.astype(int) - NOISE).mean() < np.abs(found.astype(int) - (255 - NOISE)).mean()
 
 
-def test_without_opencv_a_jpeg_is_nearly_the_same(tmp_path, monkeypatch):
-    """The difference of two decoders, in steps of 255: it is documented, and this is its bound."""
-    smooth = np.kron(NOISE, np.ones((8, 8, 1), "uint8"))
-    with_opencv = saved(smooth, tmp_path / "a.jpg", quality=90)
-    monkeypatch.setattr(pictures, "cv2", None)
-    difference = np.abs(Source(str(tmp_path / "a.jpg")).rgb().astype(int) - with_opencv)
-    assert difference.mean() < 0.5 and difference.max() <= 4
-
-
 @pytest.mark.parametrize("kind", ["float32", "int32"])
 def test_numbers_without_a_range_are_refused(kind):
     with pytest.raises(Unreadable, match="its numbers"):
