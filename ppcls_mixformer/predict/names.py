@@ -16,7 +16,15 @@ NUMBERED = re.compile(r"(\d+)\s*[\s,:]\s*(\S.*)")
 
 
 class Names(dict):
-    """Names of classes by their numbers; a class without one is named by its number."""
+    """Names of classes by their numbers; a class without one is named by its number.
+
+    Attributes:
+        source: what is named in messages, such as the file of the names.
+    """
+
+    def __init__(self, pairs=(), source="label_names"):
+        super().__init__(pairs)
+        self.source = str(source)
 
     def __missing__(self, number):
         return str(number)
@@ -41,7 +49,7 @@ def read(path):
                 f"{path}, line {number} is blank: without numbers each line is the name of one class; "
                 "remove it, or write `number name`"
             )
-    return Names(enumerate(lines))
+    return Names(enumerate(lines), path)
 
 
 def _is_numbered(lines):
@@ -51,7 +59,7 @@ def _is_numbered(lines):
 
 
 def _numbered(lines, path):
-    names = Names()
+    names = Names(source=path)
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -65,6 +73,22 @@ def _numbered(lines, path):
             )
         names[class_id] = match[2]
     return names
+
+
+def given(value):
+    """The `Names` in a list, or in a dict by number.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if isinstance(value, Names):
+        return value
+    known = value if isinstance(value, dict) else None
+    if isinstance(value, (list, tuple)):
+        known = dict(enumerate(value))
+    if known is None or not all(isinstance(number, int) and number >= 0 for number in known):
+        raise UserError("label_names: it takes a list of names, or a dict of them by the number of the class")
+    return Names({number: str(name) for number, name in known.items()})
 
 
 def fit(names, classes, source):

@@ -25,6 +25,8 @@ def predict(sources, prepare, classify, batch_size, progress=True):
     Raises:
         UserError: the network refuses the images, or what is asked for is not clear.
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UserError(f"batch_size is {batch_size!r}; it takes a whole number above 0")
     hidden = None if progress else True  # None: hidden where there is no terminal
     with tqdm(total=len(sources), unit="picture", delay=PATIENCE, disable=hidden, leave=False) as bar:
         for start in range(0, len(sources), batch_size):

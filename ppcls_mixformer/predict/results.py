@@ -17,6 +17,7 @@ from ppcls_mixformer.hosting.whole import whole_file
 DIGITS = 5  # of a score that is shown
 COLUMNS = ("file_name", "rank", "class_id", "label_name", "score", "error")
 SUFFIXES = (".csv", ".jsonl")
+ESCAPED = "backslashreplace"  # bytes in a file's name that are no UTF-8; so JSON writes them, too
 
 
 def best(scores, topk):
@@ -56,13 +57,17 @@ def shown(result):
 
 
 def check_path(path):
-    """Refuses a file to save to whose ending does not say how.
+    """Refuses a file to save to whose ending does not say how, before anything is computed.
 
     Raises:
-        UserError: its ending is none of SUFFIXES.
+        UserError: its ending is none of SUFFIXES; it is a folder.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: results are saved as {' or '.join(SUFFIXES)}, which its ending must say")
+        raise UserError(
+            f"{path or 'no name'}: results are saved as {' or '.join(SUFFIXES)}, which its ending must say"
+        )
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; results are saved in a file")
 
 
 @contextlib.contextmanager
@@ -76,7 +81,7 @@ def writer(path):
     """
     check_path(path)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", errors=ESCAPED, newline="") as file:
         if Path(path).suffix.lower() == ".csv":
             rows = csv.DictWriter(file, COLUMNS, restval="")
             rows.writeheader()

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import string
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -81,6 +83,12 @@ def find(place):
     return [Source(path) for path in sorted(paths)]
 
 
+def find_listed(place):
+    """As `find`, for one of many: a file that is not there is a source too, and fails alone in its turn."""
+    place = os.fspath(place)
+    return find(place) if os.path.isdir(place) else [Source(place)]
+
+
 def of_array(array):
     """An array `uint8` of RGB `[H, W, 3]`, RGBA or grey as RGB; the transparency is dropped, as of a file.
 
@@ -106,8 +114,10 @@ def fetch(address):
         Unreadable: no answer, one that is too slow or too large, or a refusal.
     """
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(quote(address, safe=string.punctuation), timeout=TIMEOUT) as response:
             return _body(response)
+    except Unreadable:
+        raise
     except urllib.error.HTTPError as error:
         raise Unreadable(f"the server answers {error.code} {error.reason}") from None
     except urllib.error.URLError as error:

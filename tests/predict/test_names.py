@@ -36,6 +36,16 @@ def test_names_by_line_in_any_encoding(read, encoding, end):
     assert names.fit(read("\n".join(chinese) + end, encoding), 3, "") == chinese
 
 
+@pytest.mark.parametrize("value", ["abc", 5, {"0": "a"}, {-1: "a"}, b"ab"])
+def test_what_is_no_names_is_refused(value):
+    with pytest.raises(UserError, match="label_names: it takes a list of names, or a dict"):
+        names.given(value)
+
+
+def test_lists_and_dicts_are_names():
+    assert names.given(("a", 7)) == {0: "a", 1: "7"} and names.given({2: "c"}) == {2: "c"}
+
+
 def test_any_order_and_blank_lines_between_numbers(read):
     assert read("2 c\n\n0 a\n1 b")[1] == "b"
 

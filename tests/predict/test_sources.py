@@ -129,7 +129,7 @@ def server(monkeypatch):
                 return
             self.send_response(200)
             self.end_headers()
-            if self.path == "/whole.png":
+            if self.path in ("/whole.png", "/caf%C3%A9%20a.png"):
                 self.wfile.write(file.getvalue())
             while self.path in ("/drips", "/endless"):
                 self.wfile.write(b"\0" * (1 << 16 if self.path == "/endless" else 1))
@@ -146,8 +146,9 @@ def server(monkeypatch):
     server.shutdown()
 
 
-def test_a_picture_at_an_address(server):
-    assert np.array_equal(find(f"{server}/whole.png")[0].rgb(), NOISE)
+@pytest.mark.parametrize("name", ["whole.png", "café a.png", "caf%C3%A9%20a.png"])
+def test_a_picture_at_an_address(server, name):
+    assert np.array_equal(find(f"{server}/{name}")[0].rgb(), NOISE)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,8 @@ def test_a_picture_at_an_address(server):
     [
         ("missing", "the server answers 404"),
         ("silent", "no answer: "),
-        ("drips", "it does not arrive within 1 seconds"),
-        ("endless", "it is larger than 1 MiB"),
+        ("drips", "^it does not arrive within 1 seconds"),
+        ("endless", "^it is larger than 1 MiB"),
         ("empty", "the file is empty"),
     ],
 )
