@@ -64,6 +64,8 @@ def _plain(operators):
         ((name, arguments),) = entry.items()
         arguments = dict(arguments or {})
         if name == "DecodeImage":
+            if written:
+                raise ValueError("DecodeImage is not the first transform")
             if not arguments.get("to_rgb", True) or arguments.get("channel_first"):
                 raise ValueError("DecodeImage is not to RGB, channels last, as readers of exports decode")
             continue
@@ -78,7 +80,8 @@ def _plain(operators):
 def _resize(arguments):
     backend = str(arguments.get("backend", "cv2")).lower()
     default = "bicubic" if backend == "pil" else "bilinear"
-    interpolation = str(arguments.get("interpolation") or default).lower()
+    interpolation = arguments.get("interpolation")
+    interpolation = default if interpolation is None else str(interpolation).lower()
     if backend == "cv2":
         interpolation = PADDLEX_NAMES.get(interpolation, interpolation)
     return {**arguments, "interpolation": interpolation, "backend": backend}

@@ -108,7 +108,7 @@ def _resizer(interpolation, backend):
     known = {"pil": PILLOW, "cv2": OPENCV}.get(backend)
     if known is None:
         raise ValueError(f"backend is {backend!r}; it takes pil or cv2")
-    name = interpolation and str(interpolation).lower()
+    name = None if interpolation is None else str(interpolation).lower()
     if name is not None and name not in known:
         raise ValueError(f"interpolation {interpolation!r} is none of {backend}'s{did_you_mean(name, known)}")
     if backend == "pil":

@@ -72,6 +72,21 @@ def test_padding(pictures, value):
     check([{"PadImage": {"size": [80, 90], "value": value}}], pictures)
 
 
+@pytest.mark.parametrize(
+    "operators, message",
+    [
+        ([{"ResizeImage": {"size": 24, "interpolation": 0}}], "interpolation '0' is none of cv2's"),
+        ([{"ResizeImage": {"size": 24}}, {"DecodeImage": {}}], "DecodeImage is not the first transform"),
+    ],
+)
+def test_what_a_description_cannot_say_is_not_described(operators, message):
+    from ppcls_mixformer.paddleclas import describe
+
+    config = {"Arch": {"name": "MixFormer_B0"}, "Global": {}, "Infer": {"transforms": operators}}
+    with pytest.raises(ValueError, match=message):
+        describe.describe(config)
+
+
 def test_defaults_are_those_of_paddleclas(pictures):
     check([{"ToCHWImage": None}, {"NormalizeImage": None}], pictures)
 
