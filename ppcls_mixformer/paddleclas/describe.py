@@ -32,6 +32,12 @@ def describe(config):
         image_shape=_fixed(config["Global"].get("image_shape")),
         model_name=(arch.get("Backbone") or arch)["name"],
     )
+    if not found.independent and "Multi" in str(shown.get("name")):
+        logger.warning(
+            "Infer.PostProcess is %s, but Global.use_multilabel is not set: the scores of the export sum up "
+            "to 1, and those of infer do not",
+            shown["name"],
+        )
     try:
         built = transforms.build(found.transform_ops, key)
     except UserError as error:
@@ -42,8 +48,7 @@ def describe(config):
 
 def _transforms(config):
     """`(key, operators)` from a picture to the network's input; says if evaluation has others."""
-    evaluated = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
-    evaluated = evaluated.get("transform_ops")
+    evaluated = _of_evaluation(config)
     inferred = (config.get("Infer") or {}).get("transforms")
     if inferred and evaluated and _plain(inferred) != _plain([*evaluated, {"ToCHWImage": None}]):
         logger.warning(
@@ -55,6 +60,23 @@ def _transforms(config):
     if not evaluated:
         raise ValueError("the config has no Infer.transforms")
     return "DataLoader.Eval.dataset.transform_ops", [*evaluated, {"ToCHWImage": None}]
+
+
+def _of_evaluation(config):
+    dataset = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
+    return dataset.get("transform_ops")
+
+
+def evaluated(config):
+    """The transforms of evaluation in the form of a `Description`.
+
+    Raises:
+        ValueError: no description can say what they do, or there are none.
+    """
+    operators = _of_evaluation(config)
+    if not operators:
+        raise ValueError("DataLoader.Eval has no transforms")
+    return _plain([*operators, {"ToCHWImage": None}])
 
 
 def _plain(operators):

@@ -1,8 +1,11 @@
 """`eval`: the checkpoint, averaged over views where that is asked for, and the exported file beside it."""
 
+import contextlib
 import logging
+from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import describe
 from ppcls_mixformer.paddleclas.backbone import networks
 from ppcls_mixformer.paddleclas.scores import Averaged, Exported
 from ppcls_mixformer.predict import description as descriptions
@@ -24,7 +27,10 @@ def run(engine, flags):
         engine.eval()
         return
     network, independent = engine.model, _is_independent(engine)
-    exported = Exported(_program(engine, flags), independent)
+    described = _described(engine, flags.inference_dir)
+    program = programs.load(flags.inference_dir, programs.Options(flags.engine))
+    classes, shape = engine.config["Arch"].get("class_num"), described and described.image_shape
+    exported = Exported(program, independent, classes, shape)
     has_weights = engine.config["Global"]["pretrained_model"] or any(
         arch.get("pretrained") for _, arch in networks(engine.config["Arch"])
     )
@@ -60,12 +66,25 @@ def _is_independent(engine):
     return bool(engine.config["Global"].get("use_multilabel"))
 
 
-def _program(engine, flags):
-    described = descriptions.read(flags.inference_dir)
-    found = programs.load(flags.inference_dir, programs.Options(flags.engine))
+def _described(engine, folder):
+    """The `Description` of the export in `folder`, None without one; says where it is not what is evaluated.
+
+    Raises:
+        UserError: its labels are independent, and the config's are not, or the other way round.
+    """
+    if not (Path(folder) / descriptions.NAME).is_file():
+        return None
+    described = descriptions.read(folder)
     if described.independent != _is_independent(engine):
         raise UserError(
-            f"{flags.inference_dir} was exported {'with' if described.independent else 'without'} "
+            f"{folder} was exported {'with' if described.independent else 'without'} "
             "Global.use_multilabel, and the config says otherwise"
         )
-    return found
+    with contextlib.suppress(ValueError):  # what no description can say is not compared
+        if describe.evaluated(engine.config) != described.transform_ops:
+            logger.warning(
+                "%s prepares pictures in another way than DataLoader.Eval: what is measured here, with the "
+                "latter, is not what the export will do",
+                Path(folder) / descriptions.NAME,
+            )
+    return described

@@ -128,6 +128,24 @@ def test_checkpoint_and_export_are_evaluated_side_by_side(digits, trained, expor
         assert re.findall(r" \(onnxruntime\): export ([\d.]+)$", log, re.M) == [found[0]]
 
 
+EVALUATED = "DataLoader.Eval.dataset.transform_ops"
+RESIZED, CROPPED = f"{EVALUATED}.1.ResizeImage.resize_short=32", f"{EVALUATED}.2.CropImage.size=32"
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (["Arch.class_num=12"], "error: .* has 10 classes, and the config has 12"),
+        ([RESIZED], "warning: .* prepares pictures in another way than DataLoader.Eval"),
+        ([RESIZED, CROPPED], r"error: .* takes .*\[3, 28, 28\], and DataLoader.Eval makes \[3, 32, 32\]"),
+    ],
+)
+def test_an_export_that_does_not_fit_the_evaluation_is_named(digits, tmp_path, exported, settings, said):
+    flags = ["--inference_dir", exported[0]]
+    log = tool("eval", *overrides(digits, tmp_path), *settings, flags=flags, check=False)
+    assert re.search(f"^{said}", log, re.M) and "Traceback" not in log
+
+
 def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path):
     (tmp_path / "README.md").write_text("my own notes")
     settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]

@@ -87,6 +87,14 @@ def test_what_a_description_cannot_say_is_not_described(operators, message):
         describe.describe(config)
 
 
+def test_labels_that_infer_takes_for_independent_and_the_export_does_not_are_named(caplog):
+    from ppcls_mixformer.paddleclas import describe
+
+    infer = {"transforms": [{"ResizeImage": {"size": 24}}], "PostProcess": {"name": "MultiLabelTopk"}}
+    config = {"Arch": {"name": "MixFormer_B0"}, "Global": {}, "Infer": infer}
+    assert not describe.describe(config).independent and "Global.use_multilabel is not set" in caplog.text
+
+
 def test_defaults_are_those_of_paddleclas(pictures):
     check([{"ToCHWImage": None}, {"NormalizeImage": None}], pictures)
 
