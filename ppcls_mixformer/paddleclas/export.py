@@ -73,7 +73,7 @@ def write_export(argv):
     settings = config["Global"]
     target, origin = Path(settings["save_inference_dir"]), readme.origin_of(config, flags)
     described, known = _described(config), describe.known_names(config)
-    paths = readers.pictures_of(config, flags.check) if flags.check and described else []
+    paths = _checked(config, flags.check, described)
     with scratch() as staging:
         settings["save_inference_dir"] = str(staging)
         write_program(engine, flags.fuse, flags.features)
@@ -94,6 +94,14 @@ def write_export(argv):
             print(f"{target / name}: read by {read_by}")
     for line in (*filter(None, missing), *found):
         print(line)
+
+
+def _checked(config, count, described):
+    """Paths of `count` pictures on which readers are compared; none, with a warning, if they cannot be."""
+    if count and not described:
+        logger.warning("--check: without %s no reader knows how to prepare pictures", descriptions.NAME)
+        return []
+    return readers.pictures_of(config, count) if count else []
 
 
 def _described(config):

@@ -164,17 +164,26 @@ def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path
 
 
 @pytest.mark.parametrize(
-    "setting, message",
+    "setting, flags, message",
     [
-        ("Global.image_shape=[3, 24, 24]", "Infer.transforms make pictures of 28x28 (height x width)"),
-        ("Infer.PostProcess.class_id_map_file=nowhere", "class_id_map_file: nowhere cannot be read"),
+        ("Global.image_shape=[3, 24, 24]", [], "Infer.transforms make pictures of 28x28 (height x width)"),
+        ("Infer.PostProcess.class_id_map_file=nowhere", [], "class_id_map_file: nowhere cannot be read"),
+        ("Global.seed=1", ["--check", "-1"], "--check is -1; it takes a number of pictures"),
     ],
 )
-def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, message):
+def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, flags, message):
     settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}", setting]
     settings += [f"Global.save_inference_dir={tmp_path}"]
-    log = tool("export_model", *overrides(digits, trained[0]), *settings, check=False)
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, flags=flags, check=False)
     assert message in error_line(log) and not list(tmp_path.iterdir())
+
+
+def test_readers_are_not_compared_where_none_knows_the_preprocessing(digits, trained, tmp_path):
+    settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]
+    settings += [f"Global.save_inference_dir={tmp_path}", "Infer.transforms.0.DecodeImage.to_rgb=False"]
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--check", "3"])
+    assert "warning: inference.yml is not written" in log and "warning: --check: without inference.yml" in log
+    assert not (tmp_path / "inference.yml").exists()
 
 
 def test_without_fusing(digits, trained, exported, reference, tmp_path):
