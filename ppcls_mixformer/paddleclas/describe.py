@@ -10,6 +10,8 @@ from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
 logger = logging.getLogger(__name__)
 
 NAMES_KEY = "Infer.PostProcess.class_id_map_file"
+# What readers of exports do as Infer.PostProcess does, by whether labels are independent.
+SHOWN = {False: ("Topk",), True: ("Topk", "MultiLabelTopk", "MultiLabelThreshOutput")}
 # PaddleClas's name of a resize by OpenCV, and PaddleX's.
 PADDLEX_NAMES = {"bilinear": "linear", "lanczos": "lanczos4"}
 
@@ -32,11 +34,13 @@ def describe(config):
         image_shape=_fixed(config["Global"].get("image_shape")),
         model_name=(arch.get("Backbone") or arch)["name"],
     )
-    if not found.independent and "Multi" in str(shown.get("name")):
+    if shown.get("name", "Topk") not in SHOWN[found.independent]:
         logger.warning(
-            "Infer.PostProcess is %s, but Global.use_multilabel is not set: the scores of the export sum up "
-            "to 1, and those of infer do not",
+            "Infer.PostProcess is %s, which infer does and readers of the export do not: they show %s",
             shown["name"],
+            "each label with a probability of its own"
+            if found.independent
+            else "the best classes, with scores that sum up to 1; several labels need Global.use_multilabel",
         )
     try:
         built = transforms.build(found.transform_ops, key)

@@ -87,7 +87,7 @@ def write_export(argv):
         found = (
             list(readers.compare(staging, paths, _scores_of(network, described), described)) if paths else []
         )
-        readme.write(staging, target, described, origin, found, READERS)
+        readme.write(staging, target, described, origin, found, READERS, flags.features)
         publish(staging, target, ASKED)
     for name, read_by in READERS.items():
         if (target / name).exists():

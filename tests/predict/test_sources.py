@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,3 +172,31 @@ def test_an_address_without_a_picture_ends_within_seconds(server, path, message)
 def test_an_address_that_nobody_listens_at():
     with pytest.raises(Unreadable, match="no answer"):
         find("http://127.0.0.1:9/a.png")[0].rgb()
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    for folder in ("in", "out"):
+        (tmp_path / folder / "sub").mkdir(parents=True)
+        (tmp_path / folder / "sub" / "a.png").touch()
+    (tmp_path / "in" / "again").symlink_to("sub")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "back").symlink_to(tmp_path / "in")
+    found = [os.path.relpath(source.name, tmp_path / "in") for source in find(tmp_path / "in")]
+    assert found == ["linked/sub/a.png", "sub/a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_what_is_no_file_fails_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (source,) = find(tmp_path)
+    with pytest.raises(Unreadable, match="it is no file"):
+        source.rgb()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root enters everything")
+def test_a_folder_that_cannot_be_entered_fails_in_its_turn(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "a.png").touch()
+    closed = find(tmp_path)[1]
+    with pytest.raises(PermissionError):
+        closed.data()

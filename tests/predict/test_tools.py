@@ -133,6 +133,7 @@ def test_features_of_a_checkpoint_and_of_its_export(digits, trained, photos, tmp
     weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
     settings = [*overrides(digits, trained[0]), weights, f"Global.save_inference_dir={tmp_path}/export"]
     tool("export_model", *settings, flags=["--features", *["--onnx"] * HAS_ONNX])
+    assert "a second output, pooled features" in (tmp_path / "export/README.md").read_text(encoding="utf-8")
     saved = np.load(tmp_path / "f.npz")
     assert list(saved["file_names"]) == [source.name for source in find(photos)]
     for engine in ENGINES:

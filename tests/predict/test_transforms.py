@@ -87,12 +87,26 @@ def test_what_a_description_cannot_say_is_not_described(operators, message):
         describe.describe(config)
 
 
-def test_labels_that_infer_takes_for_independent_and_the_export_does_not_are_named(caplog):
+@pytest.mark.parametrize(
+    "name, independent, is_said",
+    [
+        (None, False, False),
+        ("Topk", False, False),
+        ("Topk", True, False),
+        ("MultiLabelTopk", True, False),
+        ("MultiLabelTopk", False, True),
+        ("ThreshOutput", False, True),
+        ("PersonAttribute", True, True),
+    ],
+)
+def test_what_infer_shows_and_the_export_does_not_is_named(caplog, name, independent, is_said):
     from ppcls_mixformer.paddleclas import describe
 
-    infer = {"transforms": [{"ResizeImage": {"size": 24}}], "PostProcess": {"name": "MultiLabelTopk"}}
-    config = {"Arch": {"name": "MixFormer_B0"}, "Global": {}, "Infer": infer}
-    assert not describe.describe(config).independent and "Global.use_multilabel is not set" in caplog.text
+    shown = {"PostProcess": {"name": name}} if name else {}
+    infer = {"transforms": [{"ResizeImage": {"size": 24}}], **shown}
+    arguments = {"Global": {"use_multilabel": independent}, "Arch": {"name": "MixFormer_B0"}}
+    assert describe.describe({**arguments, "Infer": infer}).independent == independent
+    assert (f"Infer.PostProcess is {name}" in caplog.text) == is_said
 
 
 def test_defaults_are_those_of_paddleclas(pictures):
