@@ -282,7 +282,7 @@ def warn_of_misplaced(config, said):
                 others = {name: nearest(name, homes, CLOSED_CUTOFF) for name in section if name not in fields}
                 _warn_of_homes(place, others, homes, said)
     for place in ("Global", "DataLoader"):
-        others = {name: name for name in config[place] or () if name in everything}
+        others = {name: name for name in config[place] if name in everything}
         _warn_of_homes(place, others, everything, said)
 
 
