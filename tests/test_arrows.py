@@ -8,7 +8,7 @@ from commands import ROOT
 
 PACKAGE = "ppcls_mixformer"
 HOSTS = ("paddleclas", "paddledet", "paddleseg")
-SHARED = {"hosting.errors", "hosting.patches", "hosting.trees", "hosting.whole"}
+SHARED = {"hosting.errors", "hosting.patches", "hosting.trees", "hosting.web", "hosting.whole"}
 # Of each room, what it may import of the package beside itself: rooms, or modules with a dot.
 ALLOWED = {
     "network": set(),

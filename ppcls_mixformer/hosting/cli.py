@@ -26,6 +26,7 @@ def run(command, argv=None):
         argv: the flags, a list of strings; None for those of this process.
     """
     set_up_logging()
+    print_what_the_terminal_lacks()
     received = raise_on_signals()
     try:
         return command(sys.argv[1:] if argv is None else argv)
@@ -43,6 +44,8 @@ def _end(error):
         sys.exit(f"error: {error}")
     if isinstance(error, ModuleNotFoundError) and error.name == "paddle":
         sys.exit(f"error: {needs_paddle('this command')}")
+    if isinstance(error, BrokenPipeError):
+        sys.exit("error: what reads the output has ended before it was complete")
     if isinstance(error, OSError):  # a folder that cannot be written, a full disk, …
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {place}{error.strerror or first_line(error)}")
@@ -64,6 +67,23 @@ def raise_on_signals():
         if signal.getsignal(number) != signal.SIG_IGN:  # of a job in the background of a shell
             signal.signal(number, stop)
     return received
+
+
+def take_signals_back():
+    """Has the handlers of `raise_on_signals` called again; to be called once Paddle is imported.
+
+    Paddle puts a handler of C++ in the place of Python's, which still believes in its own: SIGTERM then ends
+    a command without a word, and leaves what was being written.
+    """
+    for number in WORDS if threading.current_thread() is threading.main_thread() else ():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.getsignal(number))
+
+
+def print_what_the_terminal_lacks():
+    """Has standard output escape what its encoding lacks, such as a file's name in another one."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _words(error, number):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.advice import untried_paddle
 from ppcls_mixformer.hosting.errors import UserError, needs_paddle
 
@@ -122,6 +123,7 @@ def make_importable(host):
     root = locate(host)
     with requirements(host):
         import paddle
+    cli.take_signals_back()
     untried = untried_paddle(paddle.__version__)
     if untried:
         logger.warning(untried)

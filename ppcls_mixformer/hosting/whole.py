@@ -162,8 +162,13 @@ def whole_file(path):
 
     Processes that write the same file at once do no harm: each has a file of its own until then. If the
     block raises, nothing is left of it.
+
+    Raises:
+        IsADirectoryError: `path` is a folder, which is found out before the block does its work.
     """
     path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with scratch(path.parent) as files, _named(path):
         yield files / path.name
         os.replace(files / path.name, path)
@@ -175,7 +180,7 @@ def _named(path):
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        if error.errno not in (None, errno.EPIPE) and error.filename is None:
             error.filename = str(path)
         raise
 

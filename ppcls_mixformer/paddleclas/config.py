@@ -39,14 +39,21 @@ def read(name, overrides):
     """As `load`; and the keys among the overrides of which it warned, since nobody knows them."""
     path = configs.find(name)
     content = configs.read_yaml(path)  # PaddleClas crashes on anything but a mapping
-    missing = [name for name in ("Global", "Arch", "DataLoader") if not isinstance(content.get(name), dict)]
+    missing = _missing(content)
     if missing:
         raise UserError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
     config = ppcls_config.parse_config(path)
     known = [*dotted_keys(config), *optional_keys(config)]
     keys = [check_override(config, override, known, path) for override in overrides]
     ppcls_config.override_config(config, overrides)
+    for name in _missing(config):
+        raise UserError(f"-o {name} replaces a section, which every command needs: override keys below it")
     return config, [key for key in keys if key not in known]
+
+
+def _missing(config):
+    """The sections that every command needs and `config` has not."""
+    return [name for name in ("Global", "Arch", "DataLoader") if not isinstance(config.get(name), dict)]
 
 
 def dotted_keys(node, prefix=""):

@@ -11,6 +11,8 @@ from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
 logger = logging.getLogger(__name__)
 
 NAMES_KEY = "Infer.PostProcess.class_id_map_file"
+# What readers of exports do as Infer.PostProcess does, by whether labels are independent.
+SHOWN = {False: ("Topk",), True: ("Topk", "MultiLabelTopk", "MultiLabelThreshOutput")}
 # PaddleClas's name of a resize by OpenCV, and PaddleX's.
 PADDLEX_NAMES = {"bilinear": "linear", "lanczos": "lanczos4"}
 
@@ -35,6 +37,14 @@ def describe(config):
         image_shape=_fixed(config["Global"].get("image_shape")),
         model_name=(arch.get("Backbone") or arch)["name"],
     )
+    if shown.get("name", "Topk") not in SHOWN[found.independent]:
+        logger.warning(
+            "Infer.PostProcess is %s, which infer does and readers of the export do not: they show %s",
+            shown["name"],
+            "each label with a probability of its own"
+            if found.independent
+            else "the best classes, with scores that sum up to 1; several labels need Global.use_multilabel",
+        )
     try:
         built = transforms.build(found.transform_ops, key)
     except UserError as error:
@@ -45,8 +55,7 @@ def describe(config):
 
 def _transforms(config):
     """`(key, operators)` from a picture to the network's input; says if evaluation has others."""
-    evaluated = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
-    evaluated = evaluated.get("transform_ops")
+    evaluated = _of_evaluation(config)
     inferred = (config.get("Infer") or {}).get("transforms")
     if inferred and evaluated and _plain(inferred) != _plain([*evaluated, {"ToCHWImage": None}]):
         logger.warning(
@@ -60,6 +69,23 @@ def _transforms(config):
     return "DataLoader.Eval.dataset.transform_ops", [*evaluated, {"ToCHWImage": None}]
 
 
+def _of_evaluation(config):
+    dataset = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
+    return dataset.get("transform_ops")
+
+
+def evaluated(config):
+    """The transforms of evaluation in the form of a `Description`.
+
+    Raises:
+        ValueError: no description can say what they do, or there are none.
+    """
+    operators = _of_evaluation(config)
+    if not operators:
+        raise ValueError("DataLoader.Eval has no transforms")
+    return _plain([*operators, {"ToCHWImage": None}])
+
+
 def _plain(operators):
     """Transforms with all that PaddleClas's defaults add written out, and without the decoding."""
     written = []
@@ -67,6 +93,8 @@ def _plain(operators):
         ((name, arguments),) = entry.items()
         arguments = dict(arguments or {})
         if name == "DecodeImage":
+            if written:
+                raise ValueError("DecodeImage is not the first transform")
             if not arguments.get("to_rgb", True) or arguments.get("channel_first"):
                 raise ValueError("DecodeImage is not to RGB, channels last, as readers of exports decode")
             continue
@@ -81,7 +109,8 @@ def _plain(operators):
 def _resize(arguments):
     backend = str(arguments.get("backend", "cv2")).lower()
     default = "bicubic" if backend == "pil" else "bilinear"
-    interpolation = str(arguments.get("interpolation") or default).lower()
+    interpolation = arguments.get("interpolation")
+    interpolation = default if interpolation is None else str(interpolation).lower()
     if backend == "cv2":
         interpolation = PADDLEX_NAMES.get(interpolation, interpolation)
     return {**arguments, "interpolation": interpolation, "backend": backend}

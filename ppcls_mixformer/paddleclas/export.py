@@ -19,7 +19,7 @@ import paddle.nn.functional as F
 
 import ppcls_mixformer
 from ppcls_mixformer.hosting import onnx
-from ppcls_mixformer.hosting.errors import first_line
+from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.paddleclas import describe, readers, readme
@@ -73,7 +73,7 @@ def write_export(argv):
     settings = config["Global"]
     target, origin = Path(settings["save_inference_dir"]), readme.origin_of(config, flags)
     described, known = _described(config), describe.known_names(config)
-    paths = readers.pictures_of(config, flags.check) if flags.check and described else []
+    paths = _checked(config, flags.check, described)
     with scratch() as staging:
         settings["save_inference_dir"] = str(staging)
         write_program(engine, flags.fuse, flags.features)
@@ -84,16 +84,31 @@ def write_export(argv):
             label_names = _label_names(known, staging, described.image_shape)
             described = described._replace(label_names=label_names)
             descriptions.write(staging / descriptions.NAME, described)
-        found = (
-            list(readers.compare(staging, paths, _scores_of(network, described), described)) if paths else []
-        )
-        readme.write(staging, target, described, origin, found, READERS)
+        found = _compared(staging, paths, network, described) if paths else []
+        readme.write(staging, target, described, origin, found, READERS, flags.features)
         publish(staging, target, ASKED)
     for name, read_by in READERS.items():
         if (target / name).exists():
             print(f"{target / name}: read by {read_by}")
     for line in (*filter(None, missing), *found):
         print(line)
+
+
+def _checked(config, count, described):
+    """Paths of `count` pictures on which readers are compared; none, with a warning, if they cannot be."""
+    if count and not described:
+        logger.warning("--check: without %s no reader knows how to prepare pictures", descriptions.NAME)
+        return []
+    return readers.pictures_of(config, count) if count else []
+
+
+def _compared(staging, paths, network, described):
+    """How readers agree; nothing, with a warning, where pictures cannot be read: the export is good."""
+    try:
+        return list(readers.compare(staging, paths, _scores_of(network, described), described))
+    except UserError as error:
+        logger.warning("--check: %s", error)
+        return []
 
 
 def _described(config):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import pkgutil
 
 import numpy as np
@@ -16,7 +17,7 @@ from ppcls_mixformer.paddleclas import distillation
 from ppcls_mixformer.paddleclas.backbone import MixFormer
 from ppcls_mixformer.paddleclas.describe import NAMES_KEY
 from ppcls_mixformer.predict import names, predictor, results
-from ppcls_mixformer.predict.sources import find
+from ppcls_mixformer.predict.sources import find, find_listed
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def find_pictures(infer):
         if not listing:
             return find(place)
         lines = [line for line in read_lines(listing) if line]
-        return [found for line in lines for found in find(f"{place}/{line.split(chr(9))[0]}")]
+        return [found for line in lines for found in find_listed(f"{place}/{line.split(chr(9))[0]}")]
     except UserError as error:
         raise UserError(f"Infer.{'infer_list' if listing else 'infer_imgs'}: {error}") from None
 
@@ -67,16 +68,18 @@ def run(engine, flags):
         UserError: something about a file that a user can fix; pictures that cannot be read, after all others.
     """
     infer = engine.config["Infer"]
+    if flags.features is not None:
+        _check_features(flags)
     if infer.get("save_dir"):
         logger.warning("Infer.save_dir does nothing here: --save FILE writes the results")
     rank, processes = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
     sources = find_pictures(infer)[rank::processes]
     engine.model.eval()
-    if flags.features:
+    if flags.features is not None:
         save_features(engine, sources, infer["batch_size"], flags.features)
         return
     found = []
-    with results.writer(flags.save) if flags.save else contextlib.nullcontext() as write:
+    with results.writer(flags.save) if flags.save is not None else contextlib.nullcontext() as write:
         for result in predictor.predict(sources, _preparing(engine), _ranking(engine), infer["batch_size"]):
             found.append(result)
             if "error" not in result:
@@ -118,6 +121,15 @@ def _forward(engine, network, images):
     automatic = getattr(engine, "auto_cast", None)  # of PaddleClas 2.6, where mixed precision is asked for
     with paddle.no_grad(), automatic(is_eval=True) if automatic else contextlib.nullcontext():
         return network(paddle.to_tensor(images))
+
+
+def _check_features(flags):
+    """Refuses a file for features that says no such thing, and flags that mean nothing beside it."""
+    if not flags.features.lower().endswith(".npz") or os.path.isdir(flags.features):
+        raise UserError(f"--features {flags.features}: features are saved in a file that ends in .npz")
+    if flags.save is not None or flags.tta:
+        other = "--tta" if flags.save is None else "--save"
+        raise UserError(f"{other} is for classes, which --features does not compute: leave one of them out")
 
 
 def save_features(engine, sources, batch_size, path):

@@ -54,8 +54,10 @@ def pictures_of(config, count):
     """Paths of `count` pictures of the evaluation set, from all over its list.
 
     Raises:
-        UserError: the config names no list of them.
+        UserError: the config names no list of them; `count` is no number of pictures.
     """
+    if count < 0:
+        raise UserError(f"--check is {count}; it takes a number of pictures")
     dataset = ((config.get("DataLoader") or {}).get("Eval") or {}).get("dataset") or {}
     path = dataset.get("cls_label_path")
     if dataset.get("name") not in lists.DATASETS or not isinstance(path, str):

@@ -65,13 +65,14 @@ def origin_of(config, flags):
     ]
 
 
-def write(staging, target, description, origin, agreements, readers):
+def write(staging, target, description, origin, agreements, readers, features):
     """Writes the page into the folder `staging`, unless `target` has a README.md that is somebody else's.
 
     Args:
         description: of the export; None where it has none.
         agreements: one for each reader; none where nothing was measured.
         readers: who reads a file, by its name.
+        features: whether pooled features are the second output.
     """
     there = Path(target) / NAME
     if there.exists() and MARK not in there.read_text(encoding="utf-8", errors="replace"):
@@ -84,7 +85,9 @@ def write(staging, target, description, origin, agreements, readers):
         mark=MARK,
         title=(description and description.model_name) or "Export",
         shape=f"[{', '.join(map(str, shape))}]",
-        output="scores `[N, classes]`, " + ("each label's own" if independent else "which sum up to 1"),
+        output="scores `[N, classes]`, "
+        + ("each label's own" if independent else "which sum up to 1")
+        + ("; a second output, pooled features `[N, D]`" if features else ""),
         files="\n".join(files),
         folder=target,
         origin="\n".join(origin),

@@ -49,12 +49,31 @@ class Averaged(nn.Layer):
 class Exported(nn.Layer):
     """An exported program, whose scores become logits."""
 
-    def __init__(self, program, independent):
-        """Runs `program`, a `predict.programs.Program`."""
+    def __init__(self, program, independent, classes, image_shape):
+        """Runs `program`, a `predict.programs.Program`, which must fit the config.
+
+        Args:
+            classes: that the config has; None where it does not say.
+            image_shape: that the program takes; None where nobody knows.
+        """
         super().__init__()
         self.program, self.independent = program, independent
+        self.classes, self.image_shape = classes, image_shape
 
     def forward(self, x, *labels):
-        """Logits `[N, classes]` of images `[N, 3, H, W]`."""
+        """Logits `[N, classes]` of images `[N, 3, H, W]`.
+
+        Raises:
+            UserError: the program is for another size or other classes than the config.
+        """
+        shape = list(x.shape[1:])
+        if self.image_shape not in (None, shape):
+            raise UserError(
+                f"{self.program.path} takes pictures of {self.image_shape}, and DataLoader.Eval makes {shape}"
+            )
         scores = self.program.run(x.astype("float32").numpy())[0]
+        if self.classes not in (None, scores.shape[-1]):
+            raise UserError(
+                f"{self.program.path} has {scores.shape[-1]} classes, and the config has {self.classes}"
+            )
         return to_logits(paddle.to_tensor(scores), self.independent)

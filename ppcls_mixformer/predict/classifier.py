@@ -9,7 +9,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.pictures import Unreadable
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import names, predictor, programs, results, transforms, views
-from ppcls_mixformer.predict.sources import Source, find
+from ppcls_mixformer.predict.sources import Source, find, find_listed
 
 BATCH_SIZE = 16
 
@@ -72,7 +72,7 @@ class Classifier:
             UserError: the folder holds no program that is read here, or is damaged.
         """
         if topk is not None:
-            predictor.check_whole("topk", topk, 0)
+            predictor.check_whole("topk", topk, 1)
         self.path = os.path.join(folder, descriptions.NAME)
         shown = description or descriptions.read(folder)
         if isinstance(engine, programs.Program):
@@ -84,7 +84,12 @@ class Classifier:
         self.transforms = transforms.build(shown.transform_ops, self.path)
         shown.check_size(self.transforms, f"the transforms of {self.path}")
         self._run = views.averaged(self.program.run, views.parse(tta))
-        self._names = shown.label_names if label_names is None else label_names
+        self._known = (
+            names.Names(enumerate(shown.label_names or ()), self.path)
+            if label_names is None
+            else names.given(label_names)
+        )
+        self._names = []  # of the network's classes, once their number is known
 
     def __call__(self, pictures, batch_size=BATCH_SIZE, progress=True):
         """The result of a picture, a dict with class_ids, scores and label_names, best first; or several.
@@ -134,6 +139,8 @@ class Classifier:
 
     def _output(self, index, pictures, batch_size):
         sources, is_one = _sources(pictures)
+        if not sources:
+            raise UserError("an empty list: there are no pictures to give scores or features of")
 
         def classify(images, batch):
             outputs = self._run(images)
@@ -162,10 +169,8 @@ class Classifier:
 
     def _fitting_names(self, classes):
         """Names of the network's `classes`; their numbers where there are none."""
-        if not isinstance(self._names, list) or len(self._names) != classes:
-            known = self._names or {}
-            known = known if isinstance(known, dict) else dict(enumerate(known))
-            self._names = names.fit(names.Names(known), classes, self.path)
+        if len(self._names) != classes:
+            self._names = names.fit(self._known, classes, self._known.source)
         return self._names
 
 
@@ -196,4 +201,9 @@ def _sources(pictures):
         raise UserError(
             f"{type(pictures).__name__} is no picture: take a path, an array, a picture of Pillow, or a list"
         )
-    return [source for picture in pictures for source in _sources(picture)[0]], False
+    return [source for picture in pictures for source in _listed(picture)], False
+
+
+def _listed(picture):
+    """The sources of one of many, of which each may fail alone."""
+    return find_listed(picture) if isinstance(picture, (str, os.PathLike)) else _sources(picture)[0]

@@ -81,7 +81,7 @@ def run(argv):
         value = getattr(flags, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it takes a whole number above 0")
-    if flags.save:
+    if flags.save is not None:
         results.check_path(flags.save)
     sources = _told("--infer_imgs", find, flags.infer_imgs)
     described = _told("--inference_model_dir", descriptions.read, flags.inference_model_dir)
@@ -98,7 +98,7 @@ def run(argv):
         onednn=flags.enable_mkldnn,
     )
     found = []
-    with results.writer(flags.save) if flags.save else contextlib.nullcontext() as write:
+    with results.writer(flags.save) if flags.save is not None else contextlib.nullcontext() as write:
         for result in classifier.stream(sources, flags.batch_size):
             found.append(result)
             if "error" not in result:

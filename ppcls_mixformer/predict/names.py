@@ -16,7 +16,15 @@ NUMBERED = re.compile(r"(\d+)\s*[\s,:]\s*(\S.*)")
 
 
 class Names(dict):
-    """Names of classes by their numbers; a class without one is named by its number."""
+    """Names of classes by their numbers; a class without one is named by its number.
+
+    Attributes:
+        source: what is named in messages, such as the file of the names.
+    """
+
+    def __init__(self, pairs=(), source="label_names"):
+        super().__init__(pairs)
+        self.source = str(source)
 
     def __missing__(self, number):
         return str(number)
@@ -33,7 +41,7 @@ def read(path):
         lines.pop()
     if not lines:
         raise UserError(f"{path} holds no names of classes")
-    if _is_numbered(lines):
+    if _is_numbered(lines, path):
         return _numbered(lines, path)
     for number, line in enumerate(lines, 1):
         if not line:
@@ -41,17 +49,32 @@ def read(path):
                 f"{path}, line {number} is blank: without numbers each line is the name of one class; "
                 "remove it, or write `number name`"
             )
-    return Names(enumerate(lines))
+    return Names(enumerate(lines), path)
 
 
-def _is_numbered(lines):
-    """Whether the lines have numbers: two that hold `101 dalmatians` and `cat` do not."""
-    found = [NUMBERED.fullmatch(line) for line in lines if line]
-    return sum(map(bool, found)) > len(found) / 2
+def _is_numbered(lines, path):
+    """Whether all lines that are not blank have numbers; `101 dalmatians` and `cat` have none.
+
+    Raises:
+        UserError: some have the number of a class and some have none, or it stands behind the name.
+    """
+    filled = [(number, line) for number, line in enumerate(lines, 1) if line]
+    found = [NUMBERED.fullmatch(line) for _, line in filled]
+    if all(found):
+        return True
+    number, line = filled[found.index(None)]
+    if any(match and int(match[1]) < len(filled) for match in found) or line[0] in "{[<":
+        raise UserError(
+            f"{path}, line {number}: {line!r} is no class number and its name, as other lines are"
+        )
+    ends = {line.replace(",", " ").split()[-1] for _, line in filled}
+    if len(filled) > 1 and ends == set(map(str, range(len(filled)))) and not set(lines) <= ends:
+        raise UserError(f"{path}, line 1: the number stands behind the name; write `number name`")
+    return False
 
 
 def _numbered(lines, path):
-    names = Names()
+    names = Names(source=path)
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -63,8 +86,30 @@ def _numbered(lines, path):
             raise UserError(
                 f"{path}, line {number}: class {class_id} has a name already, {names[class_id]!r}"
             )
-        names[class_id] = match[2]
+        names[class_id] = _unquoted(match[2])
     return names
+
+
+def _unquoted(name):
+    """A name without the quotes that spreadsheets put around one with commas."""
+    is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    return name[1:-1].replace('""', '"') if is_quoted else name
+
+
+def given(value):
+    """The `Names` in a list, or in a dict by number.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if isinstance(value, Names):
+        return value
+    known = value if isinstance(value, dict) else None
+    if isinstance(value, (list, tuple)):
+        known = dict(enumerate(value))
+    if known is None or not all(isinstance(number, int) and number >= 0 for number in known):
+        raise UserError("label_names: it takes a list of names, or a dict of them by the number of the class")
+    return Names({number: str(name) for number, name in known.items()})
 
 
 def fit(names, classes, source):

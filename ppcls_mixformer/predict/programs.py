@@ -96,8 +96,9 @@ def _package(engine):
 
 
 def _paddle_program(folder, options):
-    from ppcls_mixformer.hosting import inference
+    from ppcls_mixformer.hosting import cli, inference
 
+    cli.take_signals_back()  # from Paddle, which is imported by now
     path = inference.find_program(folder, PREFIX)
     use_gpu = inference.has_gpu() if options.use_gpu is None else options.use_gpu
     run = inference.predictor(path, options.onednn, options.threads, use_gpu)

@@ -7,6 +7,8 @@ be read has `file_name` and `error`.
 import contextlib
 import csv
 import json
+import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,12 @@ import numpy as np
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import whole_file
 
+logger = logging.getLogger(__name__)
+
 DIGITS = 5  # of a score that is shown
 COLUMNS = ("file_name", "rank", "class_id", "label_name", "score", "error")
 SUFFIXES = (".csv", ".jsonl")
+ESCAPED = "backslashreplace"  # bytes in a file's name that are no UTF-8; so JSON writes them, too
 
 
 def best(scores, topk):
@@ -56,33 +61,56 @@ def shown(result):
 
 
 def check_path(path):
-    """Refuses a file to save to whose ending does not say how.
+    """Refuses a file to save to whose ending does not say how, before anything is computed.
 
     Raises:
-        UserError: its ending is none of SUFFIXES.
+        UserError: its ending is none of SUFFIXES; it is a folder.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: results are saved as {' or '.join(SUFFIXES)}, which its ending must say")
+        raise UserError(
+            f"{path or 'no name'}: results are saved as {' or '.join(SUFFIXES)}, which its ending must say"
+        )
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; results are saved in a file")
 
 
 @contextlib.contextmanager
 def writer(path):
     """Yields a function that writes one result to the CSV or JSON lines file at `path`.
 
-    The file is there once the block has ended well.
+    The file is there once the block has ended well. If it is cut short, what `path` held stays, and a file
+    beside it, with `.part` in its name, has the results so far.
 
     Raises:
         UserError: its ending is none of SUFFIXES.
     """
     check_path(path)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        if Path(path).suffix.lower() == ".csv":
-            rows = csv.DictWriter(file, COLUMNS, restval="")
-            rows.writeheader()
-            yield lambda found: rows.writerows(_rows(found))
-        else:
-            yield lambda found: file.write(json.dumps(found, ensure_ascii=False, default=_plain) + "\n")
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", errors=ESCAPED, newline="") as file:
+        try:
+            yield _csv(file) if Path(path).suffix.lower() == ".csv" else _json_lines(file)
+        except BaseException:
+            file.flush()
+            _keep(part, Path(path))
+            raise
+
+
+def _csv(file):
+    rows = csv.DictWriter(file, COLUMNS, restval="")
+    rows.writeheader()
+    return lambda found: rows.writerows(_rows(found))
+
+
+def _json_lines(file):
+    return lambda found: file.write(json.dumps(found, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _keep(part, path):
+    """Puts the results so far beside `path`."""
+    beside = path.with_name(f"{path.stem}.part{path.suffix}")
+    with whole_file(beside) as copy:
+        shutil.copyfile(part, copy)
+    logger.warning("%s holds the results so far", beside)
 
 
 def _plain(value):

@@ -1,18 +1,21 @@
 """Where pictures come from: files, folders, addresses, arrays, Pillow; each is read when its turn comes."""
 
+import http.client
 import logging
 import os
+import string
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.pictures import Unreadable, decode, to_rgb
+from ppcls_mixformer.hosting.web import open_within
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,10 @@ class Source(NamedTuple):
         """
         if self.name.startswith(SCHEMES):
             return fetch(self.name)
+        if os.path.isdir(self.name):
+            os.listdir(self.name)  # says why it cannot be entered
+        if os.path.exists(self.name) and not os.path.isfile(self.name):
+            raise Unreadable("it is no file")  # and a pipe might never answer
         return Path(self.name).read_bytes()
 
     def rgb(self):
@@ -58,7 +65,8 @@ class Source(NamedTuple):
 def find(place):
     """The pictures in the file, the folder and all below it, or at the address `place`, as sources.
 
-    Files of a folder whose names are not those of pictures are skipped, and counted in a message.
+    Links to folders are followed; one that cannot be entered is a source that fails in its turn. Files
+    of a folder whose names are not those of pictures are skipped, and counted in a message.
 
     Raises:
         UserError: there is no such file, or a folder holds no pictures.
@@ -69,8 +77,7 @@ def find(place):
     if not os.path.isdir(place):
         raise UserError(f"there is no file or folder {place}")
     paths, skipped = [], []
-    for folder, folders, names in os.walk(place):
-        folders.sort()
+    for folder, names in _walk(place, paths):
         for name in names:
             is_picture = name.lower().endswith(SUFFIXES) and not name.startswith(".")
             (paths if is_picture else skipped).append(os.path.join(folder, name))
@@ -79,6 +86,27 @@ def find(place):
     if not paths:
         raise UserError(f"{place} holds no pictures; they end in {', '.join(SUFFIXES)}")
     return [Source(path) for path in sorted(paths)]
+
+
+def _walk(place, failed):
+    """Yields each folder from `place` on and the names of its files, and adds to `failed` what has none."""
+    seen = {os.path.realpath(place)}
+    walked = os.walk(place, onerror=lambda error: failed.append(error.filename), followlinks=True)
+    for folder, folders, names in walked:
+        yield folder, names
+        found = {name: os.path.realpath(os.path.join(folder, name)) for name in folders}
+        links_last = sorted(folders, key=lambda name: (os.path.islink(os.path.join(folder, name)), name))
+        folders[:] = []
+        for name in links_last:
+            if found[name] not in seen:  # a link may lead to where it lies
+                seen.add(found[name])
+                folders.append(name)
+
+
+def find_listed(place):
+    """As `find`, for one of many: a file that is not there is a source too, and fails alone in its turn."""
+    place = os.fspath(place)
+    return find(place) if os.path.isdir(place) else [Source(place)]
 
 
 def of_array(array):
@@ -106,14 +134,16 @@ def fetch(address):
         Unreadable: no answer, one that is too slow or too large, or a refusal.
     """
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+        with open_within(quote(address, safe=string.punctuation), TIMEOUT) as response:
             return _body(response)
+    except Unreadable:
+        raise
     except urllib.error.HTTPError as error:
         raise Unreadable(f"the server answers {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
         raise Unreadable(f"no answer: {error.reason}") from None
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"no answer: {error}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Unreadable(f"no answer: {first_line(error)}") from None
 
 
 def _body(response):

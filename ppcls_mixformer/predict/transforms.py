@@ -9,6 +9,7 @@ from PIL import Image
 from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
 
+LARGEST = 16384  # pixels of a side: more is a mistake, and fills the memory
 PILLOW = {
     "nearest": Image.NEAREST,
     "bilinear": Image.BILINEAR,
@@ -74,8 +75,8 @@ def width_and_height(size):
     """Two whole numbers, as PaddleClas reads `size`: one for both, or `[width, height]`."""
     values = (size, size) if isinstance(size, int) else size
     is_pair = isinstance(values, (list, tuple)) and len(values) == 2
-    if not is_pair or not all(isinstance(value, int) and value > 0 for value in values):
-        raise ValueError(f"size is {size!r}; it takes a whole number above 0, or [width, height]")
+    if not is_pair or not all(isinstance(value, int) and 0 < value <= LARGEST for value in values):
+        raise ValueError(f"size is {size!r}; it takes a whole number from 1 to {LARGEST}, or [width, height]")
     return tuple(values)
 
 
@@ -85,8 +86,8 @@ class ResizeImage:
     def __init__(self, size=None, resize_short=None, interpolation=None, backend="cv2"):
         if (size is None) == (not resize_short):
             raise ValueError("it takes size or resize_short, and not both")
-        if resize_short and (not isinstance(resize_short, int) or resize_short < 1):
-            raise ValueError(f"resize_short is {resize_short!r}; it takes a whole number above 0")
+        if resize_short and (not isinstance(resize_short, int) or not 0 < resize_short <= LARGEST):
+            raise ValueError(f"resize_short is {resize_short!r}; it takes a whole number from 1 to {LARGEST}")
         self.resize_short = resize_short
         self.size = None if resize_short else width_and_height(size)
         self.resize = _resizer(interpolation, str(backend).lower())
@@ -100,7 +101,10 @@ class ResizeImage:
         if self.size:
             return self.resize(picture, self.size)
         ratio = float(self.resize_short) / min(width, height)
-        return self.resize(picture, (int(round(width * ratio)), int(round(height * ratio))))
+        size = int(round(width * ratio)), int(round(height * ratio))
+        if max(size) > LARGEST:
+            raise ValueError(f"a picture of {width}x{height} would become one of {size[0]}x{size[1]}")
+        return self.resize(picture, size)
 
 
 def _resizer(interpolation, backend):
@@ -108,7 +112,7 @@ def _resizer(interpolation, backend):
     known = {"pil": PILLOW, "cv2": OPENCV}.get(backend)
     if known is None:
         raise ValueError(f"backend is {backend!r}; it takes pil or cv2")
-    name = interpolation and str(interpolation).lower()
+    name = None if interpolation is None else str(interpolation).lower()
     if name is not None and name not in known:
         raise ValueError(f"interpolation {interpolation!r} is none of {backend}'s{did_you_mean(name, known)}")
     if backend == "pil":
@@ -127,7 +131,9 @@ class PadImage:
 
     def __init__(self, size, value=0):
         self.size = width_and_height(size)
-        self.value = [value] * 3 if isinstance(value, (int, float)) else list(value)
+        self.value = [value] * 3 if isinstance(value, (int, float)) else value
+        if not isinstance(self.value, (list, tuple)) or len(self.value) != 3:
+            raise ValueError(f"value is {value!r}; it takes a number, or three")
 
     def size_after(self, size):
         """`(height, width)`; None where it depends on the picture."""

@@ -7,10 +7,7 @@ where it is downloaded again.
 import contextlib
 import hashlib
 import http.client
-import queue
 import shutil
-import threading
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -18,6 +15,7 @@ from typing import Optional
 from tqdm import tqdm
 
 from ppcls_mixformer.hosting.errors import first_line
+from ppcls_mixformer.hosting.web import open_within
 from ppcls_mixformer.hosting.whole import whole_file
 from ppcls_mixformer.weights.errors import WeightsError
 
@@ -163,7 +161,7 @@ def sha256_of(path):
 
 def _stream(url, file, label):
     """Copies the body of `url` into `file` under a progress bar."""
-    with _open(url) as response:
+    with open_within(url, TIMEOUT) as response:
         total = response.length  # None where the server does not say
         with tqdm(total=total, unit="B", unit_scale=True, desc=label) as bar:
             while chunk := response.read1(1 << 20):
@@ -171,26 +169,3 @@ def _stream(url, file, label):
                 bar.update(len(chunk))
     if total is not None and bar.n != total:
         raise OSError(f"the connection ended after {bar.n} of {total} bytes")
-
-
-def _open(url):
-    """The response to `url`, within TIMEOUT seconds in all.
-
-    In a thread, since urllib's timeout starts anew with every address, redirect and byte.
-    """
-    answers = queue.Queue()
-
-    def ask():
-        try:
-            answers.put(urllib.request.urlopen(url, timeout=TIMEOUT))
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=TIMEOUT)
-    except queue.Empty:
-        raise OSError(f"no answer within {TIMEOUT} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer

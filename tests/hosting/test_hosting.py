@@ -8,6 +8,7 @@ import types
 
 import paddle
 import pytest
+from commands import error_line, run
 
 from ppcls_mixformer.hosting import cli, configs, inference, patches, source
 from ppcls_mixformer.hosting.advice import did_you_mean, nearest
@@ -214,3 +215,60 @@ def test_a_package_that_a_host_lacks_is_named_with_the_extra_that_brings_it():
     with pytest.raises(UserError, match="PaddleDetection needs no_such_package.* extra dense"):
         with source.requirements(host):
             import no_such_package  # noqa: F401
+
+
+TERMINATED = """
+import os, signal, sys, time
+from ppcls_mixformer.hosting import cli, source
+from ppcls_mixformer.paddleclas import HOST
+from ppcls_mixformer.predict import programs
+
+def command(argv):
+    assert "paddle" not in sys.modules
+    {imports}
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+cli.run(command, [])
+"""
+
+
+@pytest.mark.parametrize(
+    "imports", ["source.make_importable(HOST)", "programs.load(sys.argv[1], programs.Options('paddle'))"]
+)
+def test_a_signal_is_one_line_where_paddle_is_imported_late(imports, tmp_path):
+    """Paddle's import puts a handler of its own in place, in C++."""
+    network = paddle.jit.to_static(
+        paddle.nn.Linear(2, 2), input_spec=[paddle.static.InputSpec([None, 2])], full_graph=True
+    )
+    paddle.jit.save(network, str(tmp_path / "inference"))
+    log = run(sys.executable, "-c", TERMINATED.format(imports=imports), tmp_path, check=False)
+    assert error_line(log) == "error: terminated by SIGTERM"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_terminal_lacks_is_escaped(encoding):
+    code = """
+from ppcls_mixformer.hosting import cli
+cli.run(lambda argv: print("鱼", chr(0xDCFF), "end", flush=True), [])
+"""
+    log = run(sys.executable, "-c", code, PYTHONIOENCODING=encoding)
+    assert log.endswith(" \\udcff end\n")
+
+
+def test_output_that_nobody_reads_is_one_line(tmp_path):
+    code = """
+import sys
+from ppcls_mixformer.hosting import cli, whole
+
+def command(argv):
+    with whole.whole_file(sys.argv[1]):
+        for line in range(100_000):
+            print(line, flush=True)
+
+cli.run(command, [])
+"""
+    shell = 'set -o pipefail; "$@" | head -1'
+    log = run("bash", "-c", shell, "-", sys.executable, "-c", code, tmp_path / "x", check=False)
+    assert error_line(log) == "error: what reads the output has ended before it was complete"
+    assert not list(tmp_path.iterdir())

@@ -128,6 +128,24 @@ def test_checkpoint_and_export_are_evaluated_side_by_side(digits, trained, expor
         assert re.findall(r" \(onnxruntime\): export ([\d.]+)$", log, re.M) == [found[0]]
 
 
+EVALUATED = "DataLoader.Eval.dataset.transform_ops"
+RESIZED, CROPPED = f"{EVALUATED}.1.ResizeImage.resize_short=32", f"{EVALUATED}.2.CropImage.size=32"
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (["Arch.class_num=12"], "error: .* has 10 classes, and the config has 12"),
+        ([RESIZED], "warning: .* prepares pictures in another way than DataLoader.Eval"),
+        ([RESIZED, CROPPED], r"error: .* takes .*\[3, 28, 28\], and DataLoader.Eval makes \[3, 32, 32\]"),
+    ],
+)
+def test_an_export_that_does_not_fit_the_evaluation_is_named(digits, tmp_path, exported, settings, said):
+    flags = ["--inference_dir", exported[0]]
+    log = tool("eval", *overrides(digits, tmp_path), *settings, flags=flags, check=False)
+    assert re.search(f"^{said}", log, re.M) and "Traceback" not in log
+
+
 def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path):
     (tmp_path / "README.md").write_text("my own notes")
     settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]
@@ -146,17 +164,26 @@ def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path
 
 
 @pytest.mark.parametrize(
-    "setting, message",
+    "setting, flags, message",
     [
-        ("Global.image_shape=[3, 24, 24]", "Infer.transforms make pictures of 28x28 (height x width)"),
-        (f"Infer.PostProcess.class_id_map_file={__file__}", "Infer.PostProcess.class_id_map_file"),
+        ("Global.image_shape=[3, 24, 24]", [], "Infer.transforms make pictures of 28x28 (height x width)"),
+        (f"Infer.PostProcess.class_id_map_file={__file__}", [], "Infer.PostProcess.class_id_map_file"),
+        ("Global.seed=1", ["--check", "-1"], "--check is -1; it takes a number of pictures"),
     ],
 )
-def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, message):
+def test_an_export_that_contradicts_its_config_is_refused(digits, trained, tmp_path, setting, flags, message):
     settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}", setting]
     settings += [f"Global.save_inference_dir={tmp_path}"]
-    log = tool("export_model", *overrides(digits, trained[0]), *settings, check=False)
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, flags=flags, check=False)
     assert message in error_line(log) and not list(tmp_path.iterdir())
+
+
+def test_readers_are_not_compared_where_none_knows_the_preprocessing(digits, trained, tmp_path):
+    settings = [f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"]
+    settings += [f"Global.save_inference_dir={tmp_path}", "Infer.transforms.0.DecodeImage.to_rgb=False"]
+    log = tool("export_model", *overrides(digits, trained[0]), *settings, flags=["--check", "3"])
+    assert "warning: inference.yml is not written" in log and "warning: --check: without inference.yml" in log
+    assert not (tmp_path / "inference.yml").exists()
 
 
 def test_without_fusing(digits, trained, exported, reference, tmp_path):

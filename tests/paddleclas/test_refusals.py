@@ -32,6 +32,8 @@ def refusal(*settings, **options):
 @pytest.mark.parametrize(
     "settings, text",
     [
+        (["DataLoader=None"], "-o DataLoader replaces a section, which every command needs"),
+        (["Arch=x"], "-o Arch replaces a section, which every command needs"),
         (["DataLoader.Train.dataset.image_root=nowhere"], "there is no folder nowhere"),
         (["Arch.class_num=5"], "needs Arch.class_num of at least"),
         (["Arch.name=MixFormer_B9"], "did you mean MixFormer_B"),

@@ -71,7 +71,9 @@ def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(classify
     (tmp_path / "half.png").write_bytes((photos / "a.png").read_bytes()[:500])
     (tmp_path / "small.png").write_bytes(b"")
     pictures = [tmp_path / "half.png", photos / "a.png", tmp_path / "small.png", photos / "b.JPG"]
-    found = classify(pictures)
+    found = classify([*pictures, "nowhere.png", "a\0b"])
+    assert [result["file_name"] for result in found[4:] if result["error"]] == ["nowhere.png", "a\0b"]
+    del found[4:]
     assert close(found[1], expected[0]) and close(found[3], expected[1])
     assert found[2] == {"file_name": str(tmp_path / "small.png"), "error": "the file is empty"}
     assert set(found[0]) == {"file_name", "error"}
@@ -84,7 +86,7 @@ def test_pictures_that_cannot_be_read_are_named_and_the_others_answered(classify
     assert saved == found
 
 
-@pytest.mark.parametrize("thing", [3, None, object(), [3], "no such file.jpg", b"\xff\xd8"])
+@pytest.mark.parametrize("thing", [3, None, object(), [3], b"GIF89a", [b"a.jpg"], "no such file.jpg"])
 def test_what_is_no_picture_is_one_line(classify, thing):
     kind = type(thing[0] if isinstance(thing, list) else thing).__name__
     with pytest.raises(UserError, match=f"^{kind} is no picture|there is no file"):
@@ -99,9 +101,14 @@ def test_a_batch_that_holds_nothing_is_one_line(classify, photos, batch_size):
             call(photos, batch_size=batch_size)
 
 
-@pytest.mark.parametrize("topk", [-1, "3", 1.5])
+def test_scores_of_nothing_are_refused(classify):
+    with pytest.raises(UserError, match="an empty list"):
+        classify.scores([])
+
+
+@pytest.mark.parametrize("topk", [0, -1, "3", 1.5])
 def test_how_many_classes_are_shown_is_a_number(small, topk):
-    with pytest.raises(UserError, match=f"^topk is {topk!r}; it takes a whole number from 0 on"):
+    with pytest.raises(UserError, match=f"^topk is {topk!r}; it takes a whole number from 1 on"):
         Classifier(small, topk=topk)
 
 
@@ -141,7 +148,7 @@ def test_classes_that_exclude_each_other_have_no_threshold(small):
 def test_what_is_shown_can_be_changed(small, photos):
     classify = Classifier(small, topk=1, label_names={0: "x", 1: "y", 2: "z"})
     assert classify(photos / "a.png")["label_names"][0] in "xyz"
-    with pytest.raises(UserError, match="names class 999, but the network has 3"):
+    with pytest.raises(UserError, match="^label_names names class 999, but the network has 3"):
         Classifier(small, label_names={999: "toilet tissue"})(photos / "a.png")
     assert Classifier(small, label_names=["x"], topk=3)(photos / "a.png")["label_names"].count("x") == 1
 

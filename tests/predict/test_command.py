@@ -85,6 +85,7 @@ def test_bad_pictures_are_named_and_all_others_answered(predict, photos, tmp_pat
         (["--class_id_map_file", "nowhere"], "--class_id_map_file: nowhere cannot be read"),
         (["--inference_model_dir", "nowhere"], "nowhere is no folder"),
         (["--topk", "0"], "--topk is 0; it takes a whole number above 0"),
+        (["--save", ""], "no name: results are saved as .csv or .jsonl"),
         (["--save", "r.txt"], "r.txt: results are saved as .csv or .jsonl"),
         (["--tta", "flop"], "--tta flop: 'flop' is no view"),
         (["--engine", "tensorrt"], "there is no engine 'tensorrt'"),
@@ -95,6 +96,13 @@ def test_mistakes_in_flags_are_one_line(predict, flags, message, caplog):
     with pytest.raises(UserError, match=message):
         predict(*flags)
     assert "has no inference.yml" not in caplog.text
+
+
+def test_the_file_that_names_too_many_classes_is_named(predict, tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("a\nb\nc\nd\n")
+    with pytest.raises(UserError, match=f"^{path} names class 3, but the network has 3, 0 to 2"):
+        predict("--class_id_map_file", path)
 
 
 @pytest.mark.parametrize("flags", [["--use_gpu", "maybe"], ["--topk", "many"], ["--speed", "1"], []])

@@ -36,8 +36,28 @@ def test_names_by_line_in_any_encoding(read, encoding, end):
     assert names.fit(read("\n".join(chinese) + end, encoding), 3, "") == chinese
 
 
+@pytest.mark.parametrize("value", ["abc", 5, {"0": "a"}, {-1: "a"}, b"ab"])
+def test_what_is_no_names_is_refused(value):
+    with pytest.raises(UserError, match="label_names: it takes a list of names, or a dict"):
+        names.given(value)
+
+
+def test_lists_and_dicts_are_names():
+    assert names.given(("a", 7)) == {0: "a", 1: "7"} and names.given({2: "c"}) == {2: "c"}
+
+
 def test_any_order_and_blank_lines_between_numbers(read):
     assert read("2 c\n\n0 a\n1 b")[1] == "b"
+
+
+def test_numbers_that_are_parts_of_names_are_not_those_of_classes(read):
+    assert names.fit(read("101 dalmatians\ncat\nroute 66"), 3, "") == ["101 dalmatians", "cat", "route 66"]
+
+
+def test_quotes_of_spreadsheets_are_taken_off(read):
+    lines = '0,"goldfish, Carassius auratus"\n1,"great ""white"" shark"\n2,a "quoted" word'
+    expected = ["goldfish, Carassius auratus", 'great "white" shark', 'a "quoted" word']
+    assert names.fit(read(lines), 3, "") == expected
 
 
 def test_digits_are_names_too(read):
@@ -47,7 +67,11 @@ def test_digits_are_names_too(read):
 @pytest.mark.parametrize(
     "content, line",
     [
-        ("0 a\n1 b\nc", "line 3: expected a class number and its name, got 'c'"),
+        ("0 a\n1 b\nc", "line 3: 'c' is no class number and its name, as other lines are"),
+        ("-1 a\n0 b", "line 1: '-1 a' is no class number"),
+        ('{"0": "a", "1": "b"}', "line 1: '{.*is no class number"),
+        ("dog 1\ncat 0", "line 1: the number stands behind the name; write `number name`"),
+        ("dog,1\ncat,0", "line 1: the number stands behind the name"),
         ("0 a\n1 b\n1 c", "line 3: class 1 has a name already, 'b'"),
         ("a\n\nb", "line 2 is blank"),
         ("", "holds no names"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,10 +62,29 @@ def test_another_ending_is_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_fails_leaves_the_earlier_file(tmp_path):
+def test_a_folder_is_refused_before_anything_is_computed(tmp_path):
+    (tmp_path / "r.csv").mkdir()
+    with pytest.raises(UserError, match="r.csv is a folder"):
+        results.check_path(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
+def test_a_file_whose_name_is_no_utf_8_is_saved_escaped(tmp_path, name):
+    with results.writer(tmp_path / name) as write:
+        write({**GOOD, "file_name": os.fsdecode(b"\xff.png")})
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    assert r"\udcff.png" in text and "金鱼" in text
+    assert name == "r.csv" or os.fsencode(json.loads(text)["file_name"]) == b"\xff.png"
+
+
+def test_a_run_that_is_cut_short_leaves_the_earlier_file_and_its_results(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_text("earlier")
     with pytest.raises(ZeroDivisionError), results.writer(path) as write:
         write(GOOD)
         raise ZeroDivisionError
-    assert path.read_text() == "earlier" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "earlier"
+    assert (tmp_path / "r.part.jsonl").read_text(encoding="utf-8") == json.dumps(
+        GOOD, ensure_ascii=False
+    ) + "\n"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,9 +119,13 @@ def server(monkeypatch):
             if self.path == "/silent":
                 time.sleep(3)
                 return
+            if self.path == "/slow-headers":
+                for line in ("HTTP/1.0 200 OK\r\n", *["X: y\r\n"] * 50):
+                    self.wfile.write(line.encode())
+                    time.sleep(0.1)
             self.send_response(200)
             self.end_headers()
-            if self.path == "/whole.png":
+            if self.path in ("/whole.png", "/caf%C3%A9%20a.png"):
                 self.wfile.write(file.getvalue())
             while self.path in ("/drips", "/endless"):
                 self.wfile.write(b"\0" * (1 << 16 if self.path == "/endless" else 1))
@@ -137,8 +142,9 @@ def server(monkeypatch):
     server.shutdown()
 
 
-def test_a_picture_at_an_address(server):
-    assert np.array_equal(find(f"{server}/whole.png")[0].rgb(), NOISE)
+@pytest.mark.parametrize("name", ["whole.png", "café a.png", "caf%C3%A9%20a.png"])
+def test_a_picture_at_an_address(server, name):
+    assert np.array_equal(find(f"{server}/{name}")[0].rgb(), NOISE)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +152,9 @@ def test_a_picture_at_an_address(server):
     [
         ("missing", "the server answers 404"),
         ("silent", "no answer: "),
-        ("drips", "it does not arrive within 1 seconds"),
-        ("endless", "it is larger than 1 MiB"),
+        ("slow-headers", "no answer within 1 seconds"),
+        ("drips", "^it does not arrive within 1 seconds"),
+        ("endless", "^it is larger than 1 MiB"),
         ("empty", "the file is empty"),
     ],
 )
@@ -161,3 +168,31 @@ def test_an_address_without_a_picture_ends_within_seconds(server, path, message)
 def test_an_address_that_nobody_listens_at():
     with pytest.raises(Unreadable, match="no answer"):
         find("http://127.0.0.1:9/a.png")[0].rgb()
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    for folder in ("in", "out"):
+        (tmp_path / folder / "sub").mkdir(parents=True)
+        (tmp_path / folder / "sub" / "a.png").touch()
+    (tmp_path / "in" / "again").symlink_to("sub")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "back").symlink_to(tmp_path / "in")
+    found = [os.path.relpath(source.name, tmp_path / "in") for source in find(tmp_path / "in")]
+    assert found == ["linked/sub/a.png", "sub/a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_what_is_no_file_fails_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (source,) = find(tmp_path)
+    with pytest.raises(Unreadable, match="it is no file"):
+        source.rgb()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root enters everything")
+def test_a_folder_that_cannot_be_entered_fails_in_its_turn(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "a.png").touch()
+    closed = find(tmp_path)[1]
+    with pytest.raises(PermissionError):
+        closed.data()

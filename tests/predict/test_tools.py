@@ -107,11 +107,33 @@ def test_infer_names_bad_pictures_and_answers_all_others(digits, trained, some_a
     assert len([row for row in rows if row["rank"] == "1"]) == 2
 
 
+def test_what_infer_cannot_save_is_refused_before_it_predicts(digits, trained, photos, tmp_path):
+    for flags, message in (
+        (["--features", ""], "--features : features are saved in a file that ends in .npz"),
+        (["--features", "f.npz", "--save", "r.csv"], "--save is for classes"),
+        (["--features", "f.npz", "--tta", "flip"], "--tta is for classes"),
+        (["--save", tmp_path.parent], "results are saved as"),
+        (["--save", ""], "no name: results are saved as"),
+    ):
+        log = infer(digits, trained, photos, flags=flags, check=False)
+        assert message in error_line(log) and "class_ids" not in log
+
+
+def test_a_listed_picture_that_is_missing_fails_alone(digits, trained, photos, tmp_path):
+    (tmp_path / "list.txt").write_text("a.png\nnowhere.png\nd.bmp\n")
+    path = tmp_path / "r.jsonl"
+    setting = f"Infer.infer_list={tmp_path}/list.txt"
+    log = infer(digits, trained, photos, setting, flags=("--save", path), check=False)
+    assert error_line(log) == f"error: 1 of 3 pictures have no answer: {photos}/nowhere.png"
+    assert [("error" in result) for result in saved(path).values()] == [False, True, False]
+
+
 def test_features_of_a_checkpoint_and_of_its_export(digits, trained, photos, tmp_path):
     infer(digits, trained, photos, flags=("--features", tmp_path / "f.npz"))
     weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
     settings = [*overrides(digits, trained[0]), weights, f"Global.save_inference_dir={tmp_path}/export"]
     tool("export_model", *settings, flags=["--features", *["--onnx"] * HAS_ONNX])
+    assert "a second output, pooled features" in (tmp_path / "export/README.md").read_text(encoding="utf-8")
     saved = np.load(tmp_path / "f.npz")
     assert list(saved["file_names"]) == [source.name for source in find(photos)]
     for engine in ENGINES:

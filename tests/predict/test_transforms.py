@@ -72,6 +72,43 @@ def test_padding(pictures, value):
     check([{"PadImage": {"size": [80, 90], "value": value}}], pictures)
 
 
+@pytest.mark.parametrize(
+    "operators, message",
+    [
+        ([{"ResizeImage": {"size": 24, "interpolation": 0}}], "interpolation '0' is none of cv2's"),
+        ([{"ResizeImage": {"size": 24}}, {"DecodeImage": {}}], "DecodeImage is not the first transform"),
+    ],
+)
+def test_what_a_description_cannot_say_is_not_described(operators, message):
+    from ppcls_mixformer.paddleclas import describe
+
+    config = {"Arch": {"name": "MixFormer_B0"}, "Global": {}, "Infer": {"transforms": operators}}
+    with pytest.raises(ValueError, match=message):
+        describe.describe(config)
+
+
+@pytest.mark.parametrize(
+    "name, independent, is_said",
+    [
+        (None, False, False),
+        ("Topk", False, False),
+        ("Topk", True, False),
+        ("MultiLabelTopk", True, False),
+        ("MultiLabelTopk", False, True),
+        ("ThreshOutput", False, True),
+        ("PersonAttribute", True, True),
+    ],
+)
+def test_what_infer_shows_and_the_export_does_not_is_named(caplog, name, independent, is_said):
+    from ppcls_mixformer.paddleclas import describe
+
+    shown = {"PostProcess": {"name": name}} if name else {}
+    infer = {"transforms": [{"ResizeImage": {"size": 24}}], **shown}
+    arguments = {"Global": {"use_multilabel": independent}, "Arch": {"name": "MixFormer_B0"}}
+    assert describe.describe({**arguments, "Infer": infer}).independent == independent
+    assert (f"Infer.PostProcess is {name}" in caplog.text) == is_said
+
+
 def test_defaults_are_those_of_paddleclas(pictures):
     check([{"ToCHWImage": None}, {"NormalizeImage": None}], pictures)
 
@@ -95,6 +132,9 @@ def test_a_crop_that_does_not_fit_is_refused(pictures):
         ([{"ResizeImage": {"size": 3, "short": 2}}], "transform_ops.0.ResizeImage: .*short"),
         ([{"ResizeImage": None}], "it takes size or resize_short"),
         ([{"ResizeImage": {"resize_short": "28"}}], "resize_short is '28'"),
+        ([{"ResizeImage": {"resize_short": 10**6}}], "resize_short is 1000000; it takes .* to 16384"),
+        ([{"PadImage": {"size": 9, "value": "red"}}], "value is 'red'"),
+        ([{"PadImage": {"size": 9, "value": [1, 2]}}], r"value is \[1, 2\]"),
         ([{"ResizeImage": {"size": [3, 0]}}], r"size is \[3, 0\]"),
         ([{"ResizeImage": {"size": 3, "backend": "tf"}}], "backend is 'tf'; it takes pil or cv2"),
         ([{"ResizeImage": {"size": 3, "interpolation": "bicubi"}}], "did you mean bicubic"),
@@ -106,6 +146,12 @@ def test_mistakes_are_one_line(operators, message):
     with pytest.raises(UserError, match=f"config: .*{message}") as error:
         transforms.build(operators, "config")
     assert "\n" not in str(error.value)
+
+
+def test_a_strip_does_not_fill_the_memory():
+    (resize,) = transforms.build([{"ResizeImage": {"resize_short": 256}}], "config")
+    with pytest.raises(ValueError, match="a picture of 60000x1 would become one of 15360000x256"):
+        resize(np.zeros([1, 60000, 3], "uint8"))
 
 
 def test_the_sizes_that_are_known_before_any_picture():
