@@ -78,15 +78,8 @@ def run(engine, flags):
     if flags.features is not None:
         save_features(engine, sources, infer["batch_size"], flags.features)
         return
-    found = []
-    with results.writer(flags.save) if flags.save is not None else contextlib.nullcontext() as write:
-        for result in predictor.predict(sources, _preparing(engine), _ranking(engine), infer["batch_size"]):
-            found.append(result)
-            if "error" not in result:
-                print(result, flush=True)
-            if write:
-                write(result)
-    predictor.check_failures(found)
+    stream = predictor.predict(sources, _preparing(engine), _ranking(engine), infer["batch_size"])
+    results.hand_out(stream, str, flags.save)
 
 
 def _preparing(engine):
@@ -103,7 +96,6 @@ def _preparing(engine):
 
 def _ranking(engine):
     """From images and their sources to results, by the network and the postprocessing of the `engine`."""
-
     post, keys = distillation.chosen_output(engine)
 
     def rank(images, batch):
@@ -153,4 +145,4 @@ def save_features(engine, sources, batch_size, path):
             rows = np.stack([result["row"] for result in kept])
             np.savez(file, features=rows, file_names=[result["file_name"] for result in kept])
         logger.info("%s: features of %d pictures", path, len(kept))
-    predictor.check_failures(found)
+    results.check_failures(found)

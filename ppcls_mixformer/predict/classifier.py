@@ -149,7 +149,7 @@ class Classifier:
             return [{"row": row} for row in outputs[index]]
 
         rows = list(predictor.predict(sources, self._prepare, classify, batch_size))
-        predictor.check_failures(rows)
+        results.check_failures(rows)
         return rows[0]["row"] if is_one else np.stack([found["row"] for found in rows])
 
     def _prepare(self, source):

@@ -1,12 +1,11 @@
 """The predict command: an export, and the flags of the `paddleclas` command."""
 
 import argparse
-import contextlib
 import logging
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.predict import description as descriptions
-from ppcls_mixformer.predict import names, predictor, results
+from ppcls_mixformer.predict import names, results
 from ppcls_mixformer.predict.classifier import Classifier
 from ppcls_mixformer.predict.sources import find
 
@@ -97,15 +96,7 @@ def run(argv):
         threads=flags.cpu_num_threads,
         onednn=flags.enable_mkldnn,
     )
-    found = []
-    with results.writer(flags.save) if flags.save is not None else contextlib.nullcontext() as write:
-        for result in classifier.stream(sources, flags.batch_size):
-            found.append(result)
-            if "error" not in result:
-                print(results.shown(result), flush=True)
-            if write:
-                write(result)
-    predictor.check_failures(found)
+    results.hand_out(classifier.stream(sources, flags.batch_size), results.shown, flags.save)
 
 
 def _told(flag, function, *arguments):

@@ -66,16 +66,3 @@ def check_whole(name, value, least):
     """Refuses a `value` that is no whole number from `least` on, as a UserError."""
     if not isinstance(value, (int, np.integer)) or value < least:
         raise UserError(f"{name} is {value!r}; it takes a whole number from {least} on")
-
-
-def check_failures(results):
-    """Raises a UserError that names pictures among `results` without an answer, if there are any.
-
-    Args:
-        results: of all pictures; only `error` and `file_name` are looked at.
-    """
-    failed = [found["file_name"] for found in results if "error" in found]
-    if failed:
-        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-        names = ", ".join(map(str, failed[:3]))
-        raise UserError(f"{len(failed)} of {len(results)} pictures have no answer: {names}{more}")

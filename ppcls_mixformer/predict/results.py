@@ -74,6 +74,36 @@ def check_path(path):
         raise UserError(f"{path} is a folder; results are saved in a file")
 
 
+def hand_out(stream, show, path):
+    """Prints what `show` makes of each result in `stream`, and writes all to the file at `path`, unless None.
+
+    Raises:
+        UserError: pictures without an answer, after all others; another ending of `path`.
+    """
+    found = []
+    with writer(path) if path is not None else contextlib.nullcontext() as write:
+        for result in stream:
+            found.append(result)
+            if "error" not in result:
+                print(show(result), flush=True)
+            if write:
+                write(result)
+    check_failures(found)
+
+
+def check_failures(results):
+    """Raises a UserError that names pictures among `results` without an answer, if there are any.
+
+    Args:
+        results: of all pictures; only `error` and `file_name` are looked at.
+    """
+    failed = [found["file_name"] for found in results if "error" in found]
+    if failed:
+        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+        names = ", ".join(map(str, failed[:3]))
+        raise UserError(f"{len(failed)} of {len(results)} pictures have no answer: {names}{more}")
+
+
 @contextlib.contextmanager
 def writer(path):
     """Yields a function that writes one result to the CSV or JSON lines file at `path`.
