@@ -51,7 +51,8 @@ test-paddle:
 	    constraints.txt > ".venv-$(PADDLE)/constraints.txt"
 	".venv-$(PADDLE)/bin/python" -m pip install --quiet -c ".venv-$(PADDLE)/constraints.txt" -e '.[cpu,test]'
 	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
-	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
+	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/predict/test_classifier.py \
+	    tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
 
 soak: $(VENV)/ready
 	"$(VENV)/bin/python" benchmarks/soak.py
