@@ -273,15 +273,14 @@ def test_the_best_of_several_labels_is_the_one_with_the_fewest_errors(several_la
     assert best["metric"] == pytest.approx(min(shown), abs=1e-4)
     weights = f"Global.pretrained_model={checkpoint(tmp_path / 'output', 'latest')}"
     pictures = f"Infer.infer_imgs={tmp_path}/digits/test"
-    for post in ({"name": "Topk", "topk": 3}, {"name": "MultiLabelTopk"}):
-        shown = f"Infer.PostProcess={post}"
-        flags = ["--save", tmp_path / "r.jsonl"]
-        tool("infer", *settings, shown, weights, pictures, config=several_labels, flags=flags)
-        folder = f"Global.save_inference_dir={tmp_path}/export"
-        tool("export_model", *settings, shown, weights, folder, config=several_labels)
-        inferred = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-        found = Classifier(tmp_path / "export")(tmp_path / "digits/test")
-        assert "topk" not in post or {len(result["class_ids"]) for result in found} == {3}
-        for result, expected in zip(found, inferred):
-            assert result["class_ids"] == expected["class_ids"]
-            np.testing.assert_allclose(result["scores"], expected["scores"], atol=1e-4)
+    shown = "Infer.PostProcess={'name': 'MultiLabelTopk'}"
+    flags = ["--save", tmp_path / "r.jsonl"]
+    tool("infer", *settings, shown, weights, pictures, config=several_labels, flags=flags)
+    folder = f"Global.save_inference_dir={tmp_path}/export"
+    tool("export_model", *settings, shown, weights, folder, config=several_labels)
+    inferred = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    found = Classifier(tmp_path / "export")(tmp_path / "digits/test")
+    assert any(result["class_ids"] for result in found)
+    for result, expected in zip(found, inferred):
+        assert result["class_ids"] == expected["class_ids"] and min(result["scores"], default=1) >= 0.5
+        np.testing.assert_allclose(result["scores"], expected["scores"], atol=1e-4)
