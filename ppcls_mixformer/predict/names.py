@@ -1,7 +1,7 @@
 """Names of classes: files of them in the forms that people have, and lists that fit a network.
 
-The forms are `0 name`, with a space, a tab, a comma or a colon between, in any order of the numbers, and a
-name on each line, in the order of the classes.
+The forms are `0 name`, with a space, a tab, a comma or a sign like it between, in any order of the numbers,
+and a name on each line, in the order of the classes.
 """
 
 import logging
@@ -12,7 +12,7 @@ from ppcls_mixformer.hosting.text import read_lines
 
 logger = logging.getLogger(__name__)
 
-NUMBERED = re.compile(r"(\d+)\s*[\s,:]\s*(\S.*)")
+NUMBERED = re.compile(r"(\d+)(?:\s*[,:;|=]\s*|[.)]\s+|\s+-\s+|\s+)(\S.*)")
 
 
 class Names(dict):
@@ -67,7 +67,7 @@ def _is_numbered(lines, path):
         raise UserError(
             f"{path}, line {number}: {line!r} is no class number and its name, as other lines are"
         )
-    ends = {line.replace(",", " ").split()[-1] for _, line in filled}
+    ends = {re.split(r"[\s,:;|=]+", line)[-1] for _, line in filled}
     if len(filled) > 1 and ends == set(map(str, range(len(filled)))) and not set(lines) <= ends:
         raise UserError(f"{path}, line 1: the number stands behind the name; write `number name`")
     return False

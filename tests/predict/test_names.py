@@ -24,7 +24,7 @@ def read(tmp_path):
     return read
 
 
-@pytest.mark.parametrize("separator", [" ", "\t", ",", ", ", ": ", "  "])
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ", ", ": ", "  ", ";", " | ", "=", ". ", ") ", " - "])
 def test_numbers_and_names(read, separator):
     assert names.fit(read(numbered(separator) + "\n"), 3, "") == EXPECTED
 
@@ -50,6 +50,14 @@ def test_any_order_and_blank_lines_between_numbers(read):
     assert read("2 c\n\n0 a\n1 b")[1] == "b"
 
 
+def test_signs_that_a_name_starts_with_stay(read):
+    assert names.fit(read("0 -40 degrees\n1 (none)\n2 .22 rifle"), 3, "") == [
+        "-40 degrees",
+        "(none)",
+        ".22 rifle",
+    ]
+
+
 def test_numbers_that_are_parts_of_names_are_not_those_of_classes(read):
     assert names.fit(read("101 dalmatians\ncat\nroute 66"), 3, "") == ["101 dalmatians", "cat", "route 66"]
 
@@ -72,6 +80,8 @@ def test_digits_are_names_too(read):
         ('{"0": "a", "1": "b"}', "line 1: '{.*is no class number"),
         ("dog 1\ncat 0", "line 1: the number stands behind the name; write `number name`"),
         ("dog,1\ncat,0", "line 1: the number stands behind the name"),
+        ("dog;1\ncat;0", "line 1: the number stands behind the name"),
+        ("class,name\n0,cat\n1,dog", "line 1: 'class,name' is no class number"),
         ("0 a\n1 b\n1 c", "line 3: class 1 has a name already, 'b'"),
         ("a\n\nb", "line 2 is blank"),
         ("", "holds no names"),
