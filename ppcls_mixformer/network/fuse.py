@@ -1,19 +1,20 @@
-"""What pays only at inference: norms folded into the layers around them, position biases as constants."""
+"""What pays only at inference: norms folded into the layers around them, stages of fewer operators."""
 
 import copy
 
 import paddle
 from paddle import nn
 
+from ppcls_mixformer.network.fused import FusedStage
 from ppcls_mixformer.network.layers import is_batch_norm
-from ppcls_mixformer.network.mixformer import MixingAttention
+from ppcls_mixformer.network.mixformer import MixFormerTrunk, MixingAttention
 
 
 def fuse_for_inference(model):
     """A copy of a network that gives the same outputs with fewer operators, in evaluation mode.
 
-    Every batch norm behind a convolution becomes part of it, `conv_norm` part of `proj`, and each
-    position bias a constant. The copy is an ordinary network, but its state dict is no checkpoint.
+    Every batch norm behind a convolution becomes part of it, and `conv_norm` part of `proj`. Then each stage
+    is replaced by a `FusedStage`. Its state dict is no checkpoint.
 
     Args:
         model: `MixFormer`, or a network that has one as its backbone, trained; it is left as it is.
@@ -24,8 +25,12 @@ def fuse_for_inference(model):
         for layer in model.sublayers():
             if isinstance(layer, nn.Sequential):
                 fuse_convolutions(layer)
-            elif isinstance(layer, MixingAttention) and layer.fixed_position_bias is None:
-                fuse_attention(layer)
+            elif isinstance(layer, MixingAttention):
+                fuse_conv_norm(layer)
+        for layer in model.sublayers(include_self=True):
+            if isinstance(layer, MixFormerTrunk):
+                layer.layers = nn.LayerList(FusedStage(stage) for stage in layer.layers)
+    model.eval()
     return model
 
 
@@ -48,12 +53,10 @@ def fuse_convolutions(layers):
             layers[i] = nn.Identity()
 
 
-def fuse_attention(attention):
-    """Folds `conv_norm` into `proj`, whose last C/2 inputs it normalises, and fixes the position bias."""
+def fuse_conv_norm(attention):
+    """Folds `conv_norm` into `proj`, whose last C/2 inputs it normalises."""
     scale, shift = affine_map(attention.conv_norm)
     proj, half = attention.proj, scale.shape[0]
     untouched, normalised = proj.weight[:half], proj.weight[half:]
     proj.bias.set_value(proj.bias + paddle.matmul(shift, normalised))
     proj.weight.set_value(paddle.concat([untouched, normalised * scale.unsqueeze(1)]))
-    attention.conv_norm = nn.Identity()
-    attention.register_buffer("fixed_position_bias", attention.position_bias())

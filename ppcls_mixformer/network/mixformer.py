@@ -60,7 +60,6 @@ class MixingAttention(nn.Layer):
             [(2 * window_size - 1) ** 2, num_heads], default_initializer=TruncatedNormal(std=0.02)
         )
         self.register_buffer("relative_position_index", relative_position_index(window_size))
-        self.register_buffer("fixed_position_bias", None)  # set only when fused for inference
         self.spatial_interaction = interaction(half, dim // 16, 1)
         self.attn_norm = nn.LayerNorm(half)
         self.proj = Linear(dim, dim)
@@ -88,8 +87,6 @@ class MixingAttention(nn.Layer):
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
-        if self.fixed_position_bias is not None:
-            return self.fixed_position_bias
         biases = F.embedding(self.relative_position_index, self.relative_position_bias_table)
         pairs = ops.transpose(biases.reshape([1, -1, self.num_heads]))
         return pairs.reshape([self.num_heads, *biases.shape[:2]])

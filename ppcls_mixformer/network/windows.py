@@ -26,8 +26,7 @@ class WindowGrid:
             self._crop_order = (positions(height).unsqueeze(1) * self.padded[1] + positions(width)).flatten()
         # Each token has a row per head for its query, then as many for its key and for its value.
         tokens = window_order(rows, columns, side).flatten(2).unsqueeze(2)
-        queries = (tokens * (3 * heads) + positions(heads).unsqueeze(1)).flatten()
-        self._split_orders = [queries, queries + heads, queries + 2 * heads]
+        self._split_order = (tokens * (3 * heads) + positions(3 * heads).unsqueeze(1)).flatten()
         # oneDNN readers drop a constant factor of a product of two sizes, but keep one of a single size.
         outputs = positions(rows * (columns * (side**2 * heads)))
         outputs = outputs.reshape([rows, columns, heads, side, side])
@@ -42,13 +41,26 @@ class WindowGrid:
         # The backward pass of a slice costs ten to fifty times that of a gather on CPU.
         return x if self._crop_order is None else ops.take(x, self._crop_order)
 
+    def pad_rows(self, x):
+        """As `pad`, for rows `[N * L, C]`."""
+        return x if self._crop_order is None else self.pad(x).reshape([-1, x.shape[-1]])
+
+    def crop_rows(self, x):
+        """As `crop`, for rows `[N * L, C]`."""
+        if self._crop_order is None:
+            return x
+        (height, width), channels = self.padded, x.shape[-1]
+        return self.crop(x.reshape([-1, height * width, channels])).reshape([-1, channels])
+
     def split(self, qkv):
-        """`[N, L, 3C]` to queries, keys and values, `[N * windows, heads, side², C / heads]` each."""
-        _, length, channels = qkv.shape
-        depth = channels // (3 * self.heads)
-        rows = qkv.reshape([-1, length * 3 * self.heads, depth])
-        shape = [-1, self.heads, self.side**2, depth]
-        return [ops.take(rows, part).reshape(shape) for part in self._split_orders]
+        """`[N, L, 3C]`, or rows `[N * L, 3C]`, to queries, keys and values.
+
+        They are `[N * windows, heads, side², C / heads]` each.
+        """
+        (height, width), depth = self.padded, qkv.shape[-1] // (3 * self.heads)
+        rows = qkv.reshape([-1, height * (width * (3 * self.heads)), depth])
+        parts = ops.take(rows, self._split_order).reshape([-1, 3 * self.heads, self.side**2, depth])
+        return parts.split(3, axis=1)
 
     def merge(self, x):
         """`[N * windows, heads, side², C / heads]`, as `split` gives them, to tokens `[N, L, C]`."""

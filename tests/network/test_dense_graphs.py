@@ -7,13 +7,15 @@ import pytest
 from dense_networks import SHALLOW, dense
 from golden import images
 
+from ppcls_mixformer.network.fuse import fuse_for_inference
+
 SIZES = [(1, 64, 64), (2, 33, 47), (1, 97, 130), (3, 40, 71)]
 PADDLE_3 = not paddle.__version__.startswith("2.")
 TOLERANCE = 1e-5 if PADDLE_3 else 1e-4  # as in test_export
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory):
+@pytest.fixture(scope="module", params=["as trained", "fused"])
+def graph(request, tmp_path_factory):
     """Path of a saved graph of any batch, height and width, and the maps of every size by the network."""
     model = dense(depths=SHALLOW)
     model.eval()
@@ -21,6 +23,7 @@ def graph(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("graph") / "model")
     with paddle.no_grad():
         maps = [[out.numpy() for out in model(images(0, n, 3, h, w))] for n, h, w in SIZES]
+    model = fuse_for_inference(model) if request.param == "fused" else model
     paddle.jit.save(paddle.jit.to_static(model, input_spec=[spec], full_graph=True), path)
     return path, maps
 

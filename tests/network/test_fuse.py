@@ -6,6 +6,7 @@ import pytest
 from golden import golden_model, images
 from paddle import nn
 
+from ppcls_mixformer import VARIANTS
 from ppcls_mixformer.network.fuse import fuse_for_inference
 
 
@@ -21,6 +22,26 @@ def test_outputs_agree(size):
     x = images(0, 2, 3, *size)
     fused = fuse_for_inference(model)
     assert np.abs(outputs(fused, x) - outputs(model, x)).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_outputs_of_every_variant_agree(name):
+    model = golden_model(name, class_num=10, depths=(1, 1, 1, 1))
+    model.eval()
+    x = images(0, 2, 3, 80, 56)  # 20x14, 10x7, 5x4 and 3x2 positions: padded and not
+    expected = outputs(model, x)
+    assert np.ptp(expected) > 0.1
+    assert np.abs(outputs(fuse_for_inference(model), x) - expected).max() < 1e-5
+
+
+def test_features_and_maps_agree():
+    model = golden_model("MixFormer_B0")
+    model.eval()
+    fused, x = fuse_for_inference(model), images(0, 2, 3, 64, 96)
+    with paddle.no_grad():
+        assert paddle.abs(fused.forward_features(x) - model.forward_features(x)).max() < 1e-5
+        for found, expected in zip(fused.forward_stages(x), model.forward_stages(x)):
+            assert paddle.abs(found - expected).max() < 1e-4
 
 
 def test_only_the_norms_between_stages_are_left():
