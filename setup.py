@@ -49,7 +49,7 @@ DEMO = [
 
 ONNX = [
     'paddle2onnx>=1.3.1; python_version < "3.13"',  # 2.1.0 for Paddle 3, 1.3.1 for 2.6; no wheel for 3.13
-    'onnx>=1.16; python_version < "3.13"',  # paddle2onnx 1.3.1 does not bring it along
+    'onnx>=1.16.1,<=1.17.0; python_version < "3.13"',  # what paddle2onnx 2.1.0 takes; 1.3.1 does not say
     "onnxruntime>=1.16",  # folds and checks what was converted; earlier ones need PyTorch for half precision
 ]
 

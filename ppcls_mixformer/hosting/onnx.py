@@ -33,8 +33,9 @@ def require(flag):
     needs, release = [], paddle2onnx_release()
     if installed("paddle2onnx").split(".")[0] != release.split(".")[0]:
         needs.append(f"paddle2onnx=={release}")
-    # paddle2onnx 2 brings onnx along, 1.3.1 does not.
-    needs += [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    # paddle2onnx 2 brings onnx along, 1.3.1 does not; a later onnx may bring a numpy too new for Paddle 2.
+    others = {"onnx": "onnx==1.17.0", "onnxruntime": "onnxruntime"}
+    needs += [other for name, other in others.items() if importlib.util.find_spec(name) is None]
     if needs:
         wheels = " (paddle2onnx has wheels up to Python 3.12)" if sys.version_info >= (3, 13) else ""
         raise UserError(

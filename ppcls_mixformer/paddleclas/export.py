@@ -34,7 +34,7 @@ READERS = {
     "inference.json": "Paddle 3: paddle.inference, paddle.jit.load, `python -m ppcls_mixformer predict`",
     "inference.pdmodel": "the `paddleclas` command, Paddle 2 and 3: paddle.inference",
     "inference.onnx": "ONNX Runtime and others",
-    "inference_fp16.onnx": "the same, where half precision pays: GPUs, browsers, phones; "
+    "inference_fp16.onnx": "ONNX Runtime and others on GPUs, in browsers and on phones, "
     "`python -m ppcls_mixformer predict --use_fp16 True`",
 }
 WRITERS = {
