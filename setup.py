@@ -49,7 +49,8 @@ DEMO = [
 
 ONNX = [
     'paddle2onnx>=1.3.1; python_version < "3.13"',  # 2.1.0 for Paddle 3, 1.3.1 for 2.6; no wheel for 3.13
-    "onnxruntime",  # checks what was converted
+    'onnx>=1.16.1,<=1.17.0; python_version < "3.13"',  # what paddle2onnx 2.1.0 takes; 1.3.1 does not say
+    "onnxruntime>=1.16",  # folds and checks what was converted; earlier ones need PyTorch for half precision
 ]
 
 SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles

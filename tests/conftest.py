@@ -44,7 +44,7 @@ def exported(digits, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     weights = checkpoint(trained[0], "latest")
     settings = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={folder}"]
-    flags = ["--onnx"] if HAS_ONNX else []
+    flags = ["--onnx", "--fp16"] if HAS_ONNX else []
     return folder, tool("export_model", *overrides(digits, trained[0]), *settings, flags=flags)
 
 

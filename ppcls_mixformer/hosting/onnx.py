@@ -3,12 +3,15 @@
 import importlib.metadata
 import importlib.util
 import sys
+from graphlib import TopologicalSorter
 
 import numpy as np
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.whole import scratch
 
 OPSET = 17
+EXTREME = 3.0  # normalised as for ImageNet, pictures reach from -2.1 to 2.6
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -30,12 +33,13 @@ def require(flag):
     needs, release = [], paddle2onnx_release()
     if installed("paddle2onnx").split(".")[0] != release.split(".")[0]:
         needs.append(f"paddle2onnx=={release}")
-    if importlib.util.find_spec("onnxruntime") is None:
-        needs.append("onnxruntime")
+    # paddle2onnx 2 brings onnx along, 1.3.1 does not; a later onnx may bring a numpy too new for Paddle 2.
+    others = {"onnx": "onnx==1.17.0", "onnxruntime": "onnxruntime"}
+    needs += [other for name, other in others.items() if importlib.util.find_spec(name) is None]
     if needs:
         wheels = " (paddle2onnx has wheels up to Python 3.12)" if sys.version_info >= (3, 13) else ""
         raise UserError(
-            f"{flag} needs {' and '.join(needs)} on paddlepaddle {paddle.__version__}: "
+            f"{flag} needs {', '.join(needs)} on paddlepaddle {paddle.__version__}: "
             f"pip install {' '.join(needs)}{wheels}"
         )
 
@@ -60,6 +64,7 @@ def convert(program, target):
     paddle2onnx.export(str(program), str(parameters), str(target), opset_version=OPSET, **options)
     if PADDLE_3:
         restore_padding(program, target)
+    fold(target)
 
 
 def restore_padding(program, target):
@@ -82,6 +87,57 @@ def restore_padding(program, target):
         model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [value]))
         node.input[2] = name
     onnx.save(model, str(target))
+
+
+def fold(target):
+    """Computes once what is constant in the ONNX file `target`, such as the windows of a picture's size.
+
+    It keeps to standard operators. ONNX Runtime imports all domains that it knows; readers may refuse those.
+    """
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with scratch() as folder:
+        options.optimized_model_filepath = str(folder / "folded.onnx")
+        onnxruntime.InferenceSession(str(target), options, providers=[CPU])
+        model = onnx.load(options.optimized_model_filepath)
+    used = {node.domain for node in model.graph.node}
+    for domain in [known for known in model.opset_import if known.domain not in used]:
+        model.opset_import.remove(domain)
+    onnx.save(model, str(target))
+
+
+def halve(source, target):
+    """Writes the ONNX file `source` as `target` in half precision; its inputs and outputs stay float32.
+
+    Raises:
+        UserError: `source` takes pictures of any size.
+    """
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(str(source))
+    _, *sides = model.graph.input[0].type.tensor_type.shape.dim
+    if not all(side.dim_value for side in sides):
+        raise UserError(
+            "half precision needs pictures of a fixed size: else positions are computed as floats, and "
+            "half precision counts to 2048"
+        )
+    half = convert_float_to_float16(model, keep_io_types=True)
+    sort_nodes(half.graph)  # the converter puts its casts at the end
+    onnx.save(half, str(target))
+
+
+def sort_nodes(graph):
+    """Puts each node of `graph` behind those whose outputs it takes, as the format has it."""
+    nodes = list(graph.node)
+    made = {name: number for number, node in enumerate(nodes) for name in node.output}
+    order = {n: [made[name] for name in node.input if name in made] for n, node in enumerate(nodes)}
+    del graph.node[:]
+    graph.node.extend(nodes[number] for number in TopologicalSorter(order).static_order())
 
 
 def session(path, threads=None, use_gpu=False):
@@ -127,3 +183,51 @@ def largest_error(path, program, shape):
         found = runtime.run(None, {name: batch})
         errors += [np.abs(mine - theirs.numpy()).max() for mine, theirs in zip(found, expected)]
     return max(errors)
+
+
+def relative_error(path, reference, shape):
+    """Largest difference of two ONNX files, given `pictures`, over the largest value for the same picture."""
+    images = pictures(shape)
+    found, expected = (runner(file)(images) for file in (path, reference))
+    pairs = [pair for outputs in zip(found, expected) for pair in zip(*outputs)]
+    errors = [np.abs(mine - theirs).max() / np.abs(theirs).max() for mine, theirs in pairs]
+    return np.max(errors)  # NaN if one is, unlike max
+
+
+def largest_value(path, shape):
+    """Largest number that the network of the ONNX file at `path` computes anywhere, given `pictures`.
+
+    ONNX Runtime takes floats for half precision on a CPU, so that an overflow would not show there.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    given = {output.name for output in model.graph.output}
+    inner = [name for node in model.graph.node for name in node.output if name and name not in given]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+    with scratch() as folder:
+        onnx.save(model, str(folder / "inner.onnx"))
+        run = runner(folder / "inner.onnx")
+    found = (value for image in pictures(shape) for value in run(image[None]))
+    return np.max([np.abs(value).max() for value in found if value.dtype == np.float32])
+
+
+def runner(path):
+    """A function from images to the outputs of the ONNX file at `path`, a list."""
+    runtime = session(path)
+    name = runtime.get_inputs()[0].name
+    return lambda images: runtime.run(None, {name: images})
+
+
+def pictures(shape):
+    """Noise, one that is darker and one that is brighter than any picture, and one of both.
+
+    Args:
+        shape: of one, `(C, H, W)`.
+
+    Returns:
+        float32 `[4, C, H, W]`, as the network takes them.
+    """
+    noise = np.random.RandomState(0).standard_normal(shape)
+    extremes = [np.full(shape, -EXTREME), np.full(shape, EXTREME), EXTREME * np.sign(noise)]
+    return np.stack([noise, *extremes]).astype("float32")

@@ -34,6 +34,8 @@ READERS = {
     "inference.json": "Paddle 3: paddle.inference, paddle.jit.load, `python -m ppcls_mixformer predict`",
     "inference.pdmodel": "the `paddleclas` command, Paddle 2 and 3: paddle.inference",
     "inference.onnx": "ONNX Runtime and others",
+    "inference_fp16.onnx": "ONNX Runtime and others on GPUs, in browsers and on phones, "
+    "`python -m ppcls_mixformer predict --use_fp16 True`",
 }
 WRITERS = {
     "inference.json": "paddlepaddle 3",
@@ -42,19 +44,18 @@ WRITERS = {
 }
 ASKED = (*READERS, "inference.pdiparams.info", descriptions.NAME)  # by readers, first
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
+HALF_TOLERANCE = 2e-3  # relative to the largest score
 
 
 class NotWritten(NamedTuple):
-    """A file that this Paddle cannot write, and why."""
+    """A file that cannot be written, and why."""
 
     name: str
     reason: str
 
     def __str__(self):
-        return (
-            f"{self.name} was not written: {self.reason}. It is read by {READERS[self.name]}; "
-            f"to get it, export with {WRITERS[self.name]}"
-        )
+        remedy = f"; to get it, export with {WRITERS[self.name]}" if self.name in WRITERS else ""
+        return f"{self.name} was not written: {self.reason}. It is read by {READERS[self.name]}{remedy}"
 
 
 def write_export(argv):
@@ -63,7 +64,8 @@ def write_export(argv):
     An earlier export is replaced only once the new one is complete.
 
     Args:
-        argv: `-c CONFIG -o Global.pretrained_model=PATH [--onnx] [--no-fuse] [--features] [--check N]`.
+        argv: `-c CONFIG -o Global.pretrained_model=PATH`, and `--onnx`, `--fp16`, `--no-fuse`, `--features`
+            or `--check N`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
@@ -80,6 +82,8 @@ def write_export(argv):
         missing = [write_other_program(staging, argv)]
         if flags.onnx:
             missing.append(write_onnx(staging, settings["image_shape"]))
+        if flags.fp16:
+            missing.append(write_half(staging, settings["image_shape"]))
         if described:
             label_names = _label_names(known, staging, described.image_shape)
             described = described._replace(label_names=label_names)
@@ -203,3 +207,33 @@ def write_onnx(staging, image_shape):
         reason = f"paddle2onnx cannot convert this network ({first_line(error)})"
     target.unlink(missing_ok=True)
     return NotWritten(target.name, f"on paddlepaddle {version} {reason}")
+
+
+def write_half(staging, image_shape):
+    """Adds `inference_fp16.onnx` if it gives the scores of the `inference.onnx` in `staging`.
+
+    Returns what is missing, if not.
+    """
+    source, target = staging / "inference.onnx", staging / "inference_fp16.onnx"
+    if not source.exists():
+        return NotWritten(target.name, "it is made from inference.onnx")
+    try:
+        reason = _unfit_for_half(source, target, image_shape)
+    except Exception as error:  # the converter's and ONNX Runtime's own, of many types
+        reason = f"ONNX Runtime cannot convert this network ({first_line(error)})"
+    if reason is None:
+        return None
+    target.unlink(missing_ok=True)
+    return NotWritten(target.name, reason)
+
+
+def _unfit_for_half(source, target, image_shape):
+    """Writes `target`, which is `source` in half precision; why it is of no use, None if it is."""
+    largest, limit = onnx.largest_value(source, image_shape), np.finfo("float16").max
+    if not largest <= limit:
+        return f"this network computes with numbers up to {largest:.3g}, and half precision ends at {limit}"
+    onnx.halve(source, target)
+    error = onnx.relative_error(target, source, image_shape)
+    if not error <= HALF_TOLERANCE:
+        return f"its scores differ by {error:.1e} of the largest one"
+    return None

@@ -31,8 +31,11 @@ def check(settings, mode, said=()):
         UserError: names the key, the value and what to do.
     """
     flags, config = settings
-    if mode == "export" and flags.onnx:
-        onnx.require("--onnx")
+    if mode == "export":
+        if flags.fp16 and not flags.onnx:
+            raise UserError("--fp16 halves what --onnx writes: give both")
+        if flags.onnx:
+            onnx.require("--onnx")
     check_arch(config["Arch"])
     settle_class_count(config)
     labels.check_renamed(config)

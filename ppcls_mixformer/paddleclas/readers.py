@@ -87,10 +87,17 @@ def compare(folder, paths, network, description):
         elif not programs.is_installed(engine):
             yield Agreement(engine, None, reason="it is not installed")
         else:
-            found = Classifier(folder, engine).scores(paths)
-            same = int((found.argmax(1) == expected.argmax(1)).sum())
-            yield Agreement(engine, same, len(paths), float(np.abs(found - expected).max()))
+            yield agreement(engine, Classifier(folder, engine).scores(paths), expected)
+    if (Path(folder) / programs.HALF).exists():
+        half = Classifier(folder, programs.ONNX, use_fp16=True)
+        yield agreement(f"{programs.ONNX}, {programs.HALF}", half.scores(paths), expected)
     yield of_stock(folder, paths, expected, description)
+
+
+def agreement(reader, found, expected):
+    """The `Agreement` of the scores that a reader `found` with the checkpoint's, `[N, classes]` both."""
+    same = int((found.argmax(1) == expected.argmax(1)).sum())
+    return Agreement(reader, same, len(found), float(np.abs(found - expected).max()))
 
 
 def of_stock(folder, paths, expected, description):

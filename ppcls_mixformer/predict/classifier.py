@@ -51,6 +51,7 @@ class Classifier:
         use_gpu=None,
         threads=None,
         onednn=True,
+        use_fp16=False,
     ):
         """Loads the program in `folder`.
 
@@ -67,6 +68,7 @@ class Classifier:
             use_gpu: None for a GPU where the engine has one.
             threads: of the math library; None for the engine's own choice.
             onednn: whether Paddle uses oneDNN's kernels on a CPU.
+            use_fp16: whether to take `inference_fp16.onnx`, which ONNX Runtime reads.
 
         Raises:
             UserError: the folder holds no program that is read here, or is damaged.
@@ -78,7 +80,8 @@ class Classifier:
         if isinstance(engine, programs.Program):
             self.program = engine
         else:
-            self.program = programs.load(folder, programs.Options(engine, use_gpu, threads, onednn))
+            options = programs.Options(engine, use_gpu, threads, onednn, use_fp16)
+            self.program = programs.load(folder, options)
         self.topk, self.threshold = _shown(shown, topk, threshold)
         self.image_shape = shown.image_shape
         self.transforms = transforms.build(shown.transform_ops, self.path)

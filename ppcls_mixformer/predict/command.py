@@ -16,7 +16,6 @@ STOCK_ONLY = ("--model_name", "--build_gallery", "--index_dir", "--data_file", "
 # Flags of that command that mean nothing here, and what to do instead.
 NOT_TAKEN = {
     "use_tensorrt": "the stock `paddleclas` command has it",
-    "use_fp16": "the stock `paddleclas` command has it, with TensorRT",
     "gpu_mem": "memory is taken as it is needed",
     "override": "its config is not read here",
     "color_threshold": "it is for models of PaddleClas's own",
@@ -50,6 +49,7 @@ def parser():
     flags.add_argument("--tta", default="", metavar="VIEWS", help="average over views, such as flip,1.15")
     flags.add_argument("--engine", help="paddle or onnxruntime; else the first that is there")
     flags.add_argument("--use_gpu", type=_truth, help="True or False; else a GPU where there is one")
+    flags.add_argument("--use_fp16", type=_truth, default=False, help="read inference_fp16.onnx (False)")
     flags.add_argument("--enable_mkldnn", type=_truth, default=True, help="oneDNN's kernels on a CPU (True)")
     flags.add_argument("--cpu_num_threads", type=int, help="threads on a CPU")
     for name in NOT_TAKEN:
@@ -95,6 +95,7 @@ def run(argv):
         use_gpu=flags.use_gpu,
         threads=flags.cpu_num_threads,
         onednn=flags.enable_mkldnn,
+        use_fp16=flags.use_fp16,
     )
     results.hand_out(classifier.stream(sources, flags.batch_size), results.shown, flags.save)
 

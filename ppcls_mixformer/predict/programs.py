@@ -12,6 +12,7 @@ PADDLE, ONNX = "paddle", "onnxruntime"
 ENGINES = (PADDLE, ONNX)
 PREFIX = "inference"
 SUFFIXES = {PADDLE: (".json", ".pdmodel"), ONNX: (".onnx",)}
+HALF = f"{PREFIX}_fp16.onnx"  # in half precision
 
 
 class Program(NamedTuple):
@@ -37,12 +38,14 @@ class Options(NamedTuple):
         use_gpu: None for a GPU where the engine has one.
         threads: of the math library; None for the engine's own choice.
         onednn: whether Paddle uses oneDNN's kernels on a CPU.
+        use_fp16: whether to take the file in half precision, which ONNX Runtime reads.
     """
 
     engine: Optional[str] = None
     use_gpu: Optional[bool] = None
     threads: Optional[int] = None
     onednn: bool = True
+    use_fp16: bool = False
 
 
 def load(folder, options):
@@ -52,16 +55,35 @@ def load(folder, options):
         UserError: there is none, none that is installed here can read it, or it is damaged.
     """
     settle(folder)
+    if options.use_fp16:
+        return _onnx_program(_find_half(Path(folder), options.engine), options)
     engine = _choose(Path(folder), options.engine)
-    return (_paddle_program if engine == PADDLE else _onnx_program)(Path(folder), options)
+    if engine == PADDLE:
+        return _paddle_program(Path(folder), options)
+    return _onnx_program(Path(folder) / f"{PREFIX}.onnx", options)
+
+
+def _find_half(folder, asked):
+    """Path of the file in half precision."""
+    _check_engine(asked or ONNX)
+    if asked == PADDLE:
+        raise UserError(f"use_fp16 is for {HALF}, which {ONNX} reads, not {PADDLE}")
+    if not (folder / HALF).is_file():
+        raise UserError(f"{folder} holds no {HALF}: export with --onnx --fp16")
+    return folder / HALF
+
+
+def _check_engine(asked):
+    if asked not in ENGINES:
+        raise UserError(f"there is no engine {asked!r}; there are {', '.join(ENGINES)}")
+    if not is_installed(asked):
+        raise UserError(f"{asked} is not installed: pip install {_package(asked)}")
 
 
 def _choose(folder, asked):
-    if asked is not None and asked not in ENGINES:
-        raise UserError(f"there is no engine {asked!r}; there are {', '.join(ENGINES)}")
+    if asked is not None:
+        _check_engine(asked)
     installed = [name for name in ENGINES if is_installed(name)]
-    if asked is not None and asked not in installed:
-        raise UserError(f"{asked} is not installed: pip install {_package(asked)}")
     for engine in [asked] if asked else installed:
         if has(folder, engine):
             return engine
@@ -111,10 +133,9 @@ def _paddle_program(folder, options):
     return Program(in_one_line(locked, path), PADDLE, path)
 
 
-def _onnx_program(folder, options):
+def _onnx_program(path, options):
     from ppcls_mixformer.hosting import onnx
 
-    path = folder / f"{PREFIX}.onnx"
     try:
         session = onnx.session(path, options.threads, options.use_gpu)
     except UserError:

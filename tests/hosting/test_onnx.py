@@ -1,4 +1,4 @@
-"""Conversion to ONNX: what paddle2onnx gets wrong is put right, and what is missing is named."""
+"""Conversion to ONNX: what paddle2onnx gets wrong is put right, what is constant folded; half precision."""
 
 import re
 
@@ -12,6 +12,9 @@ from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import find_program
 
+if HAS_ONNX:
+    import onnx as onnx_format
+
 
 class Padded(paddle.nn.Layer):
     """Pads twice, with different values. A program without parameters cannot be loaded."""
@@ -24,16 +27,53 @@ class Padded(paddle.nn.Layer):
         return F.pad(self.conv(F.pad(x, [0, 1, 0, 1], value=7.0)), [2, 0, 0, 1], value=-3.0)
 
 
-def write(layer, folder):
-    """Exports `layer`, which takes maps of one channel and any batch, and gives its program."""
+class Reversed(paddle.nn.Layer):
+    """Takes pixels of a map from the last to the first, times `factor`, and shares a product between them."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = factor
+        self.linear = paddle.nn.Linear(60, 30)
+
+    def forward(self, x):
+        pixels = x.shape[2] * x.shape[3]
+        order = pixels - 1 - paddle.arange(pixels, dtype="int64")
+        x = paddle.gather(x.flatten(2), order, axis=2) * self.factor / self.factor
+        return paddle.nn.functional.softmax(self.linear(x.flatten(1)))
+
+
+def write(layer, folder, shape=(1, 3, 5)):
+    """Exports `layer`, which takes maps of `shape` and any batch, and gives its program."""
     layer.eval()
-    spec = [paddle.static.InputSpec([None, 1, 3, 5], "float32")]
+    spec = [paddle.static.InputSpec([None, *shape], "float32")]
     program = paddle.jit.to_static(layer, input_spec=spec, full_graph=True)
     paddle.jit.save(program, str(folder / "inference"))
     return find_program(folder)
 
 
-@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+@pytest.fixture
+def converted(tmp_path):
+    """A function that exports a layer for maps of `[1, 6, 10]`, converts it, and gives program and file."""
+
+    def convert(layer):
+        program = write(layer, tmp_path, (1, 6, 10))
+        onnx.convert(program, tmp_path / "inference.onnx")
+        return program, tmp_path / "inference.onnx"
+
+    return convert
+
+
+def load(path):
+    """The ONNX file at `path`, which keeps to the format."""
+    model = onnx_format.load(str(path))
+    onnx_format.checker.check_model(model, full_check=True)
+    return model
+
+
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+
+
+@needs_onnx
 def test_padding_keeps_its_values(tmp_path):
     layer = Padded()
     onnx.convert(write(layer, tmp_path), tmp_path / "inference.onnx")
@@ -49,3 +89,48 @@ def test_the_paddle2onnx_that_this_paddle_needs_is_named(monkeypatch, present):
     command = re.escape(f"pip install paddle2onnx=={onnx.paddle2onnx_release()}")
     with pytest.raises(UserError, match=f"--onnx needs .* on paddlepaddle .*: {command}"):
         onnx.require("--onnx")
+
+
+@needs_onnx
+def test_what_is_constant_is_folded_with_standard_operators(converted):
+    program, path = converted(Reversed())
+    model = load(path)
+    assert [(known.domain, known.version) for known in model.opset_import] == [("", onnx.OPSET)]
+    assert not {node.op_type for node in model.graph.node} & {"Range", "Constant", "Identity"}
+    order = [60 - 1 - number for number in range(60)]
+    assert order in [list(onnx_format.numpy_helper.to_array(value).flat) for value in model.graph.initializer]
+    (given,), (made,) = model.graph.input, model.graph.output
+    batches = [value.type.tensor_type.shape.dim[0] for value in (given, made)]
+    assert all(batch.dim_param and not batch.dim_value for batch in batches)
+    assert onnx.largest_error(path, program, [1, 6, 10]) < 1e-6
+
+
+@needs_onnx
+def test_half_precision_takes_and_gives_floats(converted, tmp_path):
+    path, half = converted(Reversed())[1], tmp_path / "half.onnx"
+    onnx.halve(path, half)
+    model = load(half)
+    kinds = [value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)]
+    assert kinds == [onnx_format.TensorProto.FLOAT] * 2
+    kinds = {value.name: value.data_type for value in model.graph.initializer}
+    assert (
+        onnx_format.TensorProto.FLOAT not in kinds.values()
+        and onnx_format.TensorProto.FLOAT16 in kinds.values()
+    )
+    assert 0 < onnx.relative_error(half, path, [1, 6, 10]) < 2e-3
+    assert onnx.largest_value(path, [1, 6, 10]) < 100
+
+
+@needs_onnx
+def test_what_half_precision_cannot_hold_is_seen(converted):
+    path = converted(Reversed(factor=1e5))[1]
+    assert onnx.largest_value(path, [1, 6, 10]) == pytest.approx(3e5)
+
+
+@needs_onnx
+def test_half_precision_of_pictures_of_any_size_is_refused(tmp_path):
+    program = write(Padded(), tmp_path, (1, None, None))
+    onnx.convert(program, tmp_path / "inference.onnx")
+    assert onnx.largest_error(tmp_path / "inference.onnx", program, [1, 4, 7]) < 1e-6
+    with pytest.raises(UserError, match="needs pictures of a fixed size"):
+        onnx.halve(tmp_path / "inference.onnx", tmp_path / "half.onnx")

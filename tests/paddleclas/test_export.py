@@ -7,10 +7,13 @@ import paddle
 import pytest
 from commands import HAS_ONNX, checkpoint, error_line, overrides, script, tool
 
-from ppcls_mixformer import VARIANTS, MixFormer_B0
+from ppcls_mixformer import VARIANTS, Classifier, MixFormer_B0
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.inference import find_program
 from ppcls_mixformer.network.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.export import write_onnx
+from ppcls_mixformer.paddleclas.export import write_half, write_onnx
 from ppcls_mixformer.predict import description as descriptions
+from ppcls_mixformer.predict import programs
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +73,57 @@ def test_onnx_runtime_at_other_sizes(tmp_path, size):
     spec = [paddle.static.InputSpec([None, 3, *size], "float32")]
     program = paddle.jit.to_static(network, input_spec=spec, full_graph=True)
     paddle.jit.save(program, str(tmp_path / "inference"))
-    assert write_onnx(tmp_path, [3, *size]) is None
+    assert write_onnx(tmp_path, [3, *size]) is None and write_half(tmp_path, [3, *size]) is None
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_half_precision(exported, digits):
+    folder, _ = exported
+    whole, half = (folder / name for name in ("inference.onnx", programs.HALF))
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    expected = Classifier(folder, "onnxruntime").scores(digits / "test")
+    classify = Classifier(folder, use_fp16=True)
+    assert classify.program.path == half
+    error = np.abs(classify.scores(digits / "test") - expected).max()
+    assert 0 < error < 2e-3 * expected.max()
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"| `{programs.HALF}` | ONNX Runtime and others on GPUs" in page
+
+
+class Delicate(paddle.nn.Layer):
+    """The same scores whatever its weights are moved by and its values scaled by, but for rounding."""
+
+    def __init__(self, offset, scale):
+        super().__init__()
+        self.linear, self.scale = paddle.nn.Linear(192, 100), scale
+        self.linear.weight.set_value(self.linear.weight + offset)
+
+    def forward(self, x):
+        return paddle.nn.functional.softmax(self.linear(x.flatten(1) * self.scale) / self.scale)
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+@pytest.mark.parametrize(
+    "offset, scale, said",
+    [
+        (0, 1, None),
+        (0, 1e5, r"was not written: .* numbers up to \S+e\+0\d, and half precision ends at 65504.0"),
+        (50, 1, r"was not written: its scores differ by \S+e-0\d of the largest one. It is read by"),
+    ],
+)
+def test_half_precision_only_where_it_gives_the_scores(tmp_path, offset, scale, said):
+    paddle.seed(0)
+    network = Delicate(offset, scale)
+    network.eval()
+    spec = [paddle.static.InputSpec([None, 3, 8, 8], "float32")]
+    program = paddle.jit.to_static(network, input_spec=spec, full_graph=True)
+    paddle.jit.save(program, str(tmp_path / "inference"))
+    onnx.convert(find_program(tmp_path), tmp_path / "inference.onnx")
+    missing = write_half(tmp_path, [3, 8, 8])
+    assert (tmp_path / programs.HALF).exists() == (missing is None) == (said is None)
+    assert said is None or re.search(f"^{programs.HALF} {said}", str(missing)), missing
+    (tmp_path / "inference.onnx").unlink()
+    assert "it is made from inference.onnx" in str(write_half(tmp_path, [3, 8, 8]))
 
 
 @pytest.mark.skipif(
@@ -88,7 +141,7 @@ def test_predict_reads_every_variant_with_onednn(tmp_path, variant):
 
 def test_every_format_is_there_or_named_as_missing(exported):
     folder, log = exported
-    for name in ("inference.json", "inference.pdmodel", *["inference.onnx"] * HAS_ONNX):
+    for name in ("inference.json", "inference.pdmodel", *["inference.onnx", programs.HALF] * HAS_ONNX):
         written = f"{folder / name}: read by" in log
         assert written == (folder / name).exists()
         assert written or f"{name} was not written: " in log
@@ -168,6 +221,7 @@ def test_readers_are_compared_and_a_foreign_page_stays(digits, trained, tmp_path
     [
         ("Global.image_shape=[3, 24, 24]", [], "Infer.transforms make pictures of 28x28 (height x width)"),
         (f"Infer.PostProcess.class_id_map_file={__file__}", [], "Infer.PostProcess.class_id_map_file"),
+        ("Global.seed=1", ["--fp16"], "--fp16 halves what --onnx writes: give both"),
         ("Global.seed=1", ["--check", "-1"], "--check is -1; it takes a number of pictures"),
     ],
 )

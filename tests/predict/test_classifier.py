@@ -13,6 +13,7 @@ from PIL import Image
 from small_export import DESCRIPTION, LABELS, SHAPE, TRANSFORMS, export
 
 from ppcls_mixformer import Classifier
+from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import find_program
 from ppcls_mixformer.predict import programs, transforms
@@ -207,6 +208,21 @@ def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, content, engine, mes
         (tmp_path / name).write_text("damaged")
     with pytest.raises(UserError, match=message):
         Classifier(tmp_path, engine)
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_half_precision_is_read_where_it_is_asked_for(small, photos, tmp_path):
+    shutil.copytree(small, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(UserError, match=f"holds no {programs.HALF}: export with --onnx --fp16"):
+        Classifier(tmp_path, use_fp16=True)
+    onnx.halve(small / "inference.onnx", tmp_path / programs.HALF)
+    with pytest.raises(UserError, match=f"use_fp16 is for {programs.HALF}, which onnxruntime reads, not"):
+        Classifier(tmp_path, "paddle", use_fp16=True)
+    classify = Classifier(tmp_path, use_fp16=True)
+    assert classify.program.path == tmp_path / programs.HALF and classify.program.engine == "onnxruntime"
+    error = np.abs(classify.scores(photos) - Classifier(tmp_path).scores(photos)).max()
+    assert 0 < error < 1e-3
+    assert Classifier(tmp_path, "onnxruntime").program.path == tmp_path / "inference.onnx"
 
 
 def test_a_folder_of_an_engines_name_is_no_engine(tmp_path, monkeypatch):

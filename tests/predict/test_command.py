@@ -40,12 +40,12 @@ def test_flags_override_and_say_so(predict, photos, caplog, capsys, tmp_path):
         names,
         "--save_dir",
         "x",
-        "--use_fp16",
+        "--use_tensorrt",
         "True",
     )
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said == [
-        "--use_fp16 does nothing here: the stock `paddleclas` command has it, with TensorRT",
+        "--use_tensorrt does nothing here: the stock `paddleclas` command has it",
         "--save_dir does nothing here: --save FILE writes the results",
         "--class_id_map_file: its names replace those of the export",
         "--resize_short: ResizeImage.resize_short is 30, 24 in the export",
