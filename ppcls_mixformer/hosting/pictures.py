@@ -6,6 +6,7 @@ TIFF with colours is put on black), and take the high byte of 16 bits.
 """
 
 import io
+import os
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -20,6 +21,7 @@ except ImportError:  # an export on ONNX Runtime needs none
 
 TAIL = 64  # bytes at a file's end that may follow its last mark
 IN_COLOR = 1  # cv2.IMREAD_COLOR
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and those of its values that swap the sides
 
 
 NO_PICTURE = "it is no picture that can be read here"
@@ -59,6 +61,35 @@ def imread(path, flags=IN_COLOR):
     """`cv2.imread`, with the errors of `open` and of `imdecode`."""
     with open(path, "rb") as file:
         return imdecode(np.frombuffer(file.read(), dtype="uint8"), flags)
+
+
+def read_size(path):
+    """`(width, height)` of a picture file as `imread` gives it, and as it is stored, before EXIF's rotation.
+
+    Its head and its end are read, the rest only where it does not end as its format does.
+
+    Raises:
+        OSError: it cannot be opened.
+        Unreadable: it is empty, ends early or is no picture.
+    """
+    with open(path, "rb") as file:
+        try:
+            with Image.open(file) as picture:
+                size, kind = picture.size, picture.format
+                turned = picture.getexif().get(ORIENTATION, 1) in TURNED
+        except Image.UnidentifiedImageError:
+            height, width = imread(path).shape[:2]
+            return (width, height), (width, height)
+        except (SyntaxError, ValueError, OSError) as error:
+            raise Unreadable(first_line(error)) from None
+    with open(path, "rb") as file:
+        head, length = file.read(TAIL), os.fstat(file.fileno()).st_size
+        file.seek(max(0, length - TAIL))
+        end = file.read()
+        if not (kind in ("JPEG", "PNG") and _ends_well(head + end)):
+            file.seek(0)
+            check_whole(file.read())
+    return (size[::-1] if turned else size), size
 
 
 def _decoded_by_pillow(content):

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 
+import lvis
 import lvis.eval
 import numpy as np
 import paddle
@@ -14,6 +15,7 @@ import yaml
 from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
+from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
 from ppdet.metrics import metrics
@@ -22,10 +24,12 @@ from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
 from ppdet.utils import checkpoint, cli
+from pycocotools.coco import COCO
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
+from ppcls_mixformer.paddledet import annotations
 from ppcls_mixformer.weights import pickles
 
 
@@ -45,6 +49,8 @@ def apply():
         numbers_of_pictures,
         size_of_drawn_text,
         whole_checkpoints,
+        repaired_annotations,
+        outlines_of_masks,
     ):
         bridge()
 
@@ -184,6 +190,43 @@ def size_of_drawn_text():
     """All releases: drawing asks for `ImageDraw.textsize`, gone since Pillow 10."""
     if not hasattr(ImageDraw.ImageDraw, "textsize"):
         ImageDraw.ImageDraw.textsize = lambda self, text: self.textbbox((0, 0), text)[2:]
+
+
+def repaired_annotations():
+    """All releases: every part reads the annotation file anew, and none as this package repaired it."""
+    replace_once(COCO, "__init__", _of_what_is_held)
+    replace_once(lvis.LVIS, "_load_json", _loading_what_is_held)
+
+
+def _of_what_is_held(original):
+    def __init__(self, annotation_file=None):
+        content = annotations.held(annotation_file) if annotation_file else None
+        original(self, None if content else annotation_file)
+        if content:
+            self.dataset = content
+            self.createIndex()
+
+    return __init__
+
+
+def _loading_what_is_held(original):
+    return lambda self, path: annotations.held(path) or original(self, path)
+
+
+def outlines_of_masks():
+    """All releases: a run-length encoded mask of a single object ends training (`float: 'size'`)."""
+    replace_once(COCODataSet, "parse_dataset", _with_polygons)
+
+
+def _with_polygons(original):
+    @functools.wraps(original)
+    def parse_dataset(self):
+        original(self)
+        for record in self.roidbs:
+            if "gt_poly" in record:
+                record["gt_poly"] = [annotations.as_polygons(mask) for mask in record["gt_poly"]]
+
+    return parse_dataset
 
 
 def whole_checkpoints():

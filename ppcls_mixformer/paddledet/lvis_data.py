@@ -1,14 +1,16 @@
 """LVIS v1 as PaddleDetection's data set, with repeat-factor sampling."""
 
-import json
 import math
 import os
 from collections import Counter, defaultdict
 
 import numpy as np
+from lvis import LVIS
 from ppdet.core.workspace import register, serializable
 from ppdet.data import source
 from ppdet.data.source.dataset import DetDataset
+
+from ppcls_mixformer.paddledet.annotations import as_polygons
 
 
 @register
@@ -46,12 +48,11 @@ class LVISDataSet(DetDataset):
 
     def parse_dataset(self):
         """Reads the annotation file and lists its pictures."""
-        with open(self.get_anno(), encoding="utf-8") as file:
-            content = json.load(file)
+        content = LVIS(self.get_anno()).dataset  # as `bridges.repaired_annotations` gives it
         self.catid2clsid = {c: i for i, c in enumerate(sorted(c["id"] for c in content["categories"]))}
         annotations = defaultdict(list)
         for annotation in content["annotations"]:
-            if has_area(annotation["bbox"]):
+            if has_area(annotation["bbox"]) and not annotation.get("ignore"):
                 annotations[annotation["image_id"]].append(annotation)
         images = [i for i in content["images"] if self.allow_empty or annotations[i["id"]]]
         images = images[: self.sample_num] if self.sample_num > 0 else images
@@ -65,11 +66,11 @@ class LVISDataSet(DetDataset):
         fields = {
             "gt_bbox": np.array([corners(a["bbox"]) for a in annotations], "float32").reshape([-1, 4]),
             "gt_class": np.array([[self.catid2clsid[a["category_id"]]] for a in annotations], "int32"),
-            "gt_poly": [a["segmentation"] for a in annotations],
+            "gt_poly": [as_polygons(a["segmentation"]) for a in annotations],
             "is_crowd": np.zeros([len(annotations), 1], "int32"),
         }
         return {
-            "im_file": os.path.join(self.dataset_dir, self.image_dir, *image["coco_url"].split("/")[-2:]),
+            "im_file": os.path.join(self.dataset_dir, self.image_dir, name_in_coco(image)),
             "im_id": np.array([image["id"]]),
             "h": float(image["height"]),
             "w": float(image["width"]),
@@ -87,6 +88,11 @@ class LVISDataSet(DetDataset):
 
 
 source.LVISDataSet = LVISDataSet  # where PaddleDetection looks for `name: LVISDataSet`
+
+
+def name_in_coco(image):
+    """The folder and name of an entry's picture, such as `train2017/x.jpg`."""
+    return os.path.join(*image["coco_url"].split("/")[-2:])
 
 
 def has_area(box):

@@ -1,6 +1,6 @@
 """Checks what PaddleDetection would ignore silently or crash on, before anything is built."""
 
-import json
+import logging
 import os
 from pathlib import Path
 
@@ -10,25 +10,14 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet.lvis_data import name_in_coco
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
+
+logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
-# Part of the metric's name, what its annotations are called, and the keys that a file of them has.
-ANNOTATIONS = {
-    "KeyPoint": (
-        "COCO keypoints",
-        {"images": ["file_name"], "annotations": ["keypoints", "bbox"], "categories": []},
-    ),
-    "COCO": (
-        "COCO instances",
-        {"images": ["file_name"], "annotations": ["segmentation", "bbox", "iscrowd"], "categories": []},
-    ),
-    "LVIS": (
-        "LVIS v1",
-        {"images": ["coco_url"], "annotations": ["segmentation"], "categories": ["frequency"]},
-    ),
-}
 
 
 def check(settings, mode):
@@ -42,10 +31,11 @@ def check(settings, mode):
     check_backbone(config["MixFormer"])
     check_transforms(config)
     check_checkpoints(settings, mode)
-    for split in SPLITS.get(mode, ()):
-        if split == "EvalDataset" and mode == "train" and not flags.eval:
-            continue
-        check_data(config[split], split, config)
+    splits = SPLITS.get(mode, ())
+    if mode == "train" and not flags.eval:
+        splits = ("TrainDataset",)
+    files = [check_data(config[split], split, config) for split in splits]
+    check_together([file for file in files if file])
     if mode == "infer":
         find_pictures(flags)
 
@@ -149,8 +139,12 @@ def check_classes(key, path, state, config):
 
 
 def check_data(dataset, key, config):
-    """Refuses a missing folder or file, annotations of another task, and another number of classes."""
-    options = dataset if isinstance(dataset, dict) else vars(dataset)
+    """The annotations of a data set, None where this package cannot read them.
+
+    Raises:
+        UserError: a missing folder or file, or annotations that the config cannot be used with.
+    """
+    options = options_of(dataset)
     folder, name = options.get("dataset_dir") or "", options.get("anno_path") or ""
     if not Path(folder).is_dir():
         raise UserError(
@@ -163,39 +157,49 @@ def check_data(dataset, key, config):
     path = os.path.join(folder, name)
     if not name or not Path(path).is_file():
         raise UserError(f"{key}.anno_path: there is no file {path}")
-    check_annotations(path, key, config)
+    file = read_annotations(path, f"{key}.anno_path", config, pictures)
     boxes = os.path.join(folder, options.get("bbox_file") or "")
     if options.get("use_gt_bbox") is False and not Path(boxes).is_file():
         raise UserError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
+    return file
 
 
-def check_annotations(path, key, config):
-    """Refuses a file that does not hold the annotations that the config's metric is for."""
-    known = [value for part, value in ANNOTATIONS.items() if part in config.metric]
-    if not known:  # a metric of PaddleDetection for which this package has no config
-        return
-    kind, needed = known[0]
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except ValueError as error:
-        raise UserError(f"{key}.anno_path: {path} is not JSON: {error}") from None
-    for section, fields in needed.items():
-        entries = content.get(section) if isinstance(content, dict) else None
-        if not entries:
-            raise UserError(f"{key}.anno_path: {path} is not a file of {kind}: it has no {section}")
-        lacking = [field for field in fields if field not in entries[0]]
-        if lacking:
-            raise UserError(
-                f"{key}.anno_path: {path} is not a file of {kind}: its {section} have no {lacking[0]}; "
-                "is it of another task?"
-            )
-    classes = len(content["categories"])
+def options_of(dataset):
+    """The arguments of a data set, whether the config has made it already or not."""
+    return dataset if isinstance(dataset, dict) else vars(dataset)
+
+
+def read_annotations(path, key, config, pictures):
+    """The annotations in a file, repaired; None for a metric of which this package has no config.
+
+    Raises:
+        UserError: it does not hold what the metric is for, or a number of classes other than the config's.
+    """
+    if not any(part in config.metric for part in annotations.KINDS):
+        return None
+    if not path.endswith(".json"):
+        raise UserError(f"{key}: PaddleDetection reads annotations from .json files only, not from {path}")
+    with_masks = "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
+    name = name_in_coco if config.metric == "LVIS" else (lambda image: image["file_name"])
+    file = annotations.read(
+        path, key, config.metric, with_masks, lambda image: os.path.join(pictures, name(image))
+    )
+    classes = len(file.content["categories"])
     if classes != config.num_classes:
-        raise UserError(
-            f"{key}.anno_path: {path} has {classes} classes, num_classes is {config.num_classes}: "
-            f"set -o num_classes={classes}"
+        file.refuse(
+            f"has {classes} classes, num_classes is {config.num_classes}: set -o num_classes={classes}"
         )
+    return file
+
+
+def check_together(files):
+    """Has the files of a run name the same classes in one order, says what is in them, and holds them."""
+    for file in files:
+        annotations.order_as(file, files[0])
+        logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
+        for note in file.notes:
+            logger.warning("%s: %s: %s", file.key, file.path, note)
+        annotations.hold(file)
 
 
 def find_pictures(flags):

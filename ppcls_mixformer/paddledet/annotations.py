@@ -1,0 +1,536 @@
+"""The one reader of annotation files in the formats of COCO and LVIS: whole, strict, in memory.
+
+What has one meaning is repaired in memory and counted; what has none is refused in one line, with the count
+and the first ids. Files are never changed. `hold` keeps what was repaired for `bridges`, which hands it to
+all that would read the file again: the data sets, the names of classes and the evaluation.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+from collections import Counter
+from pathlib import Path
+
+import cv2
+from pycocotools import mask as masks
+
+from ppcls_mixformer.hosting import pictures
+from ppcls_mixformer.hosting.errors import UserError, first_line
+
+FIRST = 3  # how many ids an error names
+TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
+
+# Part of the metric's name, what its annotations are called, and the keys that a file of them has.
+KINDS = {
+    "KeyPoint": (
+        "COCO keypoints",
+        {"images": ["file_name"], "annotations": ["keypoints", "bbox"], "categories": ["name"]},
+    ),
+    "COCO": (
+        "COCO instances",
+        {"images": ["file_name"], "annotations": ["segmentation", "bbox"], "categories": ["name"]},
+    ),
+    "LVIS": (
+        "LVIS v1",
+        {"images": ["coco_url"], "annotations": ["segmentation"], "categories": ["frequency", "name"]},
+    ),
+}
+OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
+
+
+@dataclasses.dataclass
+class Annotations:
+    """A file as it was read.
+
+    Attributes:
+        key: what the config calls it, such as `TrainDataset.anno_path`.
+        path: where it is.
+        content: what it holds, repaired.
+        notes: what was repaired or left out, each a text with its count.
+    """
+
+    key: str
+    path: str
+    content: dict
+    notes: list = dataclasses.field(default_factory=list)
+
+    def refuse(self, text):
+        """Raises a UserError about this file."""
+        raise UserError(f"{self.key}: {self.path} {text}")
+
+    def note(self, entries, text, of="annotations"):
+        """Notes that `text` is so of some `entries`; of none, nothing."""
+        if entries:
+            self.notes.append(f"{_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+
+    def refuse_any(self, entries, text, of="annotations"):
+        """Refuses this file where `text` is so of any of its `entries`."""
+        if entries:
+            self.refuse(f"cannot be used: {_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+
+
+def _count(entries, all_of_them):
+    return f"{len(entries)} of {len(all_of_them)}"
+
+
+def _first(entries):
+    ids = ", ".join(str(entry.get("id", "without id")) for entry in entries[:FIRST])
+    return f" (id {ids}{', …' if len(entries) > FIRST else ''})"
+
+
+def read(path, key, metric, with_masks, path_of=None):
+    """The `Annotations` in a file, repaired.
+
+    Args:
+        path: JSON.
+        key: what the config calls the file.
+        metric: the config's, COCO, LVIS or one of keypoints.
+        with_masks: whether an object needs a mask.
+        path_of: the path of the picture of an entry of `images`, see `check_pictures`; None opens none.
+
+    Raises:
+        UserError: it is no file of such annotations, or has entries that have no meaning.
+    """
+    file = Annotations(key, path, _content(path, key))
+    kind, needed = next(value for part, value in KINDS.items() if part in metric)
+    _check_sections(file, kind, needed, with_masks)
+    _complete(file, metric)
+    _repair_ids(file)
+    if metric == "LVIS":
+        file.content["categories"].sort(key=lambda category: category["id"])
+    if path_of:  # before boxes are compared with the sizes
+        check_pictures(file, path_of)
+    _repair_flags(file)
+    _repair_boxes(file)
+    if "KeyPoint" in metric:
+        _complete_keypoints(file)
+    if with_masks:
+        _repair_masks(file)
+    _complete_areas(file)
+    if not any(_is_object(annotation) for annotation in file.content["annotations"]):
+        file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
+    return file
+
+
+def _content(path, key):
+    try:
+        return json.loads(Path(path).read_bytes())  # in any encoding of Unicode, with or without its mark
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{key}: {path} is not JSON: {error}") from None
+
+
+def _check_sections(file, kind, needed, with_masks):
+    for section, fields in needed.items():
+        entries = file.content.get(section) if isinstance(file.content, dict) else None
+        if not entries or not isinstance(entries, list):
+            file.refuse(f"is not a file of {kind}: it has no {section}")
+        if not all(isinstance(entry, dict) for entry in entries):
+            file.refuse(f"is not a file of {kind}: its {section} are no objects of JSON")
+        for field in fields:
+            lacking = [entry for entry in entries if field not in entry]
+            if field == "segmentation" and not with_masks:
+                continue
+            if len(lacking) == len(entries):
+                file.refuse(f"is not a file of {kind}: its {section} have no {field}; is it of another task?")
+            if section != "annotations":
+                file.refuse_any(lacking, f"have no {field}", section)
+
+
+def _complete(file, metric):
+    """Adds what evaluation asks for and few files have."""
+    file.content.setdefault("info", {})
+    file.content.setdefault("licenses", [])
+    if metric == "LVIS":
+        for field in OF_PICTURES_IN_LVIS:
+            lacking = [image for image in file.content["images"] if field not in image]
+            file.note(lacking, f"have no {field}: none are assumed", "images")
+            for image in lacking:
+                image[field] = []
+
+
+def whole_number(value):
+    """An id as the whole number that it is or spells; None where it is neither."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def _repair_ids(file):
+    """Has every id be a whole number, that of an annotation be one of its own and not 0."""
+    content = file.content
+    for section, article, field in (("images", "an", "image_id"), ("categories", "a", "category_id")):
+        numbers = _numbers(file, section)
+        unknown = []
+        for annotation in content["annotations"]:
+            number = numbers.get(_spelt(annotation.get(field)))
+            unknown += [annotation] if number is None else []
+            annotation[field] = number
+        file.refuse_any(unknown, f"have {article} {field} that is not among its {section}")
+    own = [whole_number(annotation.get("id")) for annotation in content["annotations"]]
+    if None in own or len(set(own)) < len(own) or min(own) < 1:
+        copies = _copies(content["annotations"])
+        file.note(copies, "say again what another one says, and are left out")
+        _leave_out(file, copies)
+        counts = Counter(own)
+        wrong = [a for a, n in zip(content["annotations"], own) if n is None or n < 1 or counts[n] > 1]
+        file.note(wrong, "have no id of their own above 0 (0 never counts as found): all are renumbered")
+        own = range(1, len(content["annotations"]) + 1)
+    for annotation, number in zip(content["annotations"], own):
+        annotation["id"] = number
+
+
+def _spelt(value):
+    """What an id is found by: 7, 7.0 and "7" are one."""
+    number = whole_number(value)
+    return str(value if number is None else number)
+
+
+def _numbers(file, section):
+    """The number of every entry of `section`, by what its id is spelt as; entries get these numbers."""
+    entries = file.content[section]
+    copies = _copies(entries)
+    file.note(copies, "stand there twice; once counts", section)
+    file.content[section] = entries = _without(entries, copies)
+    file.refuse_any([entry for entry in entries if entry.get("id") is None], "have no id", section)
+    counts = Counter(_spelt(entry["id"]) for entry in entries)
+    twice = [entry for entry in entries if counts[_spelt(entry["id"])] > 1]
+    file.refuse_any(twice, "share their id with another entry that differs", section)
+    numbers = [whole_number(entry["id"]) for entry in entries]
+    if None in numbers:
+        wrong = [entry for entry, number in zip(entries, numbers) if number is None]
+        file.note(wrong, "have an id that is no number: all are numbered from 1 on", section)
+        numbers = range(1, len(entries) + 1)
+    found = {_spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
+    for entry, number in zip(entries, numbers):
+        entry["id"] = number
+    return found
+
+
+def _copies(entries):
+    """Entries that are equal to an earlier one, down to the id."""
+    counts = Counter(_spelt(entry.get("id")) for entry in entries)
+    seen, copies = set(), []
+    for entry in entries:
+        if counts[_spelt(entry.get("id"))] > 1 and entry.get("id") is not None:
+            text = json.dumps(entry, sort_keys=True)
+            copies += [entry] if text in seen else []
+            seen.add(text)
+    return copies
+
+
+def _without(entries, dropped):
+    identities = {id(entry) for entry in dropped}
+    return [entry for entry in entries if id(entry) not in identities]
+
+
+def _leave_out(file, annotations):
+    file.content["annotations"] = _without(file.content["annotations"], annotations)
+
+
+def _repair_flags(file):
+    """Has `iscrowd` be 0 or 1."""
+    annotations = file.content["annotations"]
+    lacking = [annotation for annotation in annotations if annotation.get("iscrowd") is None]
+    if len(lacking) < len(annotations):  # LVIS has no crowds, and no such key
+        file.note(lacking, "have no iscrowd: 0 is assumed")
+    for annotation in lacking:
+        annotation["iscrowd"] = 0
+    for annotation in annotations:
+        annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(str(annotation["iscrowd"]))
+    file.refuse_any([a for a in annotations if a["iscrowd"] is None], "have an iscrowd other than 0 and 1")
+
+
+def numbers_in(values):
+    """A list of finite numbers, or of texts that spell them, as numbers; None where it is something else."""
+    if not isinstance(values, list):
+        return None
+    try:
+        if not all(type(value) in (int, float) for value in values):
+            values = [float(value) for value in values]
+        return values if math.isfinite(sum(values)) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _repair_boxes(file):
+    """Has every box be four numbers, of a size above 0 and inside its picture where that says its size."""
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    broken, empty, outside, clipped = [], [], [], []
+    largest = 0
+    for annotation in file.content["annotations"]:
+        box = numbers_in(annotation.get("bbox"))
+        if box is None or len(box) != 4:
+            broken.append(annotation)
+        elif box[2] <= 0 or box[3] <= 0:
+            empty.append(annotation)
+        else:
+            largest = max(largest, *box)
+            inside = clip(box, sizes[annotation["image_id"]])
+            annotation["bbox"] = inside
+            if inside is None:
+                outside.append(annotation)
+            elif inside != box:
+                clipped.append(annotation)
+    total = len(file.content["annotations"])
+    if 0 < largest <= 1:
+        file.refuse("has no box larger than one pixel: COCO's are in pixels, not in shares of the picture")
+    if 2 * (len(clipped) + len(outside)) > total:
+        file.refuse_any(
+            [*clipped, *outside],
+            "have a box that ends outside of the picture: is it written as corners? COCO's are "
+            "[x, y, width, height]",
+        )
+    file.note(broken, "have no box of four finite numbers, and are left out")
+    file.note(empty, "have a box whose width or height is not above 0, and are left out")
+    file.note(outside, "have a box outside of the picture, and are left out")
+    file.note(clipped, "have a box that sticks out of the picture, and is clipped")
+    _leave_out(file, [*broken, *empty, *outside])
+
+
+def size_in(image):
+    """`(width, height)` that the entry of a picture says; None where it says none."""
+    size = tuple(whole_number(image.get(side)) or 0 for side in ("width", "height"))
+    return size if min(size) > 0 else None
+
+
+def clip(box, size):
+    """A box `[x, y, width, height]` cut at the borders of a picture; None where nothing of it is inside."""
+    x, y, width, height = box
+    if size is None or (
+        min(x, y) >= -TOLERANCE and x + width <= size[0] + TOLERANCE and y + height <= size[1] + TOLERANCE
+    ):
+        return box
+    left, top = max(x, 0), max(y, 0)
+    width, height = min(x + width, size[0]) - left, min(y + height, size[1]) - top
+    return [left, top, width, height] if min(width, height) > 0 else None
+
+
+def _complete_keypoints(file):
+    """Has every person have keypoints; one without any is a box whose keypoints nobody labelled."""
+    annotations = file.content["annotations"]
+    length = max((len(a.get("keypoints") or ()) for a in annotations), default=0)
+    lacking = [annotation for annotation in annotations if not annotation.get("keypoints")]
+    file.note(lacking, "have no keypoints: they count as not labelled")
+    for annotation in lacking:
+        annotation["keypoints"] = [0] * length
+    for annotation in annotations:
+        if "num_keypoints" not in annotation:
+            annotation["num_keypoints"] = sum(seen > 0 for seen in annotation["keypoints"][2::3])
+
+
+def _repair_masks(file):
+    """Has every object's mask be polygons of at least three corners, or RLE of the picture's size.
+
+    An object without a mask becomes a crowd: training leaves it out, and evaluation takes what is found
+    there neither for right nor for wrong.
+    """
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    flat, short, without = [], [], []
+    for annotation in file.content["annotations"]:
+        found = annotation.get("segmentation")
+        if isinstance(found, dict):
+            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
+        else:
+            polygons = found if isinstance(found, list) else []
+            if polygons and not isinstance(polygons[0], list):
+                flat.append(annotation)
+                polygons = [polygons]
+            mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
+            if mask and len(mask) < len(polygons):
+                short.append(annotation)
+        if not mask:
+            without.append(annotation)
+            annotation.update(iscrowd=1, ignore=1)
+            mask = [box_as_polygon(annotation["bbox"])]
+        annotation["segmentation"] = mask
+    if without and len(without) == len(file.content["annotations"]):
+        file.refuse("has no masks, which this network learns: train a detector of boxes, or annotate masks")
+    file.note(flat, "have one polygon without a list around it, which is added")
+    file.note(short, "have polygons of fewer than three corners beside others, which are left out")
+    file.note(without, "have no mask that can be read, and count neither in training nor in evaluation")
+
+
+def is_polygon(numbers):
+    """Whether a list of `x, y, x, y, …` has at least three corners."""
+    return numbers is not None and len(numbers) >= 6 and len(numbers) % 2 == 0
+
+
+def is_rle(mask, size):
+    """Whether a dict is a run-length encoding, of either kind, of a picture of `size`, `(width, height)`."""
+    counts, own = mask.get("counts"), mask.get("size")
+    if not isinstance(own, list) or len(own) != 2 or not all(type(n) is int and n > 0 for n in own):
+        return False
+    if size is not None and tuple(own) != size[::-1]:
+        return False
+    if isinstance(counts, list):
+        return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == own[0] * own[1]
+    return isinstance(counts, str) and bool(counts)
+
+
+def box_as_polygon(box):
+    """`[x, y, width, height]` as `[x, y, …]` of its corners."""
+    x, y, width, height = box
+    return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+
+def compressed(mask):
+    """A run-length encoding as pycocotools works on it."""
+    counts = mask["counts"]
+    return masks.frPyObjects(mask, *mask["size"]) if isinstance(counts, list) else mask
+
+
+def as_polygons(mask):
+    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines, without holes."""
+    if not isinstance(mask, dict):
+        return mask
+    pixels = masks.decode(compressed(mask)).repeat(2, 0).repeat(2, 1)  # outlines are within half a pixel
+    outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return [((outline.reshape(-1) + 0.5) / 2).tolist() for outline in outlines]
+
+
+def _complete_areas(file):
+    """Has every annotation have an area: that of its mask, or else of its box."""
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    lacking = []
+    for annotation in file.content["annotations"]:
+        area = numbers_in([annotation.get("area")])
+        if area is None or area[0] <= 0:
+            lacking.append(annotation)
+            annotation["area"] = area_of(annotation, sizes[annotation["image_id"]])
+        else:
+            annotation["area"] = area[0]
+    file.note(lacking, "have no area above 0: it is computed")
+
+
+def area_of(annotation, size):
+    """The area of an annotation's mask, or of its box where it has none or `size`, `(w, h)`, is None."""
+    mask, (_, _, width, height) = annotation.get("segmentation"), annotation["bbox"]
+    if isinstance(mask, dict):
+        area = float(masks.area(compressed(mask)))
+    elif mask and size and all(map(is_polygon, map(numbers_in, mask))):
+        area = float(masks.area(masks.merge(masks.frPyObjects(mask, size[1], size[0]))))
+    else:
+        area = 0.0
+    return area or float(width * height)
+
+
+def check_pictures(file, path_of):
+    """Opens every picture: leaves out the missing ones, notes sizes that the file lacks.
+
+    Args:
+        path_of: the path of the picture that an entry of `images` is of.
+
+    Raises:
+        UserError: all are missing; some cannot be read or have another size than the file says.
+    """
+    missing, unreadable, unsized, others = [], [], [], []
+    for image in file.content["images"]:
+        path, said = path_of(image), size_in(image)
+        try:
+            size, stored = pictures.read_size(path)
+        except FileNotFoundError:
+            missing.append(image)
+            continue
+        except (pictures.Unreadable, OSError) as error:
+            unreadable.append((path, first_line(error)))
+            continue
+        if said is None:
+            unsized.append(image)
+            image["width"], image["height"] = size
+        elif said != size:
+            others.append((path, size, said, stored))
+    _say_of_pictures(file, missing, unreadable, others, path_of)
+    file.note(unsized, "have no width and height: those of the files are taken", "images")
+    file.note(missing, "have no picture file, and are left out with their annotations", "images")
+    file.content["images"] = _without(file.content["images"], missing)
+    gone = {image["id"] for image in missing}
+    _leave_out(file, [a for a in file.content["annotations"] if a["image_id"] in gone])
+
+
+def _say_of_pictures(file, missing, unreadable, others, path_of):
+    total = len(file.content["images"])
+    if len(missing) == total:
+        file.refuse(f"names {total} pictures, none of which is there; the first is {path_of(missing[0])}")
+    if unreadable:
+        path, why = unreadable[0]
+        file.refuse(f"names {len(unreadable)} of {total} pictures that cannot be read, first {path}: {why}")
+    if others:
+        path, size, said, stored = others[0]
+        turned = ", as before the turn that its EXIF asks for, which readers make" if said == stored else ""
+        file.refuse(
+            f"says another size than {len(others)} of {total} pictures have, to which their boxes do not "
+            f"belong: {path} is {size[0]}×{size[1]}, the file says {said[0]}×{said[1]}{turned}"
+        )
+
+
+def _is_object(annotation):
+    return not annotation["iscrowd"] and not annotation.get("ignore")
+
+
+def summary(file):
+    """One line of counts: pictures, those without objects, objects, crowds and classes."""
+    content = file.content
+    objects = [annotation for annotation in content["annotations"] if _is_object(annotation)]
+    crowds = len(content["annotations"]) - len(objects)
+    empty = len(content["images"]) - len({annotation["image_id"] for annotation in objects})
+    classes = Counter(annotation["category_id"] for annotation in objects)
+    return (
+        f"{len(content['images'])} pictures ({empty} without objects), {len(objects)} objects "
+        f"({crowds} crowds beside them) of {len(classes)} of {len(content['categories'])} classes"
+    )
+
+
+def names(content):
+    """The names of the classes, in their order."""
+    return [str(category["name"]) for category in content["categories"]]
+
+
+def order_as(file, other):
+    """Brings the classes of `file` into the order of those of `other`, by name.
+
+    Raises:
+        UserError: they are other classes.
+    """
+    own, wanted = names(file.content), names(other.content)
+    if own == wanted:
+        return
+    if sorted(own) != sorted(wanted) or len(set(own)) < len(own):
+        pairs = itertools.zip_longest(own, wanted, fillvalue="none")
+        place, (mine, theirs) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
+        file.refuse(
+            f"has other classes than {other.path} ({other.key}): class {place} is {mine} here, {theirs} there"
+        )
+    file.content["categories"].sort(key=lambda category: wanted.index(str(category["name"])))
+    file.notes.append(f"its classes stand in another order than in {other.path}, whose order is taken")
+
+
+_held = {}
+
+
+def hold(file):
+    """Keeps what was read of a file, for `held`, until the file changes."""
+    _held[os.path.realpath(file.path)] = _stamp(file.path), file.content
+
+
+def held(path):
+    """A copy of what `hold` keeps of the file at `path`, whose entries may be added to; None if nothing."""
+    stamp, content = _held.get(os.path.realpath(path), (None, None))
+    if content is None or stamp != _stamp(path):
+        return None
+    return {
+        section: [{**entry} if isinstance(entry, dict) else entry for entry in entries]
+        if isinstance(entries, list)
+        else entries
+        for section, entries in content.items()
+    }
+
+
+def _stamp(path):
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size

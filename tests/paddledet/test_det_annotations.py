@@ -1,0 +1,433 @@
+"""Annotation files as people have them: repaired in memory where that has one meaning, else refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from det_tools import DETECTOR, command_line, module
+from PIL import Image
+from pycocotools import mask as masks
+
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet import annotations
+
+SIZE = 60, 40
+NAMES = "cat", "dog"
+
+
+def square(x, y, side):
+    return [[x, y, x + side, y, x + side, y + side, x, y + side]]
+
+
+def content_of(objects=4):
+    """Two pictures with squares in them; object k has id k from 1 on."""
+    return {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 60, "height": 40} for i in (1, 2)],
+        "categories": [{"id": 5 + i, "name": name} for i, name in enumerate(NAMES)],
+        "annotations": [
+            {
+                "id": k + 1,
+                "image_id": 1 + k % 2,
+                "category_id": 5 + k % 2,
+                "bbox": [2 * k, 3, 10, 10],
+                "segmentation": square(2 * k, 3, 10),
+                "area": 100,
+                "iscrowd": 0,
+            }
+            for k in range(objects)
+        ],
+    }
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a dict as a file; the file is as it was afterwards."""
+
+    def read(content, metric="COCO", with_masks=True, name="a.json"):
+        path = tmp_path / name
+        path.write_text(json.dumps(content))
+        before = path.read_bytes()
+        try:
+            return annotations.read(str(path), "TrainDataset.anno_path", metric, with_masks)
+        finally:
+            assert path.read_bytes() == before
+
+    return read
+
+
+def set_all(content, section="annotations", **values):
+    for entry in content[section]:
+        entry.update(values)
+
+
+def set_one(content, **values):
+    content["annotations"][2].update(values)
+
+
+def drop(content, section, *fields):
+    for entry in content[section]:
+        for field in fields:
+            entry.pop(field, None)
+
+
+def as_texts(content):
+    set_ids(content, str)
+
+
+def set_ids(content, new, *sections):
+    for section in sections or ("images", "annotations", "categories"):
+        for entry in content[section]:
+            for field in ("id", "image_id", "category_id"):
+                if field in entry:
+                    entry[field] = new(entry[field])
+
+
+def encoded(is_text):
+    mask = masks.merge(masks.frPyObjects(square(4, 3, 10), 40, 60))
+    if is_text:
+        return {"size": [40, 60], "counts": mask["counts"].decode()}
+    pixels = masks.decode(mask).flatten("F")
+    ends = np.flatnonzero(np.diff(pixels)) + 1
+    return {"size": [40, 60], "counts": np.diff([0, *ends, len(pixels)]).tolist()}
+
+
+def test_a_whole_file_stays_as_it_is(read):
+    file = read(content_of())
+    assert file.notes == []
+    assert {k: file.content[k] for k in content_of()} == content_of()
+    assert annotations.summary(file) == (
+        "2 pictures (0 without objects), 4 objects (0 crowds beside them) of 2 of 2 classes"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: drop(c, "annotations", "area"),
+        lambda c: drop(c, "annotations", "iscrowd"),
+        lambda c: c["annotations"][2].pop("iscrowd"),
+        lambda c: set_one(c, iscrowd=False),
+        lambda c: set_one(c, area=0),
+        lambda c: set_one(c, area=None),
+        lambda c: set_one(c, area=math.nan),
+        as_texts,
+        lambda c: set_ids(c, float),
+        lambda c: set_all(c, id=1),
+        lambda c: drop(c, "annotations", "id"),
+        lambda c: [a.update(id=a["id"] - 1) for a in c["annotations"]],
+        lambda c: [a.update(id=f"x{a['id']}") for a in c["annotations"]],
+        lambda c: c["annotations"].append({**c["annotations"][0]}),
+        lambda c: c["images"].append({**c["images"][0]}),
+        lambda c: set_one(c, bbox=[str(n) for n in c["annotations"][2]["bbox"]]),
+        lambda c: set_one(c, segmentation=c["annotations"][2]["segmentation"][0]),
+        lambda c: c["annotations"][2]["segmentation"].append([1, 2]),
+        lambda c: c["annotations"][2]["segmentation"].append([1, 2, 3, 4]),
+        lambda c: c["annotations"][2]["segmentation"].append([1, 2, 3, 4, 5, math.nan]),
+    ],
+)
+def test_what_has_one_meaning_becomes_the_whole_file(read, change):
+    content = content_of()
+    change(content)
+    file = read(content)
+    assert {k: file.content[k] for k in content_of()} == content_of()
+    assert {"info", "licenses"} <= set(file.content)
+
+
+@pytest.mark.parametrize("new", ["picture {}".format, "{}.5".format])
+def test_ids_that_are_no_numbers_are_numbered(read, new):
+    content = content_of()
+    set_ids(content, new)
+    file = read(content)
+    assert [image["id"] for image in file.content["images"]] == [1, 2]
+    assert [a["image_id"] for a in file.content["annotations"]] == [1, 2, 1, 2]
+    assert [a["category_id"] for a in file.content["annotations"]] == [1, 2, 1, 2]
+    assert "2 of 2 images have an id that is no number" in file.notes[0]
+
+
+@pytest.mark.parametrize(
+    "box, note",
+    [
+        ([0, 0, 0, 0], "have a box whose width or height is not above 0"),
+        ([20, 20, -5, -5], "have a box whose width or height is not above 0"),
+        ([20, 20, 5, -5], "have a box whose width or height is not above 0"),
+        ([500, 20, 5, 5], "have a box outside of the picture"),
+        ([math.nan, 2, 5, 5], "have no box of four finite numbers"),
+        ([math.inf, 2, 5, 5], "have no box of four finite numbers"),
+        ([1, 2, 3], "have no box of four finite numbers"),
+        ([], "have no box of four finite numbers"),
+        (None, "have no box of four finite numbers"),
+        (["a", 2, 3, 4], "have no box of four finite numbers"),
+    ],
+)
+def test_objects_without_a_usable_box_are_left_out_with_a_count(read, box, note):
+    content = content_of()
+    set_one(content, bbox=box)
+    file = read(content)
+    assert file.notes == [f"1 of 4 annotations {note}, and are left out (id 3)"]
+    assert [a["id"] for a in file.content["annotations"]] == [1, 2, 4]
+
+
+def test_boxes_are_clipped_with_a_count(read):
+    content = content_of()
+    set_one(content, bbox=[50, -5, 20, 20])
+    file = read(content)
+    assert file.content["annotations"][2]["bbox"] == [50, 0, 10, 15]
+    assert file.notes == [
+        "1 of 4 annotations have a box that sticks out of the picture, and is clipped (id 3)"
+    ]
+    set_one(content, bbox=[50, -0.4, 10.5, 20])  # as rounding leaves them
+    assert read(content).notes == []
+
+
+@pytest.mark.parametrize("mask", [[], None, [[1, 2]], [[1, 2, 3, 4]], "x", {"size": [60, 40], "counts": "1"}])
+def test_objects_without_a_mask_count_neither_way(read, mask):
+    content = content_of()
+    set_one(content, segmentation=mask)
+    file = read(content)
+    assert [a["iscrowd"] for a in file.content["annotations"]] == [0, 0, 1, 0]
+    assert file.content["annotations"][2]["segmentation"] == square(4, 3, 10)
+    assert file.notes[0].startswith("1 of 4 annotations have no mask that can be read")
+    assert read(content, with_masks=False).notes == []
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
+    content = content_of()
+    set_one(content, segmentation=encoded(is_text), area=None)
+    file = read(content)
+    assert file.content["annotations"][2]["segmentation"] == encoded(is_text)
+    assert file.content["annotations"][2]["area"] == 100
+    outline = masks.merge(masks.frPyObjects(annotations.as_polygons(encoded(is_text)), 40, 60))
+    assert masks.iou([outline], masks.frPyObjects(square(4, 3, 10), 40, 60), [0])[0, 0] > 0.9
+
+
+def test_lvis_gets_what_its_evaluation_asks_for(read):
+    content = content_of()
+    set_all(content, "images", coco_url="http://x/train2017/1.png")
+    set_all(content, "categories", frequency="f")
+    content["categories"].reverse()
+    file = read(content, "LVIS")
+    assert file.content["images"][0]["neg_category_ids"] == []
+    assert file.content["images"][0]["not_exhaustive_category_ids"] == []
+    assert annotations.names(file.content) == ["cat", "dog"]
+    assert len(file.notes) == 2 and "2 of 2 images have no neg_category_ids" in file.notes[0]
+
+
+def test_persons_without_keypoints_are_not_labelled(read):
+    content = content_of()
+    set_all(content, keypoints=[1, 2, 2] * 17)
+    set_one(content, keypoints=[])
+    person = read(content, "KeyPointTopDownCOCOEval", with_masks=False).content["annotations"][2]
+    assert person["keypoints"] == [0] * 51 and person["num_keypoints"] == 0
+
+
+@pytest.mark.parametrize(
+    "change, error",
+    [
+        (lambda c: set_one(c, category_id=99), "1 of 4 annotations have a category_id that is not"),
+        (
+            lambda c: set_one(c, category_id=None),
+            "a category_id that is not among its categories (id 3)",
+        ),
+        (
+            lambda c: set_one(c, image_id=99),
+            "1 of 4 annotations have an image_id that is not",
+        ),
+        (lambda c: set_one(c, iscrowd=7), "have an iscrowd other than 0 and 1 (id 3)"),
+        (lambda c: set_all(c, iscrowd=1), "has no object to train on"),
+        (lambda c: set_all(c, segmentation=[]), "has no masks, which this network learns"),
+        (lambda c: drop(c, "annotations", "segmentation"), "its annotations have no segmentation"),
+        (lambda c: set_all(c, bbox=[0, 0, 0, 0]), "has no object to train on"),
+        (lambda c: set_all(c, bbox=[0.1, 0.2, 0.3, 0.4]), "no box larger than one pixel"),
+        (lambda c: set_all(c, bbox=[40, 20, 55, 39]), "is it written as corners?"),
+        (lambda c: c["images"][0].update(id=2), "2 of 2 images share their id with another entry"),
+        (lambda c: c["categories"][0].update(id=6), "2 of 2 categories share their id"),
+        (lambda c: c["categories"][0].pop("name"), "1 of 2 categories have no name (id 5)"),
+        (lambda c: c["images"][0].pop("file_name"), "1 of 2 images have no file_name (id 1)"),
+        (lambda c: c["images"][0].pop("id"), "1 of 2 images have no id"),
+        (lambda c: c.pop("categories"), "it has no categories"),
+        (lambda c: c["images"].append(3), "its images are no objects of JSON"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_in_one_line(read, change, error):
+    content = content_of()
+    change(content)
+    with pytest.raises(UserError) as refused:
+        read(content)
+    assert error in str(refused.value) and "\n" not in str(refused.value)
+    assert str(refused.value).startswith("TrainDataset.anno_path: ")
+
+
+def test_classes_are_compared_by_name(read):
+    train, content = read(content_of()), content_of()
+    content["categories"].reverse()
+    file = read(content, name="b.json")
+    annotations.order_as(file, train)
+    assert annotations.names(file.content) == ["cat", "dog"] and len(file.notes) == 1
+    content["categories"][0]["name"] = "bird"
+    with pytest.raises(UserError, match="class 1 is bird here, cat there"):
+        annotations.order_as(read(content, name="b.json"), train)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for number in (1, 2):
+        Image.new("RGB", SIZE).save(tmp_path / f"{number}.png")
+    return lambda image: str(tmp_path / image["file_name"])
+
+
+def test_sizes_are_taken_from_the_pictures(read, pictures):
+    content = content_of()
+    drop(content, "images", "width", "height")
+    file = read(content)
+    annotations.check_pictures(file, pictures)
+    assert [(i["width"], i["height"]) for i in file.content["images"]] == [SIZE] * 2
+
+
+def test_a_wrong_size_is_said_before_the_boxes_that_it_puts_outside(tmp_path, pictures):
+    content, path = content_of(), tmp_path / "a.json"
+    set_all(content, "images", width=6, height=4)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="1.png is 60×40, the file says 6×4"):
+        annotations.read(str(path), "x", "COCO", True, pictures)
+
+
+def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
+    (tmp_path / "1.png").unlink()
+    file = read(content_of())
+    annotations.check_pictures(file, pictures)
+    assert "1 of 2 images have no picture file" in file.notes[0]
+    assert [a["id"] for a in file.content["annotations"]] == [2, 4]
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(UserError, match="names 2 pictures, none of which is there"):
+        annotations.check_pictures(read(content_of()), pictures)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp"])
+@pytest.mark.parametrize("length", [0, 0.5])
+def test_pictures_that_are_not_whole_are_refused(read, tmp_path, suffix, length):
+    path = tmp_path / f"1.{suffix}"
+    Image.effect_noise(SIZE, 50).convert("RGB").save(path)
+    annotations.check_pictures(read(content_of()), lambda image: path)
+    path.write_bytes(path.read_bytes()[: int(length * path.stat().st_size)])
+    with pytest.raises(UserError, match=f"names 2 of 2 pictures that cannot be read, first {path}: "):
+        annotations.check_pictures(read(content_of()), lambda image: path)
+
+
+def test_the_size_is_that_of_the_picture_as_readers_turn_it(read, tmp_path):
+    import cv2
+
+    path, turn = tmp_path / "1.jpg", Image.Exif()
+    turn[0x0112] = 6
+    Image.new("RGB", SIZE).save(path, exif=turn)
+    assert cv2.imread(str(path)).shape[:2] == SIZE
+    with pytest.raises(UserError, match="as before the turn that its EXIF asks for"):
+        annotations.check_pictures(read(content_of()), lambda image: path)
+    content = content_of()
+    set_all(content, "images", width=SIZE[1], height=SIZE[0])
+    annotations.check_pictures(read(content), lambda image: path)
+
+
+def test_what_was_repaired_is_what_every_reader_gets(host, read, tmp_path):
+    from lvis import LVIS
+    from pycocotools.coco import COCO
+
+    content = content_of()
+    as_texts(content)
+    file = read(content)
+    annotations.hold(file)
+    for truth in (COCO(file.path), LVIS(file.path)):
+        assert sorted(truth.anns) == [1, 2, 3, 4]
+        truth.anns[1]["ignore"] = 1
+    assert "ignore" not in COCO(file.path).anns[1]
+    set_all(content, area=7)
+    (tmp_path / "a.json").write_text(json.dumps(content) + " ")
+    assert sorted(COCO(file.path).anns) == ["1", "2", "3", "4"]  # a file that has changed is read anew
+
+
+def test_a_perfect_result_has_ap_1_although_an_id_is_0(host, read):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    content = content_of()
+    for thing in content["annotations"]:
+        thing["id"] -= 1
+    file = read(content)
+    results = [{**thing, "score": 0.9} for thing in file.content["annotations"]]
+
+    def precision():
+        truth = COCO(file.path)
+        evaluation = COCOeval(truth, truth.loadRes([dict(result) for result in results]), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation.stats[0]
+
+    assert precision() < 0.99
+    annotations.hold(file)
+    assert precision() == pytest.approx(1)
+
+
+def changed(scenes, folder, change):
+    """Overrides for `change`d copies of the annotations of training and evaluation."""
+    overrides = []
+    for split, name in (("Train", "train"), ("Eval", "val")):
+        content = json.loads((scenes / f"annotations/instances_{name}2017.json").read_text())
+        change(content)
+        (folder / f"{name}.json").write_text(json.dumps(content))
+        overrides.append(f"{split}Dataset.anno_path={folder}/{name}.json")
+    return overrides
+
+
+def hurt(content):
+    """Makes a file of which nearly every kind of annotation has to be repaired."""
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    for number, thing in enumerate(content["annotations"]):
+        del thing["area"]
+        if number % 2:
+            del thing["iscrowd"]
+        if number % 4 == 1:
+            thing["segmentation"] = []
+        if number % 4 == 2:
+            mask = masks.merge(masks.frPyObjects(thing["segmentation"], *sizes[thing["image_id"]]))
+            thing["segmentation"] = {**mask, "counts": mask["counts"].decode()}
+        if number % 4 == 3:
+            thing["bbox"] = [0, 0, 0, 0]
+        thing["id"] = 0
+    as_texts(content)
+
+
+@pytest.mark.slow
+def test_training_and_evaluation_see_the_repaired_data(scenes, tmp_path):
+    overrides = changed(scenes, tmp_path, hurt)
+    short = ["epoch=1", "snapshot_epoch=1", f"save_dir={tmp_path}", f"output_eval={tmp_path}"]
+    log = module("train", scenes, DETECTOR, *overrides, *short, flags=["--eval", "--seed", 0])
+    assert "Average Precision" in log and (tmp_path / DETECTOR / "model_final.pdparams").is_file()
+    for split in ("TrainDataset", "EvalDataset"):
+        assert f"{split}.anno_path: " in log
+    assert "have no area above 0: it is computed" in log and "have no mask that can be read" in log
+
+
+def test_a_run_is_refused_before_anything_is_built(host, scenes, tmp_path):
+    from ppcls_mixformer.paddledet import commands
+
+    def break_it(content):
+        content["annotations"][2]["category_id"] = 99
+
+    overrides = changed(scenes, tmp_path, break_it)
+    with pytest.raises(UserError, match="category_id that is not"):
+        commands.train(command_line(scenes, DETECTOR, *overrides))
+
+
+def test_many_annotations_are_read_in_a_time_that_grows_with_their_number(read):
+    import time
+
+    times = []
+    for objects in (2000, 20000):
+        content = content_of(objects)
+        set_all(content, bbox=[1, 3, 10, 10])
+        start = time.process_time()
+        read(content)
+        times.append(time.process_time() - start)
+    assert times[1] < 40 * times[0]  # ten times as many: a quadratic reader would take a hundred times
