@@ -1,6 +1,7 @@
 """The command line: `python -m ppcls_mixformer VERB …`, or `ppcls-mixformer VERB …`.
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
+    benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
     fetch [HOST …]                          puts the trainer of a host into the cache
@@ -124,6 +125,7 @@ COMMANDS = {
     "infer": later("paddleclas.commands:infer"),
     "export": later("paddleclas.commands:export"),
     "predict": later("paddleclas.commands:predict"),
+    "benchmark": later("benchmark.command:run"),
     "det train": later("paddledet.commands:train"),
     "det eval": later("paddledet.commands:evaluate"),
     "det infer": later("paddledet.commands:infer"),

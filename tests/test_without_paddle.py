@@ -6,6 +6,7 @@ from commands import error_line, script
 import ppcls_mixformer
 
 MODULES = (
+    "benchmark.command",
     "hosting.advice",
     "hosting.cli",
     "hosting.configs",
@@ -64,7 +65,7 @@ def test_the_overview_needs_no_paddle_and_says_that_there_is_none():
     assert "\npaddlepaddle is not installed" in shown and "\nMixFormer_B6 " in shown
 
 
-@pytest.mark.parametrize("verb", ["train", "eval", "infer", "det train", "det eval", "fetch"])
+@pytest.mark.parametrize("verb", ["train", "eval", "infer", "benchmark", "det train", "det eval", "fetch"])
 def test_the_help_of_a_command_needs_no_paddle(verb):
     assert "usage: " in without_paddle("-m", "ppcls_mixformer", *verb.split(), "--help")
 

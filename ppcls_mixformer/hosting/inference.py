@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import paddle
+from paddle.base.core import ProgramDesc
 
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
@@ -60,6 +61,21 @@ def config_for(program):
     if program.suffix == ".json":
         config.enable_new_executor()
     return config
+
+
+def input_shapes(program):
+    """Shape of each input of a program, -1 for what is left open.
+
+    Raises:
+        UserError: a file is cut off.
+    """
+    check_program(program)
+    if program.suffix == ".json":
+        return [list(spec.shape) for spec in paddle.jit.load(str(program.with_suffix("")))._input_spec()]
+    described = ProgramDesc(program.read_bytes())  # Paddle 3 does not load the older format as a network
+    block = described.block(0)
+    inputs = [op.output("Out") for op in map(block.op, range(block.op_size())) if op.type() == "feed"]
+    return [block.find_var(name.encode()).shape() for (name,) in inputs]
 
 
 def predictor(program, onednn=True, threads=None, use_gpu=False):

@@ -57,8 +57,7 @@ def load(folder, options):
     settle(folder)
     if options.use_fp16:
         return _onnx_program(_find_half(Path(folder), options.engine), options)
-    engine = _choose(Path(folder), options.engine)
-    if engine == PADDLE:
+    if choose(folder, options.engine) == PADDLE:
         return _paddle_program(Path(folder), options)
     return _onnx_program(Path(folder) / f"{PREFIX}.onnx", options)
 
@@ -80,7 +79,12 @@ def _check_engine(asked):
         raise UserError(f"{asked} is not installed: pip install {_package(asked)}")
 
 
-def _choose(folder, asked):
+def choose(folder, asked):
+    """What runs the program in `folder`, one of ENGINES: `asked`, or the first that can.
+
+    Raises:
+        UserError: there is none, or it is not installed.
+    """
     if asked is not None:
         _check_engine(asked)
     installed = [name for name in ENGINES if is_installed(name)]
@@ -134,6 +138,12 @@ def _paddle_program(folder, options):
 
 
 def _onnx_program(path, options):
+    session = _onnx_session(path, options)
+    name = session.get_inputs()[0].name
+    return Program(in_one_line(lambda images: session.run(None, {name: images}), path), ONNX, path)
+
+
+def _onnx_session(path, options):
     from ppcls_mixformer.hosting import onnx
 
     try:
@@ -142,8 +152,30 @@ def _onnx_program(path, options):
         raise
     except Exception as error:  # ONNX Runtime's own, of many types
         raise UserError(f"{path} cannot be read by ONNX Runtime: {first_line(error)}") from None
-    name = session.get_inputs()[0].name
-    return Program(in_one_line(lambda images: session.run(None, {name: images}), path), ONNX, path)
+    if options.use_gpu and onnx.CUDA not in session.get_providers():  # it goes on without, and says nothing
+        raise UserError(
+            "this ONNX Runtime finds no GPU, or not the CUDA and cuDNN that it was built for: "
+            "install these, or go on without"
+        )
+    return session
+
+
+def input_shapes(folder):
+    """Shape of each input of the program in `folder`, None for what is left open; it is loaded for that.
+
+    Raises:
+        UserError: as `load`.
+    """
+    settle(folder)
+    if has(folder, ONNX) and is_installed(ONNX):  # which is quicker
+        session = _onnx_session(Path(folder) / f"{PREFIX}.onnx", Options(use_gpu=False))
+        shapes = [one.shape for one in session.get_inputs()]
+    else:
+        choose(folder, None)
+        from ppcls_mixformer.hosting import inference
+
+        shapes = inference.input_shapes(inference.find_program(folder, PREFIX))
+    return [[side if isinstance(side, int) and side > 0 else None for side in shape] for shape in shapes]
 
 
 def in_one_line(run, path):

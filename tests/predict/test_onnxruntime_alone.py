@@ -123,6 +123,13 @@ def test_the_command_gives_the_same_classes(alone, exported, photos):
     assert shown == [(str(result["class_ids"]), result["file_name"]) for result in expected]
 
 
+def test_the_export_is_measured(alone, exported, digits):
+    flags = ("--rounds", 1, "--seconds", 0.01, "--starts", 1, "--batches", 1)
+    pictures = ("--images", digits, digits / "test_list.txt")
+    log = alone("ppcls-mixformer", "benchmark", exported[0], *flags, *pictures)
+    assert f"| {exported[0]} | onnxruntime | " in log and "| top-1 % |" in log
+
+
 def test_the_command_shows_its_flags(alone):
     assert "--inference_model_dir" in alone("ppcls-mixformer", "predict", "--help")
 

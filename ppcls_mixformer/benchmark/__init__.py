@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy of exports on this machine; each is measured in processes of its own."""

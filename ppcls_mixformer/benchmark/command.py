@@ -1,0 +1,194 @@
+"""The benchmark command: latency, throughput, memory and accuracy of exported folders on this machine.
+
+Each combination of export, reader, number of threads and batch runs in a process of its own. Exports take
+turns, and only one of them runs at a time; the speed of each is compared with that of the last one named.
+Latency includes handing the pictures over and taking the scores back.
+"""
+
+import argparse
+import itertools
+import logging
+import os
+from pathlib import Path
+
+from ppcls_mixformer.benchmark import report, worker
+from ppcls_mixformer.benchmark.measure import Plan, measure
+from ppcls_mixformer.benchmark.processes import once
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import lists
+from ppcls_mixformer.predict import description as descriptions
+from ppcls_mixformer.predict import programs
+
+logger = logging.getLogger(__name__)
+
+ON_GPU = ("paddle", "onnxruntime")  # readers
+CHANNELS = 3  # of a picture, where the program leaves them open
+
+
+def parser():
+    """The flags."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("folders", nargs="+", metavar="FOLDER", help="of an export; speed is against the last")
+    flags.add_argument(
+        "--readers",
+        nargs="+",
+        choices=worker.READERS,
+        help="onednn and paddle are paddle.inference with and without oneDNN; else all that are there",
+    )
+    flags.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    flags.add_argument("--threads", nargs="+", type=_whole, default=[os.cpu_count()], help="(all cores)")
+    flags.add_argument("--batches", nargs="+", type=_whole, default=[1, 16], help="pictures a run (1 16)")
+    flags.add_argument(
+        "--size", nargs=2, type=_whole, metavar=("H", "W"), help="where an export leaves it open"
+    )
+    flags.add_argument(
+        "--images", nargs=2, metavar=("ROOT", "LIST"), help="labelled pictures, for the accuracy"
+    )
+    flags.add_argument("--rounds", type=_whole, default=Plan().rounds, help="turns of each export (7)")
+    flags.add_argument("--seconds", type=float, default=Plan().seconds, help="of a turn (1)")
+    flags.add_argument(
+        "--starts", type=_whole, default=Plan().starts, help="first answers that are timed (3)"
+    )
+    flags.add_argument(
+        "--together",
+        type=_whole,
+        default=Plan().together,
+        help="exports that take turns with the last one, each in memory (4)",
+    )
+    flags.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="writes results.json and results.md there"
+    )
+    return flags
+
+
+def _whole(text):
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def run(argv):
+    """Prints a table.
+
+    Raises:
+        UserError: something about a folder, a file or a flag that a user can fix; combinations that could not
+            be measured, after all others.
+    """
+    flags = parser().parse_args(argv)
+    flags.folders = list(dict.fromkeys(flags.folders))
+    tasks = _tasks(flags)
+    found = _accuracies(flags, tasks) if flags.images else {}
+    results = collect(tasks, _plan(flags), flags.folders[-1], found, flags.output)
+    print(report.table(results), end="")
+    failed = sum("reason" in row for row in results["rows"])
+    if failed:
+        raise UserError(f"{failed} of {len(results['rows'])} combinations could not be measured")
+
+
+def _plan(flags):
+    return Plan(flags.rounds, flags.seconds, flags.starts, flags.together)
+
+
+def _tasks(flags):
+    """What is measured, in the order of `measure`."""
+    for folder in flags.folders:
+        if not Path(folder).is_dir():
+            raise UserError(f"{folder} is no folder; name the one that an export was written to")
+    readers = {folder: _readers(folder, flags) for folder in flags.folders}
+    shapes = {folder: _shape(folder, flags.size) for folder in flags.folders}
+    return [
+        worker.Task(folder, reader, flags.device, threads, batch, shapes[folder])
+        for reader, threads, batch in itertools.product(worker.READERS, flags.threads, flags.batches)
+        for folder in flags.folders
+        if reader in readers[folder]
+    ]
+
+
+def collect(tasks, plan, reference, accuracies, output):
+    """Results as `report` takes them, which are written to the folder `output`, unless None, as they come.
+
+    Args:
+        tasks, plan, reference: see `measure`.
+        accuracies: by folder and reader.
+
+    Raises:
+        UserError: nothing could be measured.
+    """
+    results = {"machine": report.machine(), "device": tasks[0].device, "rows": []}
+    for timing in measure(tasks, plan, reference):
+        key = timing.task.folder, timing.task.reader
+        known = {"accuracy": accuracies[key]} if key in accuracies else {}
+        results["rows"].append({**report.summary(timing), **known})
+        if output:
+            report.write(results, output)  # each time: a long run may be cut off
+    check_measured(results["rows"])
+    return results
+
+
+def check_measured(rows):
+    """Refuses results in which nothing was measured, with the reasons."""
+    if all("reason" in row for row in rows):
+        raise UserError("; ".join(dict.fromkeys(row["reason"] for row in rows)))
+
+
+def _listing(root, path, folders):
+    """Images and labels of `--images`, all there, for exports that say how pictures are prepared."""
+    for folder in folders:
+        if not Path(folder, descriptions.NAME).is_file():
+            raise UserError(
+                f"--images: {folder} has no {descriptions.NAME}, which says how pictures are prepared"
+            )
+        if descriptions.read(folder).independent:
+            raise UserError(
+                f"--images: the labels of {folder} do not exclude each other; `eval` measures those"
+            )
+    listing = lists.read(path)
+    lists.check_pictures(path, root, listing, "--images")
+    return listing
+
+
+def _readers(folder, flags):
+    """The readers of `folder` that are installed and have their file.
+
+    Raises:
+        UserError: there are none, or not one that was asked for.
+    """
+    known = [reader for reader in worker.READERS if flags.device == "cpu" or reader in ON_GPU]
+    for reader in flags.readers or ():
+        if reader not in known:
+            raise UserError(f"--readers {reader}: it is for the CPU; on a GPU there are {', '.join(ON_GPU)}")
+        programs.choose(folder, worker.READERS[reader][0])
+    programs.choose(folder, None)
+    asked = flags.readers or known
+    engines = {reader: worker.READERS[reader][0] for reader in asked}
+    return [
+        reader
+        for reader, engine in engines.items()
+        if programs.is_installed(engine) and programs.has(folder, engine)
+    ]
+
+
+def _shape(folder, size):
+    """`(C, H, W)` of the pictures that the program in `folder` takes.
+
+    Raises:
+        UserError: it says no size and `--size` is missing, or another one.
+    """
+    _, channels, *sides = once(worker.input_shape, folder)
+    described = Path(folder, descriptions.NAME).is_file() and descriptions.read(folder).image_shape
+    known = sides if None not in sides else described[1:] if described else None
+    if size and known and list(known) != list(size):
+        raise UserError(f"--size {size[0]} {size[1]}: {folder} takes {known[0]} {known[1]} (height, width)")
+    if not size and not known:
+        raise UserError(f"{folder} takes pictures of any size: add --size H W")
+    return (channels or CHANNELS, *(known or size))
+
+
+def _accuracies(flags, tasks):
+    """Accuracy by folder and reader, with the most threads and pictures at once that are asked for."""
+    root, path = flags.images
+    listing, found = _listing(root, path, flags.folders), {}
+    for key, task in {(task.folder, task.reader): task for task in tasks}.items():
+        logger.info("accuracy of %s, %s: %d pictures", *key, len(listing.images))
+        found[key] = once(worker.accuracy, task, listing, root, path)
+    return found

@@ -1,0 +1,81 @@
+"""The processes that hold what is measured."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from ppcls_mixformer.benchmark import worker
+from ppcls_mixformer.benchmark.processes import Process, once
+from ppcls_mixformer.hosting.errors import UserError
+
+
+class Counter:
+    """An object of another process."""
+
+    def __init__(self, start):
+        self.value = start
+
+    def add(self, number):
+        self.value += number
+        return self.value, os.getpid()
+
+
+def fail(kind, message):
+    raise kind(message)
+
+
+def fill(mebibytes):
+    """Peak of memory once so much was in use."""
+    return worker.peak_memory(), (b"x" * (mebibytes << 20), worker.peak_memory())[1]
+
+
+def test_an_object_lives_in_a_process_of_its_own():
+    with Process(Counter, 1) as process:
+        first, pid = process.call("add", 1)
+        assert process.call("add", 2) == (4, pid) and first == 2 and pid != os.getpid()
+        with Process(Counter, 1) as other:
+            assert other.call("add", 1)[1] not in (pid, os.getpid())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_errors_come_back_in_one_line_and_the_process_goes_on():
+    with pytest.raises(UserError, match="^of ours$"):
+        once(fail, UserError, "of ours")
+    with pytest.raises(UserError, match="^ValueError: of a library$"):
+        once(fail, ValueError, "of a library\nand more")
+    with Process(Counter, "a") as process:
+        with pytest.raises(UserError, match="^TypeError: "):
+            process.call("add", 1)
+        assert process.call("add", "b")[0] == "ab"
+
+
+def test_a_process_that_dies_is_named():
+    with pytest.raises(UserError, match="^its process ended with SIGKILL: there may not be enough memory$"):
+        once(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(UserError, match="^its process ended with status 3$"):
+        once(os._exit, 3)
+
+
+def test_the_peak_of_memory_is_that_of_the_process_alone():
+    held = b"x" * (300 << 20)
+    before, after = once(fill, 100)
+    assert before < len(held) and 95 << 20 < after - before < 200 << 20
+
+
+def test_rest_waits_for_threads_that_spin():
+    end = time.perf_counter() + 0.4
+
+    def spin():
+        while time.perf_counter() < end:
+            pass
+
+    threading.Thread(target=spin).start()
+    worker.rest()
+    assert end - 0.05 < time.perf_counter() < end + 1
+    start = time.perf_counter()
+    worker.rest()
+    assert time.perf_counter() - start < 0.3
