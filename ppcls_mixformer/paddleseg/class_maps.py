@@ -55,12 +55,13 @@ class Wrong(Exception):
         self.kind, self.detail = kind, detail
 
 
-def check(pairs, meaning):
+def check(pairs, meaning, split):
     """Reads all class maps of a split; logs what is in them. Returns the classes that they hold, from 0 on.
 
     Args:
         pairs: `[picture, class map]` paths.
         meaning: a `Meaning`.
+        split: what the log calls them.
 
     Raises:
         UserError: some cannot be used, or all hold no more than one of several classes.
@@ -79,9 +80,11 @@ def check(pairs, meaning):
         texts = [f"{count}: {named(files)}" for count, files in zip(counts, wrong.values())]
         raise UserError("; ".join(texts) + f" (the numbers are {meaning})" * (OTHER_CLASSES in wrong))
     _check_variety(found, unlabelled, meaning, len(pairs))
-    logger.info("%d class maps, with %d of %d classes in them", len(pairs), len(found), meaning.classes)
+    held = f"{len(found)} of {meaning.classes} classes in them"
+    logger.info("%s: %d class maps, with %s", split, len(pairs), held)
     if empty:
-        logger.warning("%d of %d class maps are all unlabelled: %s", len(empty), len(pairs), named(empty))
+        of = f"{len(empty)} of {len(pairs)}"
+        logger.warning("%s: %s class maps are all unlabelled: %s", split, of, named(empty))
     return found
 
 
@@ -170,5 +173,5 @@ def _check_variety(found, unlabelled, meaning, total):
     held = [str(number + meaning.first) for number in found] + [str(meaning.unlabelled)] * unlabelled
     raise UserError(
         f"all {total} class maps together hold one of {meaning.classes} classes: they hold "
-        f"{' and '.join(held)} alone; the numbers are {meaning}"
+        f"{' and '.join(held)} alone; the numbers are {meaning}, so save maps with the number of each class"
     )

@@ -160,7 +160,7 @@ def check_class_maps(section, dataset, split):
                 len(others),
                 class_maps.named(others),
             )
-    found = class_maps.check(dataset.file_list, meaning)
+    found = class_maps.check(dataset.file_list, meaning, split)
     if len(found) < meaning.classes:
         absent = sorted(set(range(meaning.classes)) - found)
         logger.warning(

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ class Data:
         return [self.map(number) for number in range(COUNT)]
 
     def config(self):
-        content = yaml.safe_load(open(CONFIG, encoding="utf-8"))
+        content = yaml.safe_load(Path(CONFIG).read_text(encoding="utf-8"))
         for split, mode in (("train_dataset", "train"), ("val_dataset", "val")):
             section = content[split]
             section["dataset_root"] = str(self.root)
@@ -278,6 +279,6 @@ def test_thousands_of_maps_take_seconds(host, tmp_path):
     write(path, blocks.astype("uint8"))
     write(picture, np.zeros((*blocks.shape, 3), "uint8"))
     begin = time.perf_counter()
-    found = class_maps.check([[picture, path]] * 2000, class_maps.Meaning(150, 0, 255))
+    found = class_maps.check([[picture, path]] * 2000, class_maps.Meaning(150, 0, 255), "train_dataset")
     assert len(found) > 100
     assert time.perf_counter() - begin < 60
