@@ -3,12 +3,14 @@
 Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
 """
 
+import functools
 import importlib
 import inspect
 
 import paddle
 import paddle.nn.functional as F
 from paddleseg.cvlibs import config
+from paddleseg.datasets import ADE20K
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop
@@ -18,6 +20,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg.checkpoints import Saver
+from ppcls_mixformer.paddleseg.data import list_pairs
 from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
@@ -39,6 +42,7 @@ def apply():
         scaler_of_groups,
         whole_checkpoints,
         best_model_on_resume,
+        pictures_of_ade20k,
     ):
         bridge()
 
@@ -139,3 +143,17 @@ def best_model_on_resume():
     """All releases: a resumed run forgets the best mIoU, and a worse model replaces `best_model`."""
     replace_once(trainer, "resume", saver.remembering)
     replace_once(trainer, "evaluate", saver.noting)
+
+
+def pictures_of_ade20k():
+    """All releases: ADE20K takes `a.JPG` for its own class map, and files in the order of the disk."""
+    replace_once(ADE20K, "__init__", _with_pairs_by_name)
+
+
+def _with_pairs_by_name(original):
+    @functools.wraps(original)  # its arguments are what configs may name
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.file_list = list_pairs(self.dataset_root, self.mode)
+
+    return init

@@ -37,7 +37,7 @@ class Builder(SegBuilder):
             return component_class(**arguments)
         except WeightsError as error:
             raise UserError(f"{label}: {error}") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, FileNotFoundError) as error:
             raise UserError(f"{label} cannot be built: {error}") from None
 
     def build_component(self, cfg):

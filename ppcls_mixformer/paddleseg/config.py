@@ -11,6 +11,7 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import preflight
 from ppcls_mixformer.paddleseg.flags import parser
 
+WORDS = {"null": "None", "~": "None", "true": "True", "false": "False"}
 COMPONENTS = (manager.MODELS, manager.BACKBONES, manager.DATASETS, manager.LOSSES, manager.OPTIMIZERS)
 
 
@@ -55,9 +56,18 @@ def load(name, overrides, **recipe):
         known = list(dotted_keys(content))
         for override in overrides:
             check_override(content, override, known, path)
-        return Config(path, opts=overrides, **recipe)
-    except (AssertionError, RuntimeError) as error:
+        return Config(path, opts=[as_python(override) for override in overrides], **recipe)
+    except (AssertionError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is not a PaddleSeg config: {str(error).splitlines()[-1]}") from None
+
+
+def as_python(override):
+    """A `key=value` with YAML's null, true and false as PaddleSeg, which reads Python, knows them.
+
+    It takes them for texts: `null` for a file of that name, `false` for true.
+    """
+    key, value = configs.split_override("--opts", override)
+    return f"{key}={WORDS.get(value.strip().lower(), value)}"
 
 
 def dotted_keys(node, prefix=""):

@@ -11,11 +11,14 @@ from PIL import Image
 from ppcls_mixformer.hosting.errors import UserError
 
 SPLITS = {"train": "training", "val": "validation"}
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # in any case
 
 
 @manager.DATASETS.add_component
 class ADE20KLayout(paddle.io.Dataset):
     """Pictures `images/SPLIT/*.jpg` with class maps `annotations/SPLIT/*.png`, as ADE20K has them.
+
+    Pictures may have any ending in `PICTURES`.
 
     In a class map 0 means unlabelled and n the n-th class. In a sample's label the classes count from 0
     and 255 means unlabelled. PaddleSeg's `ADE20K` is the same for its 150 classes.
@@ -27,7 +30,7 @@ class ADE20KLayout(paddle.io.Dataset):
         mode: `train` or `val`.
 
     Raises:
-        UserError: no such folder, no pictures, or a picture without a class map.
+        UserError: no such folder, no pictures, a picture without a class map, or two with the same one.
     """
 
     IGNORE_INDEX = 255
@@ -72,10 +75,32 @@ def list_pairs(root, mode):
                 f"there is no folder {folder}: ADE20K's layout is images/{SPLITS[mode]}/*.jpg and "
                 f"annotations/{SPLITS[mode]}/*.png in dataset_root; nothing is downloaded"
             )
-    pairs = [(path, maps / f"{path.stem}.png") for path in sorted(pictures.glob("*.jpg"))]
-    if not pairs:
-        raise UserError(f"there is no *.jpg in {pictures}")
-    for picture, class_map in pairs:
-        if not class_map.is_file():
-            raise UserError(f"{picture} has no class map: there is no {class_map}")
-    return [[str(picture), str(class_map)] for picture, class_map in pairs]
+    paths = [path for path in sorted(pictures.iterdir()) if is_picture(path)]
+    if not paths:
+        raise UserError(f"there is no picture ({', '.join(PICTURES)}) in {pictures}")
+    first_of = {}
+    for path in paths:
+        if first_of.setdefault(path.stem, path) != path:
+            raise UserError(f"{first_of[path.stem]} and {path.name} would have the same class map")
+    map_of = {path.stem: path for path in sorted(maps.iterdir()) if path.suffix.lower() == ".png"}
+    lacking = [path for path in paths if path.stem not in map_of]
+    if lacking:
+        raise UserError(
+            f"{len(lacking)} of {len(paths)} pictures have no class map: {lacking[0]} has none, "
+            f"there is no {maps / lacking[0].stem}.png"
+        )
+    return [[str(path), str(map_of[path.stem])] for path in paths]
+
+
+def is_picture(path):
+    """Whether a file is a picture by its name; hidden files are none."""
+    return path.suffix.lower() in PICTURES and not path.name.startswith(".")
+
+
+def left_out(root, mode):
+    """Files that `list_pairs` leaves out: no pictures by their names, and class maps without a picture."""
+    pictures, maps = (Path(root) / kind / SPLITS[mode] for kind in ("images", "annotations"))
+    stems = {path.stem for path in pictures.iterdir() if is_picture(path)}
+    others = [path for path in sorted(pictures.iterdir()) if not is_picture(path)]
+    others += [path for path in sorted(maps.iterdir()) if path.stem not in stems]
+    return [path for path in others if not path.name.startswith(".")]

@@ -4,11 +4,9 @@ import re
 import shutil
 import sys
 
-import numpy as np
 import paddle
 import pytest
 from commands import error_line, run
-from PIL import Image
 from segmentation import CONFIG, build, overrides, tool
 
 from ppcls_mixformer.hosting.errors import UserError
@@ -112,22 +110,63 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
         attempt("train", tmp_path / "none", config="upernet_mixformer_b1_ade20k_512x512_160k")
 
 
-def test_wrong_class_maps_are_named(host, scenes, tmp_path):
-    root = tmp_path / "ADEChallengeData2016"
-    shutil.copytree(scenes, root)
-    class_map = root / "annotations/training/ADE_train_00000003.png"
-    labels = np.array(Image.open(class_map))
-    for wrong, text in (
-        (np.full_like(labels, 9), "ADE_train_00000003.png has a class 9, but the data have 8 classes"),
-        (labels[:-1], "but its picture is"),
-        (np.stack([labels] * 3, -1), "is not a class map"),
+@pytest.mark.parametrize(
+    "override, text",
+    [
+        ("batch_size=7", "train_dataset: 6 pictures are fewer than batch_size 7: lower it"),
+        ("batch_size=0", "batch_size must be a whole number above 0, got 0"),
+        ("train_dataset.mode=val", "train_dataset: mode must be train here, got val"),
+        ("val_dataset.transforms=[{'type':'RandomPaddingCrop'}]", "RandomPaddingCrop has no place in eval"),
+        ("loss.types=[{'type':'CrossEntropyLoss','weight':[1,2]}]", "has 2 class weights"),
+        ("loss.types=[{'type':'M','losses':[{'type':'X','weight':[1,2]}]}]", "X has 2 class weights"),
+        (f"loss.types=[{{'type':'DiceLoss','weight':{[-1] * 8}}}]", "must be numbers of 0 or more, got [-1"),
+    ],
+)
+def test_what_cannot_be_trained_or_measured_is_named(host, scenes, override, text):
+    with pytest.raises(UserError, match=re.escape(text)):
+        attempt("train", scenes, "--do_eval", opts=[override])
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ("--is_slide --crop_size 64 64 --stride 0 32", "width of 64 with a stride of 0"),
+        ("--is_slide --crop_size 64 64 --stride 32 65", "height of 64 with a stride of 65"),
+        ("--crop_size 64 64", "--crop_size without --is_slide would be ignored"),
+    ],
+)
+def test_windows_that_leave_gaps_are_refused(host, scenes, options, text):
+    for command, more in (("eval", []), ("predict", ["--image_path", "."])):
+        with pytest.raises(UserError, match=re.escape(text)):
+            attempt(command, scenes, "--model_path", "x", *more, *options.split())
+
+
+def test_windows_of_the_config_are_checked(host):
+    from ppcls_mixformer.paddleseg import preflight
+    from ppcls_mixformer.paddleseg.config import load
+
+    config = load(CONFIG, [])
+    for options, text in (
+        ({}, "test_config.is_slide needs"),
+        ({"crop_size": [64, 64], "stride": [64, 96]}, "test_config.is_slide: a window's height of 64"),
+        ({"crop_size": [64, 64], "stride": [64, 64]}, None),
     ):
-        Image.fromarray(wrong).save(class_map)
-        with pytest.raises(UserError, match=text):
-            attempt("train", root)
-    class_map.unlink()
-    with pytest.raises(UserError, match="ADE_train_00000003.jpg has no class map"):
-        attempt("train", root)
+        config.dic["test_config"] = {"is_slide": True, **options}
+        if text is None:
+            preflight.check_windows(config, flags=None)
+            continue
+        with pytest.raises(UserError, match=re.escape(text)):
+            preflight.check_windows(config, flags=None)
+
+
+@pytest.mark.parametrize("word, value", [("null", None), ("~", None), ("true", True), ("False", False)])
+def test_words_of_yaml_mean_in_overrides_what_they_mean_in_configs(host, word, value):
+    from ppcls_mixformer.paddleseg.config import load
+
+    assert load(CONFIG, [f"model.backbone.pretrained={word}"]).dic["model"]["backbone"]["pretrained"] is value
+    assert (
+        load(CONFIG, ["model.backbone.pretrained=./null"]).dic["model"]["backbone"]["pretrained"] == "./null"
+    )
 
 
 @pytest.mark.slow

@@ -1,0 +1,177 @@
+"""The one check of class maps: all of a split, as its data set will read them, before anything is built.
+
+What cannot be trained on or measured is refused in one line, with the count and the first files; files are
+never changed.
+"""
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ppcls_mixformer.hosting import pictures
+from ppcls_mixformer.hosting.errors import UserError, first_line
+
+logger = logging.getLogger(__name__)
+
+FIRST = 3  # how many files an error names
+PATIENCE = 2  # seconds before a progress bar shows
+THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow decodes beside Python
+
+MISSING = "are missing or cannot be read"
+NO_PICTURES = "are of pictures that are missing or cannot be read"
+NO_MAPS = "are no class maps, which hold the number of a class for each pixel"
+OTHER_SIZES = "have another size than their pictures"
+OTHER_CLASSES = "have numbers that are none of the classes"
+
+
+class Meaning(NamedTuple):
+    """What the numbers in class maps mean to a data set.
+
+    Attributes:
+        classes: how many there are.
+        first: the number of the first class, 0 or, in ADE20K's layout, 1.
+        unlabelled: the number that is no class.
+    """
+
+    classes: int
+    first: int
+    unlabelled: int
+
+    def __str__(self):
+        return f"{self.first} to {self.first + self.classes - 1}, and {self.unlabelled} for unlabelled"
+
+
+class Wrong(Exception):
+    """What is wrong with a class map: one of the kinds above, and what there is to say of this one."""
+
+    def __init__(self, kind, detail):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+def check(pairs, meaning, split):
+    """Reads all class maps of a split; logs what is in them. Returns the classes that they hold, from 0 on.
+
+    Args:
+        pairs: `[picture, class map]` paths.
+        meaning: a `Meaning`.
+        split: what the log calls them.
+
+    Raises:
+        UserError: some cannot be used, or all hold no more than one of several classes.
+    """
+    wrong, empty, found, unlabelled = {}, [], set(), False
+    for (_, path), result in zip(pairs, _read_all(pairs, meaning)):
+        if isinstance(result, Wrong):
+            wrong.setdefault(result.kind, []).append(f"{path} ({result.detail})")
+            continue
+        classes = result - {meaning.unlabelled}
+        empty += [] if classes else [path]
+        unlabelled |= meaning.unlabelled in result
+        found |= {number - meaning.first for number in classes}
+    if wrong:
+        counts = [f"{len(files)} of {len(pairs)} class maps {kind}" for kind, files in wrong.items()]
+        texts = [f"{count}: {named(files)}" for count, files in zip(counts, wrong.values())]
+        raise UserError("; ".join(texts) + f" (the numbers are {meaning})" * (OTHER_CLASSES in wrong))
+    _check_variety(found, unlabelled, meaning, len(pairs))
+    held = f"{len(found)} of {meaning.classes} classes in them"
+    logger.info("%s: %d class maps, with %s", split, len(pairs), held)
+    if empty:
+        of = f"{len(empty)} of {len(pairs)}"
+        logger.warning("%s: %s class maps are all unlabelled: %s", split, of, named(empty))
+    return found
+
+
+def named(files):
+    """The first of some files, as an error or a warning names them."""
+    return ", ".join(map(str, files[:FIRST])) + ", …" * (len(files) > FIRST)
+
+
+def _read_all(pairs, meaning):
+    """The result of `_read` for each pair, in their order, or the `Wrong` that it raises."""
+
+    def read(pair):
+        try:
+            return _read(*pair, meaning)
+        except Wrong as error:
+            return error
+
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        results = pool.map(read, pairs)
+        yield from tqdm(
+            results, "class maps", len(pairs), unit="map", delay=PATIENCE, disable=None, leave=False
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
+
+
+def _read(picture, path, meaning):
+    """The set of the numbers in a class map, all of which mean something.
+
+    Raises:
+        Wrong: it cannot be used.
+    """
+    numbers, size = _numbers_in(path)
+    _check_size(picture, size)
+    others = sorted(
+        number
+        for number in numbers
+        if number != meaning.unlabelled and not 0 <= number - meaning.first < meaning.classes
+    )
+    if others:
+        raise Wrong(OTHER_CLASSES, ", ".join(map(str, others[:FIRST])) + ", …" * (len(others) > FIRST))
+    return numbers
+
+
+def _numbers_in(path):
+    """The numbers in a class map as PaddleSeg, that is Pillow, reads it, and `(width, height)`."""
+    try:
+        with Image.open(path) as image:
+            if image.format == "JPEG":
+                raise Wrong(NO_MAPS, "a JPEG, which changes numbers; save it as PNG")
+            if image.mode in ("L", "P"):
+                return {number for number, count in enumerate(image.histogram()) if count}, image.size
+            if not image.mode.startswith("I"):
+                raise Wrong(NO_MAPS, f"its pixels are {image.mode}; save one number of 8 bits for each")
+            return set(np.unique(np.asarray(image)).tolist()), image.size
+    except Wrong:
+        raise
+    except Exception as error:  # Pillow's plugins raise what they like
+        raise Wrong(MISSING, (isinstance(error, OSError) and error.strerror) or first_line(error)) from None
+
+
+def _check_size(picture, size):
+    """Refuses a picture that cannot be read or is not of `size`, as Wrong."""
+    try:
+        own, stored = pictures.read_size(picture)
+        if not cv2.haveImageReader(str(picture)):
+            raise pictures.Unreadable(pictures.NO_PICTURE)
+    except (pictures.Unreadable, OSError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        raise Wrong(NO_PICTURES, f"{picture}: {why}") from None
+    if own != size:
+        turned = ", before the turn that its EXIF asks for and readers make" if size == stored else ""
+        raise Wrong(OTHER_SIZES, f"{size[0]}×{size[1]}; the picture is {own[0]}×{own[1]}{turned}")
+
+
+def _check_variety(found, unlabelled, meaning, total):
+    """Refuses class maps that together hold no class, or one of several: most often a mask of 0 and 255."""
+    if found and (len(found) > 1 or meaning.classes == 1):
+        return
+    if not found:
+        raise UserError(
+            f"all {total} class maps are unlabelled: they hold {meaning.unlabelled} alone, "
+            f"the numbers are {meaning}"
+        )
+    held = [str(number + meaning.first) for number in found] + [str(meaning.unlabelled)] * unlabelled
+    raise UserError(
+        f"all {total} class maps together hold one of {meaning.classes} classes: they hold "
+        f"{' and '.join(held)} alone; the numbers are {meaning}, so save maps with the number of each class"
+    )
