@@ -44,7 +44,7 @@ def apply():
         aligned_roi_align,
         nms_in_graphs,
         inputs_of_exports,
-        categories_of_lvis,
+        names_of_classes,
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
@@ -157,15 +157,21 @@ def _inputs_in_use(original):
     return prune
 
 
-def categories_of_lvis():
-    """All releases: `metric: LVIS` is refused where categories are read; its file has them as COCO's has."""
-    for module in (trainer, export_utils):
-        replace_once(module, "get_categories", _lvis_as_coco)
+def names_of_classes():
+    """All releases: names are of any file that is there, in its order; `metric: LVIS` is refused."""
+    for module in (trainer, export_utils, metrics):
+        replace_once(module, "get_categories", _of_the_config)
 
 
-def _lvis_as_coco(original):
-    def get_categories(metric_type, *args, **kwargs):
-        return original("COCO" if metric_type == "LVIS" else metric_type, *args, **kwargs)
+def _of_the_config(original):
+    def get_categories(metric_type, anno_file=None, arch=None):
+        if metric_type not in ("COCO", "LVIS") or arch == "keypoint_arch":
+            return original(metric_type, anno_file, arch)
+        classes = annotations.held_classes(anno_file) if anno_file else None
+        if classes is None:
+            return original("COCO", anno_file, arch)
+        ids = [category["id"] for category in classes]
+        return dict(enumerate(ids)), dict(zip(ids, annotations.names({"categories": classes})))
 
     return get_categories
 
