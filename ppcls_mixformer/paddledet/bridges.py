@@ -15,6 +15,7 @@ import yaml
 from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
+from ppdet.data import reader
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
@@ -27,11 +28,11 @@ from ppdet.utils import checkpoint, cli
 from pycocotools.coco import COCO
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.paddledet import annotations
 from ppcls_mixformer.weights import pickles
-
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
@@ -49,6 +50,7 @@ def apply():
         numbers_of_pictures,
         size_of_drawn_text,
         whole_checkpoints,
+        epochs_without_a_step,
         repaired_annotations,
         outlines_of_masks,
     ):
@@ -239,3 +241,23 @@ def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
     replace_once(checkpoint, "save_model", saves_whole)
     callbacks.save_model = checkpoint.save_model
+
+
+def epochs_without_a_step():
+    """All releases: of fewer samples than a batch none is trained on; the network is saved as it was."""
+    replace_once(reader, "DistributedBatchSampler", _with_a_batch)
+
+
+def _with_a_batch(original):
+    class Batches(original):
+        def __init__(self, dataset, batch_size, *args, **kwargs):
+            super().__init__(dataset, batch_size, *args, **kwargs)
+            if self.drop_last and not len(self):
+                shared = f" for {self.nranks} processes" if self.nranks > 1 else ""
+                raise UserError(
+                    f"TrainReader.batch_size: it is {batch_size}, but there are {len(dataset)} samples to "
+                    f"train on{shared}, not one whole batch: set -o TrainReader.batch_size to fewer, or "
+                    "TrainReader.drop_last=false"
+                )
+
+    return Batches
