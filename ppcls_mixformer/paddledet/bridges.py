@@ -32,7 +32,11 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.weights import pickles
+
+best_score = BestScore()
+
 
 def apply():
     """Applies every bridge; applying them again changes nothing."""
@@ -49,6 +53,7 @@ def apply():
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
+        score_of_the_best_model,
         whole_checkpoints,
         epochs_without_a_step,
         repaired_annotations,
@@ -235,6 +240,12 @@ def _with_polygons(original):
                 record["gt_poly"] = [annotations.as_polygons(mask) for mask in record["gt_poly"]]
 
     return parse_dataset
+
+
+def score_of_the_best_model():
+    """All releases: a resumed run forgets the best AP, and a worse model replaces `best_model`."""
+    replace_once(callbacks.Checkpointer, "on_epoch_end", best_score.watching)
+    replace_once(checkpoint, "save_model", best_score.saving)
 
 
 def whole_checkpoints():
