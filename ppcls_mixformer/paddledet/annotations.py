@@ -9,7 +9,9 @@ import dataclasses
 import itertools
 import json
 import math
+import mmap
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.text import read_lines
 
 FIRST = 3  # how many ids an error names
+LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 # Part of the metric's name, what its annotations are called, and the keys that a file of them has.
@@ -119,6 +123,60 @@ def _content(path, key):
         return json.loads(Path(path).read_bytes())  # in any encoding of Unicode, with or without its mark
     except (ValueError, RecursionError) as error:
         raise UserError(f"{key}: {path} is not JSON: {error}") from None
+
+
+def read_classes(path, key, metric):
+    """The `Annotations` in a file of which nothing but the categories is looked at, and repaired.
+
+    Args:
+        path: JSON, or text with the name of a class in every line.
+        key: what the config calls the file.
+        metric: as for `read`.
+
+    Raises:
+        UserError: it names no classes.
+    """
+    if path.endswith(".txt"):
+        return Annotations(key, path, {"categories": _lines(path, key)})
+    categories = _categories_alone(path)
+    content = _content(path, key) if categories is None else {"categories": categories}
+    file = Annotations(key, path, content)
+    kind = next(kind for part, (kind, _) in KINDS.items() if part in metric)
+    _check_sections(file, kind, {"categories": ["name"]}, False)
+    _numbers(file, "categories")
+    if metric == "LVIS":
+        file.content["categories"].sort(key=lambda category: category["id"])
+    return file
+
+
+def _lines(path, key):
+    """Categories of the names in a text file, with ids from 0 on, as PaddleDetection has them."""
+    try:
+        names = [line for line in read_lines(path) if line]
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    if names[:1] == ["background"]:
+        del names[0]
+    return [{"id": number, "name": name} for number, name in enumerate(names)]
+
+
+def _categories_alone(path):
+    """The categories of a file, found without reading the rest of it; None where that cannot be told.
+
+    COCO's own annotations of training are 450 MB, of which every drawing and export needs the names alone.
+    """
+    found = []
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for key in re.finditer(rb'"categories"\s*:\s*', content):
+                start = content[key.end() : key.end() + LENGTH_OF_CATEGORIES].decode("utf-8", "ignore")
+                try:
+                    found.append(json.JSONDecoder().raw_decode(start)[0])
+                except (ValueError, RecursionError):
+                    return None
+    return found[0] if len(found) == 1 else None
 
 
 def _check_sections(file, kind, needed, with_masks):
@@ -529,6 +587,20 @@ def held(path):
         else entries
         for section, entries in content.items()
     }
+
+
+_held_classes = {}
+
+
+def hold_classes(file):
+    """Keeps the classes that a file names, for `held_classes`, until the file changes."""
+    _held_classes[os.path.realpath(file.path)] = _stamp(file.path), file.content["categories"]
+
+
+def held_classes(path):
+    """The categories that `hold_classes` keeps of the file at `path`; None if nothing."""
+    stamp, categories = _held_classes.get(os.path.realpath(path), (None, None))
+    return None if stamp is None or stamp != _stamp(path) else categories
 
 
 def _stamp(path):

@@ -15,6 +15,7 @@ import yaml
 from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
+from ppdet.data import reader
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
@@ -27,10 +28,14 @@ from ppdet.utils import checkpoint, cli
 from pycocotools.coco import COCO
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.weights import pickles
+
+best_score = BestScore()
 
 
 def apply():
@@ -44,11 +49,13 @@ def apply():
         aligned_roi_align,
         nms_in_graphs,
         inputs_of_exports,
-        categories_of_lvis,
+        names_of_classes,
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
+        score_of_the_best_model,
         whole_checkpoints,
+        epochs_without_a_step,
         repaired_annotations,
         outlines_of_masks,
     ):
@@ -157,15 +164,21 @@ def _inputs_in_use(original):
     return prune
 
 
-def categories_of_lvis():
-    """All releases: `metric: LVIS` is refused where categories are read; its file has them as COCO's has."""
-    for module in (trainer, export_utils):
-        replace_once(module, "get_categories", _lvis_as_coco)
+def names_of_classes():
+    """All releases: names are of any file that is there, in its order; `metric: LVIS` is refused."""
+    for module in (trainer, export_utils, metrics):
+        replace_once(module, "get_categories", _of_the_config)
 
 
-def _lvis_as_coco(original):
-    def get_categories(metric_type, *args, **kwargs):
-        return original("COCO" if metric_type == "LVIS" else metric_type, *args, **kwargs)
+def _of_the_config(original):
+    def get_categories(metric_type, anno_file=None, arch=None):
+        if metric_type not in ("COCO", "LVIS") or arch == "keypoint_arch":
+            return original(metric_type, anno_file, arch)
+        classes = annotations.held_classes(anno_file) if anno_file else None
+        if classes is None:
+            return original("COCO", anno_file, arch)
+        ids = [category["id"] for category in classes]
+        return dict(enumerate(ids)), dict(zip(ids, annotations.names({"categories": classes})))
 
     return get_categories
 
@@ -229,7 +242,33 @@ def _with_polygons(original):
     return parse_dataset
 
 
+def score_of_the_best_model():
+    """All releases: a resumed run forgets the best AP, and a worse model replaces `best_model`."""
+    replace_once(callbacks.Checkpointer, "on_epoch_end", best_score.watching)
+    replace_once(checkpoint, "save_model", best_score.saving)
+
+
 def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
     replace_once(checkpoint, "save_model", saves_whole)
     callbacks.save_model = checkpoint.save_model
+
+
+def epochs_without_a_step():
+    """All releases: of fewer samples than a batch none is trained on; the network is saved as it was."""
+    replace_once(reader, "DistributedBatchSampler", _with_a_batch)
+
+
+def _with_a_batch(original):
+    class Batches(original):
+        def __init__(self, dataset, batch_size, *args, **kwargs):
+            super().__init__(dataset, batch_size, *args, **kwargs)
+            if self.drop_last and not len(self):
+                shared = f" for {self.nranks} processes" if self.nranks > 1 else ""
+                raise UserError(
+                    f"TrainReader.batch_size: it is {batch_size}, but there are {len(dataset)} samples to "
+                    f"train on{shared}, not one whole batch: set -o TrainReader.batch_size to fewer, or "
+                    "TrainReader.drop_last=false"
+                )
+
+    return Batches

@@ -49,7 +49,7 @@ class LVISDataSet(DetDataset):
     def parse_dataset(self):
         """Reads the annotation file and lists its pictures."""
         content = LVIS(self.get_anno()).dataset  # as `bridges.repaired_annotations` gives it
-        self.catid2clsid = {c: i for i, c in enumerate(sorted(c["id"] for c in content["categories"]))}
+        self.catid2clsid = {c: i for i, c in enumerate(c["id"] for c in content["categories"])}
         annotations = defaultdict(list)
         for annotation in content["annotations"]:
             if has_area(annotation["bbox"]) and not annotation.get("ignore"):

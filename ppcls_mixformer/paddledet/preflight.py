@@ -11,6 +11,7 @@ from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet.classes import check_names, count_of_classes, find_classes, options_of
 from ppcls_mixformer.paddledet.lvis_data import name_in_coco
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
@@ -35,9 +36,12 @@ def check(settings, mode):
     if mode == "train" and not flags.eval:
         splits = ("TrainDataset",)
     files = [check_data(config[split], split, config) for split in splits]
-    check_together([file for file in files if file])
+    files = [file for file in files if file]
+    check_together(files, find_classes(config, ("TrainDataset",)) if mode == "eval" and files else [])
     if mode == "infer":
         find_pictures(flags)
+    if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
+        check_names(config)
 
 
 def check_device(config):
@@ -164,11 +168,6 @@ def check_data(dataset, key, config):
     return file
 
 
-def options_of(dataset):
-    """The arguments of a data set, whether the config has made it already or not."""
-    return dataset if isinstance(dataset, dict) else vars(dataset)
-
-
 def read_annotations(path, key, config, pictures):
     """The annotations in a file, repaired; None for a metric of which this package has no config.
 
@@ -186,16 +185,19 @@ def read_annotations(path, key, config, pictures):
     )
     classes = len(file.content["categories"])
     if classes != config.num_classes:
-        file.refuse(
-            f"has {classes} classes, num_classes is {config.num_classes}: set -o num_classes={classes}"
-        )
+        raise UserError(f"{count_of_classes(file, config)}: set -o num_classes={classes}")
     return file
 
 
-def check_together(files):
-    """Has the files of a run name the same classes in one order, says what is in them, and holds them."""
+def check_together(files, trained=()):
+    """Has the files of a run name the same classes in one order, says what is in them, and holds them.
+
+    Args:
+        files: of the run; where there are none `trained`, the first one's order is taken.
+        trained: files of the same classes in the order of training, of `find_classes`.
+    """
     for file in files:
-        annotations.order_as(file, files[0])
+        annotations.order_as(file, [*trained, *files][0])
         logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
         for note in file.notes:
             logger.warning("%s: %s: %s", file.key, file.path, note)

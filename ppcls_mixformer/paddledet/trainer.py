@@ -1,8 +1,10 @@
 """PaddleDetection's Trainer, which also knows LVIS."""
 
 import ppdet.engine
+from ppdet.engine.callbacks import Checkpointer
 
 from ppcls_mixformer.paddledet.bridges import whole_graphs
+from ppcls_mixformer.paddledet.checkpoints import remember_best
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 
 
@@ -13,6 +15,13 @@ class Trainer(ppdet.engine.Trainer):
         """Writes the network and `infer_cfg.yml` to the folder in `output_dir` that has the config's name."""
         with whole_graphs():
             super().export(output_dir)
+
+    def resume_weights(self, weights):
+        """Goes on from the checkpoint at `weights`; the best model stays until there is a better one."""
+        super().resume_weights(weights)
+        for callback in self._callbacks:
+            if isinstance(callback, Checkpointer):
+                remember_best(callback)
 
     def _init_metrics(self, validate=False):
         if self.cfg.metric != "LVIS" or self.mode == "test" or (self.mode == "train" and not validate):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import paddle
 import pytest
@@ -191,3 +192,27 @@ def test_a_misspelt_key_is_named_with_the_nearest_one(scenes, files, warnings):
 def test_a_process_ends_in_one_line(scenes, files):
     log = module("eval", scenes, DETECTOR, f"weights={files}/none", check=False)
     assert f"weights: checkpoint not found: {files}/none" in error_line(log)
+
+
+@pytest.mark.parametrize("config", [DETECTOR, LVIS, KEYPOINTS])
+def test_fewer_samples_than_a_batch_are_refused_before_a_network_is_built(scenes, config, monkeypatch):
+    from ppdet.engine import trainer
+
+    built = []
+    monkeypatch.setattr(trainer, "create", noting(trainer.create, built))
+    overrides = ["TrainReader.batch_size=400", "TrainReader.drop_last=true"]
+    overrides += ["TrainDataset.repeat_threshold=0"] * (config == LVIS)
+    message = refusal(commands.train, command_line(scenes, config, *overrides, flags=["--eval"]))
+    count = re.match(r"TrainReader.batch_size: it is 400, but there are (\d+) samples to train on,", message)
+    assert config == KEYPOINTS or int(count[1]) == 8
+    assert count and built == ["TrainDataset", "TrainReader"]
+
+
+def noting(function, calls):
+    """`function`, whose first arguments are added to `calls`."""
+
+    def noted(first, *args, **kwargs):
+        calls.append(first)
+        return function(first, *args, **kwargs)
+
+    return noted
