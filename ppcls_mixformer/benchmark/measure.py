@@ -14,6 +14,8 @@ from ppcls_mixformer.hosting.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+PATIENCE = 600  # seconds to load a program, and to run it once: libraries that crash may hang
+
 
 class Plan(NamedTuple):
     """How much is measured.
@@ -138,11 +140,11 @@ class Entrant:
         self.__exit__()
         self.process = Process(Runner, self.timing.task)
         try:
-            loading = self.process.call("load")
+            loading = self.process.call("load", within=PATIENCE)
         except UserError as error:
             self.unreadable[self.key] = str(error)
             raise
-        self.timing.first.append(loading + self.process.call("first"))
+        self.timing.first.append(loading + self.process.call("first", within=PATIENCE))
 
     def turn(self):
         self.timing.turns.append(self.process.call("turn", self.seconds))

@@ -21,14 +21,19 @@ class Process:
         self.process.start()
         theirs.close()  # or the end of that process would not be seen here
 
-    def call(self, method, *arguments):
+    def call(self, method, *arguments, within=None):
         """What the object's `method` returns.
 
+        Args:
+            within: seconds; None to wait for ever.
+
         Raises:
-            UserError: it raised an error, or the process has ended.
+            UserError: it raised an error, the process has ended, or there is no answer in time.
         """
         try:
             self.pipe.send((method, arguments))
+            if not self.pipe.poll(within):
+                raise UserError(f"no answer within {within} seconds")
             value, error = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
@@ -50,14 +55,14 @@ class Process:
         self.pipe.close()
 
 
-def once(function, *arguments):
+def once(function, *arguments, within=None):
     """What `function(*arguments)` returns in a process of its own.
 
     Raises:
         UserError: as `Process.call`.
     """
     with Process(functools.partial, function) as process:
-        return process.call("__call__", *arguments)
+        return process.call("__call__", *arguments, within=within)
 
 
 def _status(exitcode):

@@ -19,7 +19,7 @@ MISSING = "–"
 
 
 def speed_ratio(timing):
-    """How many times as fast as the last export: of all medians, of the slowest round, of the fastest.
+    """How many times as fast as the reference, from the medians of each round: median, slowest, fastest.
 
     None where there is nothing to compare with.
     """
@@ -29,8 +29,7 @@ def speed_ratio(timing):
         statistics.median(theirs) / statistics.median(mine)
         for mine, theirs in zip(timing.turns, timing.reference)
     ]
-    of_all = statistics.median(chain(*timing.reference)) / statistics.median(chain(*timing.turns))
-    return of_all, min(rounds), max(rounds)
+    return statistics.median(rounds), min(rounds), max(rounds)
 
 
 def summary(timing):

@@ -60,6 +60,12 @@ def test_a_process_that_dies_is_named():
         once(os._exit, 3)
 
 
+def test_a_process_that_hangs_is_given_up():
+    with pytest.raises(UserError, match="^no answer within 0.5 seconds$"):
+        once(time.sleep, 60, within=0.5)
+    assert once(abs, -1, within=60) == 1
+
+
 def test_the_peak_of_memory_is_that_of_the_process_alone():
     held = b"x" * (300 << 20)
     before, after = once(fill, 100)
