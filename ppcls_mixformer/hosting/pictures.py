@@ -94,7 +94,7 @@ def read_size(path):
 
 def _decoded_by_pillow(content):
     try:
-        with _strictly(), Image.open(io.BytesIO(content)) as picture:
+        with strictly(), Image.open(io.BytesIO(content)) as picture:
             on_black = (picture.format, picture.mode) == ("TIFF", "RGBA")
             return _on_black(picture) if on_black else to_rgb(picture)
     except Image.UnidentifiedImageError:
@@ -111,7 +111,7 @@ def _on_black(picture):
     return ((pixels[:, :, :3] * pixels[:, :, 3:] + 127) // 255).astype("uint8")
 
 
-def _strictly():
+def strictly():
     """Has Pillow refuse files that end early, also where PaddleDetection has told it to fill them up."""
     return replaced(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
 
@@ -145,7 +145,7 @@ def check_whole(data):
     if _ends_well(data):
         return
     try:
-        with _strictly(), Image.open(io.BytesIO(data)) as picture:
+        with strictly(), Image.open(io.BytesIO(data)) as picture:
             picture.load()
     except Image.UnidentifiedImageError:
         pass  # OpenCV knows formats that Pillow does not

@@ -104,10 +104,11 @@ def _read_all(pairs, meaning):
 
     pool = ThreadPoolExecutor(THREADS)
     try:
-        results = pool.map(read, pairs)
-        yield from tqdm(
-            results, "class maps", len(pairs), unit="map", delay=PATIENCE, disable=None, leave=False
-        )
+        with pictures.strictly():
+            results = pool.map(read, pairs)
+            return list(
+                tqdm(results, "class maps", len(pairs), unit="map", delay=PATIENCE, disable=None, leave=False)
+            )
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
 

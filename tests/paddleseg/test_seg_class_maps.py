@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageFile
 from segmentation import CONFIG, TRAINING, overrides
 
 from ppcls_mixformer.hosting.errors import UserError
@@ -167,7 +167,8 @@ def test_sizes_are_compared_as_the_reader_turns_pictures(data):
     data.check()
 
 
-def test_files_that_cannot_be_read_are_refused(data):
+def test_files_that_cannot_be_read_are_refused(data, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as PaddleDetection has it
     data.map(1).write_bytes(data.map(1).read_bytes()[:60])
     data.picture(2).write_bytes(data.picture(2).read_bytes()[:300])
     data.map(3).write_bytes(b"")
