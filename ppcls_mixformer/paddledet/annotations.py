@@ -100,6 +100,7 @@ def read(path, key, metric, with_masks, path_of=None):
     file = Annotations(key, path, _content(path, key))
     kind, needed = next(value for part, value in KINDS.items() if part in metric)
     _check_sections(file, kind, needed, with_masks)
+    _check_texts(file, needed)
     _complete(file, metric)
     _repair_ids(file)
     if metric == "LVIS":
@@ -192,8 +193,18 @@ def _check_sections(file, kind, needed, with_masks):
                 continue
             if len(lacking) == len(entries):
                 file.refuse(f"is not a file of {kind}: its {section} have no {field}; is it of another task?")
-            if section != "annotations":
-                file.refuse_any(lacking, f"have no {field}", section)
+
+
+def _check_texts(file, needed):
+    for section in ("images", "categories"):
+        for field in needed[section]:
+            wrong = [entry for entry in file.content[section] if not _is_text(entry.get(field), field)]
+            file.refuse_any(wrong, f"have no {field}, or one that is no text", section)
+
+
+def _is_text(value, field):
+    """Whether a value can be used as a text; the name of a class may be a number."""
+    return bool(value) if isinstance(value, str) else field == "name" and type(value) is int
 
 
 def _complete(file, metric):

@@ -243,8 +243,16 @@ def test_persons_without_keypoints_are_not_labelled(read):
         (lambda c: set_all(c, bbox=[40, 20, 55, 39]), "is it written as corners?"),
         (lambda c: c["images"][0].update(id=2), "2 of 2 images share their id with another entry"),
         (lambda c: c["categories"][0].update(id=6), "2 of 2 categories share their id"),
-        (lambda c: c["categories"][0].pop("name"), "1 of 2 categories have no name (id 5)"),
-        (lambda c: c["images"][0].pop("file_name"), "1 of 2 images have no file_name (id 1)"),
+        (
+            lambda c: c["categories"][0].pop("name"),
+            "1 of 2 categories have no name, or one that is no text (id 5)",
+        ),
+        (
+            lambda c: c["images"][0].pop("file_name"),
+            "1 of 2 images have no file_name, or one that is no text (id 1)",
+        ),
+        (lambda c: c["images"][0].update(file_name=7), "1 of 2 images have no file_name, or one that is"),
+        (lambda c: c["categories"][0].update(name=None), "1 of 2 categories have no name, or one that is"),
         (lambda c: c["images"][0].pop("id"), "1 of 2 images have no id"),
         (lambda c: c.pop("categories"), "it has no categories"),
         (lambda c: c["images"].append(3), "its images are no objects of JSON"),
