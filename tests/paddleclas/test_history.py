@@ -96,7 +96,8 @@ def test_evaluations_since_the_best_one(number, metrics, waited):
 
 @pytest.mark.slow
 def test_a_run_ends_where_nothing_improves_and_goes_on_where_it_may(digits, tmp_path):
-    settings = [*overrides(digits, tmp_path, epochs=6), "Optimizer.lr.learning_rate=1e-12"]
+    still = ["Optimizer.lr.learning_rate=1e-12", "Optimizer.lr.warmup_epoch=0", "Arch.frozen_stages=4"]
+    settings = [*overrides(digits, tmp_path, epochs=6), *still]
     log = tool("train", *settings, "Global.early_stopping=2")
     table = rows(checkpoint(tmp_path, "results.csv"))
     assert [row["epoch"] for row in table] == ["1", "2", "3"] and "[Epoch 4/6]" not in log
