@@ -3,10 +3,11 @@
 from numbers import Integral, Real
 
 
-def check_classifier(class_num, **trunk):
+def check_classifier(class_num, frozen_stages, layer_decay, **trunk):
     """Raises a ValueError that names the first argument of `MixFormer` that cannot be built."""
     check_positive(class_num=class_num)
     check_arguments(**trunk)
+    check_fine_tuning(frozen_stages, layer_decay, len(trunk["depths"]))
 
 
 def check_dense(out_indices, frozen_stages, norm_eval, **trunk):
@@ -72,5 +73,17 @@ def check_stages(out_indices, frozen_stages, count):
     stages = list(out_indices) if isinstance(out_indices, (list, tuple)) else []
     if not stages or stages != sorted(set(stages) & set(range(count))):
         raise ValueError(f"out_indices must be rising stages of 0 to {count - 1}, got {out_indices!r}")
-    if frozen_stages not in range(-1, count + 1):
+    check_frozen(frozen_stages, count)
+
+
+def check_fine_tuning(frozen_stages, layer_decay, count):
+    """Raises a ValueError unless a `MixFormer` of `count` stages can learn so."""
+    check_frozen(frozen_stages, count)
+    if not isinstance(layer_decay, Real) or isinstance(layer_decay, bool) or not 0.0 < layer_decay <= 1.0:
+        raise ValueError(f"layer_decay must be above 0 and at most 1, got {layer_decay!r}")
+
+
+def check_frozen(frozen_stages, count):
+    """Raises a ValueError unless `frozen_stages` is one of a network of `count` stages."""
+    if isinstance(frozen_stages, bool) or frozen_stages not in range(-1, count + 1):
         raise ValueError(f"frozen_stages must be -1 to {count}, got {frozen_stages!r}")

@@ -4,6 +4,7 @@ from paddle import nn
 
 from ppcls_mixformer.network import ops
 from ppcls_mixformer.network.checks import check_stages
+from ppcls_mixformer.network.fine_tuning import hold
 from ppcls_mixformer.network.layers import is_batch_norm
 from ppcls_mixformer.network.mixformer import MixFormerTrunk
 
@@ -46,25 +47,13 @@ class DenseMixFormer(MixFormerTrunk):
         self.out_strides = [4 * 2**i for i in out_indices]
         for i in out_indices:
             setattr(self, f"norm{i}", nn.LayerNorm(self.stage_dims[i]))
-        self.frozen = [self.patch_embed, *self.layers][: frozen_stages + 1]
-        for layer in self.frozen:
-            for parameter in layer.parameters():
-                parameter.stop_gradient = True
+        self.freeze(frozen_stages)
         self.norm_eval = norm_eval
-
-    def freeze(self):
-        """Puts what must not learn into evaluation mode, which `train()` of the whole model undoes."""
-        for layer in self.frozen:
-            layer.eval()
-        if self.norm_eval:
-            for layer in self.sublayers():
-                if is_batch_norm(layer):
-                    layer.eval()
 
     def forward_maps(self, x):
         """`[N, in_chans, H, W]` to maps `[N, C, H, W]`, one for each of `out_indices`."""
-        if self.training:
-            self.freeze()
+        if self.training and self.norm_eval:
+            hold(layer for layer in self.sublayers() if is_batch_norm(layer))
         stages = self.stages(x)
         return [self.normalized_map(i, *stages[i]) for i in self.out_indices]
 

@@ -12,7 +12,8 @@ from paddle import nn
 from paddle.nn.initializer import Constant, TruncatedNormal
 
 from ppcls_mixformer.network import ops
-from ppcls_mixformer.network.checks import check_arguments, check_positive
+from ppcls_mixformer.network.checks import check_arguments, check_fine_tuning, check_positive
+from ppcls_mixformer.network.fine_tuning import decay_learning_rates, freeze, hold
 from ppcls_mixformer.network.layers import (
     ConvNormAct,
     DropPath,
@@ -246,6 +247,12 @@ class MixFormerTrunk(nn.Layer):
             for dim, depth, heads in zip(self.stage_dims, depths, num_heads)
         )
         self.apply(init_linear)
+        self.frozen = []
+
+    def freeze(self, frozen_stages):
+        """Ends the learning of the stem, 0, or of the stem and the first n stages; -1 ends none."""
+        self.frozen = [self.patch_embed, *self.layers][: frozen_stages + 1]
+        freeze(self.frozen)
 
     def stages(self, x):
         """The output of each stage for images `[N, in_chans, H, W]`: `(tokens, size)`, finest first."""
@@ -254,6 +261,7 @@ class MixFormerTrunk(nn.Layer):
                 f"MixFormer was built for {self.in_chans} input channels and takes images [N, C, H, W], "
                 f"got an input of shape {list(x.shape)}; see in_chans"
             )
+        hold(self.frozen)
         outputs = []
         x, size = self.patch_embed(x)
         for stage in self.layers:
@@ -273,6 +281,9 @@ class MixFormer(MixFormerTrunk):
 
     Args:
         class_num: classes of the head.
+        frozen_stages: parts that do not learn: -1 none, 0 the stem, n the stem and the first n stages.
+        layer_decay: learning rate of each stage, and of the stem, over that of what comes next; the head
+            learns at the optimizer's.
         in_chans, embed_dim, depths, num_heads, window_size, mlp_ratio, drop_path_rate, recompute: see
             `MixFormerTrunk`.
 
@@ -293,6 +304,8 @@ class MixFormer(MixFormerTrunk):
         mlp_ratio=4.0,
         drop_path_rate=0.0,
         recompute=False,
+        frozen_stages=-1,
+        layer_decay=1.0,
     ):
         check_positive(class_num=class_num)
         super().__init__(
@@ -304,6 +317,10 @@ class MixFormer(MixFormerTrunk):
         self.head = nn.Linear(self.feature_dim, class_num)
         self.last_proj.apply(init_linear)
         self.head.apply(init_linear)
+        check_fine_tuning(frozen_stages, layer_decay, len(self.layers))
+        self.freeze(frozen_stages)
+        head = [self.norm, self.last_proj, self.head]
+        decay_learning_rates([[self.patch_embed], *([stage] for stage in self.layers), head], layer_decay)
 
     def forward_features(self, x):
         """`[N, in_chans, H, W]` to the pooled features that enter the head, `[N, 1280]`."""

@@ -42,8 +42,8 @@ SECTIONS = {
     },
     "Slim": {"2.3": ("prune", "quant")},
 }
-# What this package reads beside PaddleClas, in every release: AMP's switch, and two of Global.
-OWN = {"AMP": ("use_amp",), "Global": ("keep_checkpoints", "unreadable_share")}
+# What this package reads beside PaddleClas, in every release: AMP's switch, and some of Global.
+OWN = {"AMP": ("use_amp",), "Global": ("keep_checkpoints", "early_stopping", "unreadable_share")}
 
 
 def release():

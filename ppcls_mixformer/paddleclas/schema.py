@@ -99,6 +99,7 @@ GLOBAL = {
     "seed": Field(NATURAL),
     "update_freq": Field(COUNT),
     "keep_checkpoints": Field(COUNT),
+    "early_stopping": Field(COUNT),
     "unreadable_share": Field(SHARE, takes_null=False),
 }
 SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}

@@ -18,6 +18,7 @@ from ppcls.utils import save_load
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.paddleclas import history
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +39,27 @@ def run(engine):
       `Global.keep_checkpoints` stay, all by default. An evaluation that fails loses no epoch.
     - A resumed run draws the random numbers that it would have drawn if it had not stopped, and follows the
       learning-rate schedule of its config, from its epoch on.
+    - `results.csv` gets a row for each epoch, and the run ends after `Global.early_stopping` evaluations
+      without a better metric.
     """
-    settings = engine.config["Global"]
+    settings, past = engine.config["Global"], history.of(engine)
     interval, settings["save_interval"] = settings["save_interval"], 1
-    engine.train_epoch_func = _of_that_epoch(engine.train_epoch_func, settings.get("seed"))
+    engine.train_epoch_func = past.of_training(_of_that_epoch(engine.train_epoch_func, settings.get("seed")))
+    engine.eval = past.of_evaluation(engine.eval)
     save = _keeping(save_load.save_model, interval, settings.get(KEEP), description(engine))
     engine.eval = _losing_no_epoch(engine.eval, functools.partial(_save_latest, engine, engine.model, save))
     resume = _on_schedule(ppcls.engine.engine.init_model, engine)
     with replaced(save_load, "save_model", save), replaced(ppcls.engine.engine, "init_model", resume):
-        engine.train()
+        try:
+            engine.train()
+        except history.NothingImproves:
+            logger.info(
+                "Global.%s: the last %d evaluations brought nothing better, so the run ends here; the best "
+                "model is best_model",
+                *(history.PATIENCE, past.waited()),
+            )
+            if engine.vdl_writer is not None:
+                engine.vdl_writer.close()
 
 
 def check_resume(states, config):

@@ -14,13 +14,14 @@ from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleclas import training
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, networks
 from ppcls_mixformer.paddleclas.describe import gives_features
-from ppcls_mixformer.weights import checkpoint, download
+from ppcls_mixformer.weights import checkpoint, download, windows
 from ppcls_mixformer.weights.checkpoint import ClassifierFit, read_checkpoint, read_file
 
 logger = logging.getLogger(__name__)
 
 KEYS = ("pretrained_model", "checkpoints")
 PUBLISHED_CLASSES = 1000
+PUBLISHED_SIDE = 7  # of the attention windows
 NOTHING = ("", "none", "null", "false")
 ADVICE = "set -o Global.pretrained_model=PATH, or pass --random-weights to go on with random ones"
 
@@ -190,8 +191,11 @@ def _check_fit(arch, state, key, path, whole):
         network = MixFormer(**zoo.resolve(arch["name"], **network_arguments(arch)))
     state = network.entries_in(state)
     _told(ClassifierFit().check, network, state, path, key=key)
-    if whole and ClassifierFit().left_out(checkpoint.entries_of(network), state):
+    own = checkpoint.entries_of(network)
+    if whole and ClassifierFit().left_out(own, state):
         _refuse_classes(f"{key}: {path} has", state["head.bias"].shape[0], network.class_num)
+    if whole or key == "Global.checkpoints":
+        _check_windows(f"{key}: {path} has", windows.side_of(state), windows.side_of(own))
 
 
 def network_arguments(arch):
@@ -204,10 +208,11 @@ def _check_pretrained_fit(arch, whole):
     if isinstance(pretrained, str) and pretrained:
         _check_fit(arch, read_checkpoint(pretrained), "Arch.pretrained", pretrained, whole)
     elif pretrained is True and whole and arch.get("name") in zoo.VARIANTS:
-        classes = zoo.resolve(arch["name"], **network_arguments(arch))["class_num"]
-        if classes != PUBLISHED_CLASSES:
-            subject = f"Arch.pretrained: the published weights of {arch['name']} have"
-            _refuse_classes(subject, PUBLISHED_CLASSES, classes)
+        arguments = zoo.resolve(arch["name"], **network_arguments(arch))
+        subject = f"Arch.pretrained: the published weights of {arch['name']} have"
+        if arguments["class_num"] != PUBLISHED_CLASSES:
+            _refuse_classes(subject, PUBLISHED_CLASSES, arguments["class_num"])
+        _check_windows(subject, PUBLISHED_SIDE, arguments["window_size"])
 
 
 def _refuse_classes(subject, there, here):
@@ -215,6 +220,15 @@ def _refuse_classes(subject, there, here):
         f"{subject} {there} classes, Arch.class_num is {here}: "
         f"set -o Arch.class_num={there}, or -o Global.pretrained_model to a checkpoint of {here} classes"
     )
+
+
+def _check_windows(subject, there, here):
+    """Refuses windows of another side where no training follows that would adapt the position biases."""
+    if there != here:
+        raise UserError(
+            f"{subject} {there}×{there} windows, Arch.window_size is {here}: set it to {there}, "
+            "or train with Arch.pretrained first, which starts from interpolated position biases"
+        )
 
 
 # Whether they are named, and filled the network that was built

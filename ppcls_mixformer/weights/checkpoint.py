@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 
 from ppcls_mixformer.hosting.whole import settle
-from ppcls_mixformer.weights import pickles, tensors
+from ppcls_mixformer.weights import pickles, tensors, windows
 from ppcls_mixformer.weights.errors import WeightsError
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,8 @@ def refuse(problems, source, network):
 class Fit(ABC):
     """What a network takes of a classifier's checkpoint; all of that must fit, and is loaded.
 
-    A state dict's `source` is its name in messages.
+    Windows of another side fit, since their position biases are interpolated. A state dict's `source` is its
+    name in messages.
     """
 
     @abstractmethod
@@ -192,21 +193,29 @@ class Fit(ABC):
         Raises:
             WeightsError: it does not fit; nothing was loaded.
         """
-        for name, entry in self._entries_to_load(model, state, source).items():
-            value = state[name]
+        own = entries_of(model)
+        before, side = windows.side_of(state), windows.side_of(own)
+        for entry, value in self._entries_to_load(model, state, source).values():
             value = value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
             entry.set_value(value.astype(entry.dtype))
-        self.report(entries_of(model), state, source)
+        self.report(own, state, source)
+        if before != side:
+            logger.warning(
+                "%s: position biases of %d×%d windows were interpolated to %d×%d; they have to be trained",
+                *(source, before, before, side, side),
+            )
 
     def _entries_to_load(self, model, state, source):
+        """`{name: (entry of the network, value)}` of all that is loaded."""
         check_state_dict(state, source)
         everything = entries_of(model)
+        state = windows.resized(everything, state)
         left = set(self.left_out(everything, state))
         own = {name: value for name, value in everything.items() if name not in left}
         theirs = {name: value for name, value in state.items() if name not in left}
         network = f"{type(model).__name__} (embed_dim {model.stage_dims[0]}, {len(own)} entries)"
         refuse(compare(own, theirs) or other_layouts(own, theirs), source, network)
-        return own
+        return {name: (entry, theirs[name]) for name, entry in own.items()}
 
 
 class ClassifierFit(Fit):
