@@ -108,6 +108,8 @@ def choose(folder, asked):
 
 def _nothing_to_read(folder, asked, installed):
     there = [engine for engine in ENGINES if has(folder, engine)]
+    if not there and (Path(folder) / HALF).is_file():
+        return f"{folder} holds {HALF} alone: --use_fp16 True reads it, use_fp16=True in Python"
     if not there:
         return f"{folder} holds no {PREFIX}.json, .pdmodel or .onnx: export a checkpoint to it"
     if asked:
@@ -169,7 +171,20 @@ def _onnx_session(path, options):
             "this ONNX Runtime finds no GPU, or not the CUDA and cuDNN that it was built for: "
             "install these, or go on without"
         )
+    _check_origin(path, session.get_modelmeta().custom_metadata_map.get(onnx.MADE_FROM))
     return session
+
+
+def _check_origin(path, made_from):
+    """Refuses a file in half precision beside another whole one than it was made from, by its checksum."""
+    from ppcls_mixformer.hosting import onnx
+
+    whole = path.with_name(f"{PREFIX}.onnx")
+    if made_from and whole != path and whole.is_file() and onnx.checksum(whole) != made_from:
+        raise UserError(
+            f"{path} was not made from the {whole.name} beside it, which is of another export or damaged: "
+            "export again with --onnx --fp16"
+        )
 
 
 def input_shapes(folder, options):

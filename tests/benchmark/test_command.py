@@ -138,7 +138,7 @@ def test_half_precision_is_measured_beside_the_whole(small, tmp_path):
     assert alone["reader"] == "onnxruntime-fp16" and alone["size"] == SHAPE
     assert alone["file_size"] == (folder / "inference_fp16.onnx").stat().st_size
     log = benchmark(folder, *QUICK, "--readers", "onnxruntime", check=False)
-    assert "holds no inference.json, .pdmodel or .onnx" in error_line(log)
+    assert "holds inference_fp16.onnx alone" in error_line(log)
 
 
 @needs_onnx

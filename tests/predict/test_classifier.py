@@ -228,6 +228,23 @@ def test_half_precision_is_read_where_it_is_asked_for(small, photos, tmp_path):
     assert Classifier(tmp_path, "onnxruntime").program.path == tmp_path / "inference.onnx"
 
 
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_half_precision_of_another_export_is_refused(small, tmp_path):
+    half, whole = tmp_path / programs.HALF, tmp_path / "inference.onnx"
+    onnx.halve(small / "inference.onnx", half)
+    shutil.copy(small / "inference.yml", tmp_path)
+    with pytest.raises(UserError, match=f"holds {programs.HALF} alone: --use_fp16 True reads it"):
+        Classifier(tmp_path)
+    Classifier(tmp_path, use_fp16=True)
+    content = bytearray((small / "inference.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    whole.write_bytes(content)
+    with pytest.raises(UserError, match=f"{programs.HALF} was not made from the inference.onnx beside it"):
+        Classifier(tmp_path, use_fp16=True)
+    half.replace(whole)
+    Classifier(tmp_path, "onnxruntime")
+
+
 def test_how_to_load_a_program_that_is_loaded_is_refused(tmp_path):
     run = programs.Program(lambda images: [np.full([len(images), 3], 1 / 3, "float32")], "none", tmp_path)
     for option in ({"use_fp16": True}, {"use_gpu": False}, {"threads": 2}, {"onednn": False}):
