@@ -94,7 +94,8 @@ def table(results):
     columns = ["export", "reader", "threads", "batch", *(f"p{n} ms" for n in PERCENTILES), "images/s"]
     columns += ["first answer s", "memory MiB", "file MiB", *["top-1 %"] * judged]
     columns += [f"speed against {folders[-1]} (slowest – fastest round)"] * compared
-    lines = [", ".join(f"{name} {value}" for name, value in results["machine"].items()), ""]
+    facts = {"device": results["device"], **results["machine"]}
+    lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
     lines += [_line(columns), _line(["---"] * len(columns))]
     lines += [_line(_cells(row, judged, compared)) for row in rows]
     failed = [row for row in results["rows"] if "reason" in row]

@@ -151,6 +151,7 @@ def test_names_of_folders_are_as_people_have_them(small, tmp_path):
     assert "warning: a folder that is named twice is measured once" in log
     assert [row["folder"] for row in rows_of(tmp_path)] == [str(other), str(odd)]
     lines = (tmp_path / "results.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("device cpu, date ")
     assert lines[-1].startswith(f"| {tmp_path}/a \\|b ü | onnxruntime | 1 | 1 |")
     assert [row["speed_ratio"] is None for row in rows_of(tmp_path)] == [False, True]
 
