@@ -108,7 +108,7 @@ def tasks(arguments, folders, networks):
         for reader in READERS
         for batch in arguments.batches
         for name in networks
-        if programs.has(folders[name], ENGINES[reader][0])
+        if programs.has(folders[name], ENGINES[reader].engine)
     ]
 
 

@@ -6,8 +6,10 @@ Latency includes handing the pictures over and taking the scores back.
 """
 
 import argparse
+import contextlib
 import itertools
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -15,13 +17,14 @@ from ppcls_mixformer.benchmark import report, worker
 from ppcls_mixformer.benchmark.measure import Plan, measure
 from ppcls_mixformer.benchmark.processes import once
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.whole import scratch
 from ppcls_mixformer.paddleclas import lists
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs
 
 logger = logging.getLogger(__name__)
 
-ON_GPU = ("paddle", "onnxruntime")  # readers
+ON_GPU = ("paddle", "onnxruntime", "onnxruntime-fp16")  # readers
 CHANNELS = 3  # of a picture, where the program leaves them open
 
 
@@ -33,10 +36,11 @@ def parser():
         "--readers",
         nargs="+",
         choices=worker.READERS,
-        help="onednn and paddle are paddle.inference with and without oneDNN; else all that are there",
+        help="onednn and paddle are paddle.inference with and without oneDNN, onnxruntime-fp16 reads "
+        f"{programs.HALF}; else all that are there",
     )
     flags.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    flags.add_argument("--threads", nargs="+", type=_whole, default=[os.cpu_count()], help="(all cores)")
+    flags.add_argument("--threads", nargs="+", type=_whole, default=[report.cores()], help="(all cores)")
     flags.add_argument("--batches", nargs="+", type=_whole, default=[1, 16], help="pictures a run (1 16)")
     flags.add_argument(
         "--size", nargs=2, type=_whole, metavar=("H", "W"), help="where an export leaves it open"
@@ -45,7 +49,7 @@ def parser():
         "--images", nargs=2, metavar=("ROOT", "LIST"), help="labelled pictures, for the accuracy"
     )
     flags.add_argument("--rounds", type=_whole, default=Plan().rounds, help="turns of each export (7)")
-    flags.add_argument("--seconds", type=float, default=Plan().seconds, help="of a turn (1)")
+    flags.add_argument("--seconds", type=_time, default=Plan().seconds, help="of a turn (1)")
     flags.add_argument(
         "--starts", type=_whole, default=Plan().starts, help="first answers that are timed (3)"
     )
@@ -67,6 +71,13 @@ def _whole(text):
     return int(text)
 
 
+def _time(text):
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no time above 0")
+
+
 def run(argv):
     """Prints a table.
 
@@ -75,7 +86,9 @@ def run(argv):
             be measured, after all others.
     """
     flags = parser().parse_args(argv)
-    flags.folders = list(dict.fromkeys(flags.folders))
+    flags.folders = _each_once(flags.folders)
+    if flags.output:
+        _check_output(flags.output)
     tasks = _tasks(flags)
     found = _accuracies(flags, tasks) if flags.images else {}
     results = collect(tasks, _plan(flags), flags.folders[-1], found, flags.output)
@@ -83,6 +96,28 @@ def run(argv):
     failed = sum("reason" in row for row in results["rows"])
     if failed:
         raise UserError(f"{failed} of {len(results['rows'])} combinations could not be measured")
+    unknown = len(dict.fromkeys((task.folder, task.reader) for task in tasks)) - len(found)
+    if flags.images and unknown:
+        raise UserError(f"{unknown} of {unknown + len(found)} accuracies could not be had, see the warnings")
+
+
+def _each_once(folders):
+    """The names of `folders` in their order, the last one last; one that comes twice, with a slash, too."""
+    names = list(map(os.path.normpath, folders))
+    found = list(dict.fromkeys(reversed(names)))[::-1]
+    if len(found) < len(names):
+        logger.warning("a folder that is named twice is measured once")
+    return found
+
+
+def _check_output(folder):
+    """Makes the folder, and tries whether files can be put there, before anything is measured."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in report.FILES:
+        if (folder / name).is_dir():
+            raise UserError(f"--output: {folder / name} is a folder; take another")
+    with scratch(folder):
+        pass
 
 
 def _plan(flags):
@@ -95,7 +130,7 @@ def _tasks(flags):
         if not Path(folder).is_dir():
             raise UserError(f"{folder} is no folder; name the one that an export was written to")
     readers = {folder: _readers(folder, flags) for folder in flags.folders}
-    shapes = {folder: _shape(folder, flags.size) for folder in flags.folders}
+    shapes = {folder: _shape(folder, readers[folder], flags.size) for folder in flags.folders}
     return [
         worker.Task(folder, reader, flags.device, threads, batch, shapes[folder])
         for reader, threads, batch in itertools.product(worker.READERS, flags.threads, flags.batches)
@@ -112,15 +147,21 @@ def collect(tasks, plan, reference, accuracies, output):
         accuracies: by folder and reader.
 
     Raises:
-        UserError: nothing could be measured.
+        UserError: nothing could be measured. What was measured before any other error, or before Ctrl-C, is
+            printed: it has taken long.
     """
     results = {"machine": report.machine(), "device": tasks[0].device, "rows": []}
-    for timing in measure(tasks, plan, reference):
-        key = timing.task.folder, timing.task.reader
-        known = {"accuracy": accuracies[key]} if key in accuracies else {}
-        results["rows"].append({**report.summary(timing), **known})
-        if output:
-            report.write(results, output)  # each time: a long run may be cut off
+    try:
+        for timing in measure(tasks, plan, reference):
+            key = timing.task.folder, timing.task.reader
+            known = {"accuracy": accuracies[key]} if key in accuracies else {}
+            results["rows"].append({**report.summary(timing), **known})
+            if output:
+                report.write(results, output)  # each time: a long run may be cut off
+    except BaseException:
+        if results["rows"]:
+            print(report.table(results), end="", flush=True)
+        raise
     check_measured(results["rows"])
     return results
 
@@ -157,24 +198,28 @@ def _readers(folder, flags):
     for reader in flags.readers or ():
         if reader not in known:
             raise UserError(f"--readers {reader}: it is for the CPU; on a GPU there are {', '.join(ON_GPU)}")
-        programs.choose(folder, worker.READERS[reader][0])
-    programs.choose(folder, None)
-    asked = flags.readers or known
-    engines = {reader: worker.READERS[reader][0] for reader in asked}
-    return [
-        reader
-        for reader, engine in engines.items()
-        if programs.is_installed(engine) and programs.has(folder, engine)
-    ]
+        programs.check(folder, worker.READERS[reader])
+    found = flags.readers or [reader for reader in known if _can_read(folder, reader)]
+    if not found:
+        programs.choose(folder, None)  # which says what is missing
+    return found
 
 
-def _shape(folder, size):
-    """`(C, H, W)` of the pictures that the program in `folder` takes.
+def _can_read(folder, reader):
+    try:
+        programs.check(folder, worker.READERS[reader])
+    except UserError:
+        return False
+    return True
+
+
+def _shape(folder, readers, size):
+    """`(C, H, W)` of the pictures that the programs of `readers` in `folder` take.
 
     Raises:
-        UserError: it says no size and `--size` is missing, or another one.
+        UserError: they say no size and `--size` is missing, or another one; none can be read.
     """
-    _, channels, *sides = once(worker.input_shape, folder)
+    _, channels, *sides = _first_shape(folder, readers)
     described = Path(folder, descriptions.NAME).is_file() and descriptions.read(folder).image_shape
     known = sides if None not in sides else described[1:] if described else None
     if size and known and list(known) != list(size):
@@ -184,11 +229,33 @@ def _shape(folder, size):
     return (channels or CHANNELS, *(known or size))
 
 
+def _first_shape(folder, readers):
+    """Shape of the input of the first program that can be read, ONNX first, which is quicker."""
+    errors = []
+    for reader in sorted(readers, key=lambda reader: worker.READERS[reader].engine == programs.PADDLE):
+        try:
+            return once(worker.input_shape, folder, reader)
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
+
+
 def _accuracies(flags, tasks):
-    """Accuracy by folder and reader, with the most threads and pictures at once that are asked for."""
+    """Accuracy by folder and reader, with the most threads and pictures at once that are asked for.
+
+    Raises:
+        UserError: there is none; if only some are missing, warnings say why.
+    """
     root, path = flags.images
-    listing, found = _listing(root, path, flags.folders), {}
+    listing, found, reasons = _listing(root, path, flags.folders), {}, []
+    tasks = sorted(tasks, key=lambda task: (task.threads, task.batch))
     for key, task in {(task.folder, task.reader): task for task in tasks}.items():
         logger.info("accuracy of %s, %s: %d pictures", *key, len(listing.images))
-        found[key] = once(worker.accuracy, task, listing, root, path)
+        try:
+            found[key] = once(worker.accuracy, task, listing, root, path)
+        except UserError as error:
+            logger.warning("accuracy of %s, %s: %s", *key, error)
+            reasons.append(str(error))
+    if not found:
+        raise UserError("; ".join(dict.fromkeys(reasons)))
     return found

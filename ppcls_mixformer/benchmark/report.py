@@ -16,6 +16,7 @@ from ppcls_mixformer.hosting.whole import whole_file
 PERCENTILES = (50, 90, 99)
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "onnxruntime", "onnxruntime-gpu")
 MISSING = "–"
+FILES = ("results.json", "results.md")  # that `write` writes
 
 
 def speed_ratio(timing):
@@ -59,10 +60,15 @@ def machine():
     return {
         "date": datetime.date.today().isoformat(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "python": platform.python_version(),
         **{package: version for package, version in found.items() if version},
     }
+
+
+def cores():
+    """Cores that this process may use, which `taskset` and others make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _version(package):
@@ -88,7 +94,8 @@ def table(results):
     columns = ["export", "reader", "threads", "batch", *(f"p{n} ms" for n in PERCENTILES), "images/s"]
     columns += ["first answer s", "memory MiB", "file MiB", *["top-1 %"] * judged]
     columns += [f"speed against {folders[-1]} (slowest – fastest round)"] * compared
-    lines = [", ".join(f"{name} {value}" for name, value in results["machine"].items()), ""]
+    facts = {"device": results["device"], **results["machine"]}
+    lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
     lines += [_line(columns), _line(["---"] * len(columns))]
     lines += [_line(_cells(row, judged, compared)) for row in rows]
     failed = [row for row in results["rows"] if "reason" in row]
@@ -100,7 +107,7 @@ def table(results):
 
 
 def _line(cells):
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _cells(row, judged, compared):
@@ -120,7 +127,6 @@ def _ratio(ratio):
 def write(results, folder):
     """Writes `results.json` and `results.md`."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"results.json": json.dumps(results, indent=1), "results.md": table(results)}
-    for name, text in texts.items():
+    for name, text in zip(FILES, (json.dumps(results, indent=1), table(results))):
         with whole_file(folder / name) as part:
             Path(part).write_text(text, encoding="utf-8")

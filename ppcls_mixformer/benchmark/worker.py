@@ -16,11 +16,12 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.predict import programs
 from ppcls_mixformer.predict.classifier import Classifier
 
-# By the name of a reader: what runs the program, and whether with oneDNN.
+# How each reader loads a program, by its name.
 READERS = {
-    "onednn": (programs.PADDLE, True),
-    "paddle": (programs.PADDLE, False),
-    "onnxruntime": (programs.ONNX, True),
+    "onednn": programs.Options(programs.PADDLE),
+    "paddle": programs.Options(programs.PADDLE, onednn=False),
+    "onnxruntime": programs.Options(programs.ONNX),
+    "onnxruntime-fp16": programs.Options(programs.ONNX, use_fp16=True),
 }
 LEAST = 3  # runs in a turn, however long they take
 GLANCE, IDLE = 0.02, 0.002  # seconds: of waiting, and of work in them that is none
@@ -48,8 +49,7 @@ class Task(NamedTuple):
 
     def options(self):
         """How `programs.load` is to load it."""
-        engine, onednn = READERS[self.reader]
-        return programs.Options(engine, self.device == "gpu", self.threads, onednn)
+        return READERS[self.reader]._replace(use_gpu=self.device == "gpu", threads=self.threads)
 
 
 class Runner:
@@ -58,7 +58,7 @@ class Runner:
     def __init__(self, task):
         os.environ["OMP_NUM_THREADS"] = str(task.threads)  # read when Paddle is loaded
         self.task, self.program = task, None
-        self.images = np.random.RandomState(0).standard_normal([task.batch, *task.shape]).astype("float32")
+        self.images = np.random.default_rng(0).standard_normal([task.batch, *task.shape], "float32")
 
     def load(self):
         """Seconds to load the program; the engine itself is imported before.
@@ -152,16 +152,16 @@ def size_of(program):
     return sum(path.stat().st_size for path in files)
 
 
-def input_shape(folder):
-    """What the program in `folder` takes, `[N, C, H, W]`, None for what is left open.
+def input_shape(folder, reader):
+    """What the program of a reader in `folder` takes, `[N, C, H, W]`, None for what is left open.
 
     Raises:
         UserError: there is no program that can be read here, or it takes something else than pictures.
     """
     with silence():
-        shapes = programs.input_shapes(folder)
+        shapes = programs.input_shapes(folder, READERS[reader])
     if len(shapes) != 1 or len(shapes[0]) != 4:
-        taken = ", ".join(str(shape).replace("None", "?") for shape in shapes)
+        taken = ", ".join(str(shape).replace("None", "?") for shape in shapes) or "nothing"
         raise UserError(f"{folder} takes {taken}; programs that take pictures alone are measured here")
     return shapes[0]
 

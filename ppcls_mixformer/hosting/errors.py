@@ -12,6 +12,12 @@ def first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def error_line(error):
+    """What an exception says, one line: of many, such as C++ writes, the last that has `Error`."""
+    lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
+    return lines[-1] if lines else first_line(error)
+
+
 def needs_paddle(what):
     """What is said where `what` is asked for and Paddle is not installed."""
     return f"{what} needs paddlepaddle, which is not installed: pip install paddlepaddle, or paddlepaddle-gpu"

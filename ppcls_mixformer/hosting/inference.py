@@ -1,5 +1,6 @@
 """Exported programs: which file this Paddle reads, and a predictor for it."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import paddle
 from paddle.base.core import ProgramDesc
 
 from ppcls_mixformer.hosting.advice import has_gpu
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, error_line
 from ppcls_mixformer.hosting.pdiparams import check_program
 from ppcls_mixformer.hosting.whole import settle
 
@@ -52,28 +53,55 @@ def config_for(program):
     On Paddle 3 `enable_memory_optim` in front of `enable_new_executor` ends in "Not find predictor_id",
     so the latter is called here.
 
+    The older format is read twice: of bytes that are no program, a predictor dies of a segmentation fault.
+
     Raises:
-        UserError: a file is cut off.
+        UserError: it is damaged, or a file is cut off.
     """
     program = Path(program)
     check_program(program)
+    if program.suffix == ".pdmodel":
+        _described(program)
     config = paddle.inference.Config(str(program), str(program.with_suffix(".pdiparams")))
     if program.suffix == ".json":
         config.enable_new_executor()
     return config
 
 
+@contextlib.contextmanager
+def _readable(program):
+    """Names the file in Paddle's errors about it, which are of many types and many lines."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{program} cannot be read by paddlepaddle {paddle.__version__}: {error_line(error)}"
+        ) from None
+
+
+def _described(program):
+    """What a program in the older format holds."""
+    with _readable(program):
+        return ProgramDesc(program.read_bytes())
+
+
 def input_shapes(program):
     """Shape of each input of a program, -1 for what is left open.
 
     Raises:
-        UserError: a file is cut off.
+        UserError: it is damaged, or a file is cut off.
     """
     check_program(program)
+    with _readable(program):
+        return _input_shapes(program)
+
+
+def _input_shapes(program):
     if program.suffix == ".json":
         return [list(spec.shape) for spec in paddle.jit.load(str(program.with_suffix("")))._input_spec()]
-    described = ProgramDesc(program.read_bytes())  # Paddle 3 does not load the older format as a network
-    block = described.block(0)
+    block = _described(program).block(0)  # Paddle 3 does not load the older format as a network
     inputs = [op.output("Out") for op in map(block.op, range(block.op_size())) if op.type() == "feed"]
     return [block.find_var(name.encode()).shape() for (name,) in inputs]
 
@@ -87,7 +115,7 @@ def predictor(program, onednn=True, threads=None, use_gpu=False):
         use_gpu: whether to run on the first GPU.
 
     Raises:
-        UserError: a GPU that is not there; a file is cut off.
+        UserError: a GPU that is not there; the program is damaged, or a file is cut off.
     """
     if use_gpu and not has_gpu():
         raise UserError("this machine or this Paddle has no GPU: go on without, or install paddlepaddle-gpu")
@@ -105,7 +133,8 @@ def predictor(program, onednn=True, threads=None, use_gpu=False):
     elif hasattr(config, "disable_mkldnn"):  # on by default since Paddle 3.3
         config.disable_mkldnn()
     config.enable_memory_optim()
-    engine = paddle.inference.create_predictor(config)
+    with _readable(program):
+        engine = paddle.inference.create_predictor(config)
 
     def run(*arrays):
         for name, array in zip(engine.get_input_names(), arrays):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 
 import ppcls_mixformer
 from ppcls_mixformer.hosting import onnx
@@ -54,7 +53,10 @@ class NotWritten(NamedTuple):
     reason: str
 
     def __str__(self):
-        remedy = f"; to get it, export with {WRITERS[self.name]}" if self.name in WRITERS else ""
+        writers = WRITERS.get(self.name, "")
+        remedy = (
+            f"; to get it, export with {writers}" if writers and paddle.__version__ not in writers else ""
+        )
         return f"{self.name} was not written: {self.reason}. It is read by {READERS[self.name]}{remedy}"
 
 
@@ -88,7 +90,7 @@ def write_export(argv):
             label_names = _label_names(known, staging, described.image_shape)
             described = described._replace(label_names=label_names)
             descriptions.write(staging / descriptions.NAME, described)
-        found = _compared(staging, paths, network, described) if paths else []
+        found = _compared(staging, paths, scores_of(network, config), described) if paths else []
         readme.write(staging, target, described, origin, found, READERS, flags.features)
         publish(staging, target, ASKED)
     for name, read_by in READERS.items():
@@ -106,10 +108,10 @@ def _checked(config, count, described):
     return readers.pictures_of(config, count) if count else []
 
 
-def _compared(staging, paths, network, described):
+def _compared(staging, paths, scores, described):
     """How readers agree; nothing, with a warning, where pictures cannot be read: the export is good."""
     try:
-        return list(readers.compare(staging, paths, _scores_of(network, described), described))
+        return list(readers.compare(staging, paths, scores, described))
     except UserError as error:
         logger.warning("--check: %s", error)
         return []
@@ -140,14 +142,16 @@ def _label_names(known, folder, shape):
     return names.fit(known, scores.shape[-1], describe.NAMES_KEY)
 
 
-def _scores_of(network, described):
-    """From images `[N, C, H, W]` to `[scores]` of the trained `network`, on numpy."""
-    activation = F.sigmoid if described.independent else F.softmax
+def scores_of(network, config):
+    """From images `[N, C, H, W]` to `[scores]` of the trained `network`, on numpy: what is exported of it."""
+    from ppcls.engine.engine import ExportModel
+
+    exported = ExportModel(config["Arch"], network, config["Global"].get("use_multilabel", False))
 
     def run(images):
-        network.eval()
+        exported.eval()
         with paddle.no_grad():
-            return [activation(network(paddle.to_tensor(images))).numpy()]
+            return [exported(paddle.to_tensor(images)).numpy()]
 
     return run
 

@@ -77,11 +77,15 @@ class Classifier:
             predictor.check_whole("topk", topk, 1)
         self.path = os.path.join(folder, descriptions.NAME)
         shown = description or descriptions.read(folder)
-        if isinstance(engine, programs.Program):
+        options = programs.Options(None, use_gpu, threads, onednn, use_fp16)
+        if not isinstance(engine, programs.Program):
+            self.program = programs.load(folder, options._replace(engine=engine))
+        elif options == programs.Options():
             self.program = engine
         else:
-            options = programs.Options(engine, use_gpu, threads, onednn, use_fp16)
-            self.program = programs.load(folder, options)
+            raise UserError(
+                "use_gpu, threads, onednn and use_fp16 are for loading, and this program is loaded"
+            )
         self.topk, self.threshold = _shown(shown, topk, threshold)
         self.image_shape = shown.image_shape
         self.transforms = transforms.build(shown.transform_ops, self.path)

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.errors import UserError, error_line, first_line
 from ppcls_mixformer.hosting.whole import settle
 
 PADDLE, ONNX = "paddle", "onnxruntime"
@@ -62,6 +62,18 @@ def load(folder, options):
     return _onnx_program(Path(folder) / f"{PREFIX}.onnx", options)
 
 
+def check(folder, options):
+    """Refuses what `load` would not find or has nothing to read with, without loading it.
+
+    Raises:
+        UserError: as `load`.
+    """
+    if options.use_fp16:
+        _find_half(Path(folder), options.engine)
+    else:
+        choose(folder, options.engine)
+
+
 def _find_half(folder, asked):
     """Path of the file in half precision."""
     _check_engine(asked or ONNX)
@@ -96,6 +108,8 @@ def choose(folder, asked):
 
 def _nothing_to_read(folder, asked, installed):
     there = [engine for engine in ENGINES if has(folder, engine)]
+    if not there and (Path(folder) / HALF).is_file():
+        return f"{folder} holds {HALF} alone: --use_fp16 True reads it, use_fp16=True in Python"
     if not there:
         return f"{folder} holds no {PREFIX}.json, .pdmodel or .onnx: export a checkpoint to it"
     if asked:
@@ -157,24 +171,37 @@ def _onnx_session(path, options):
             "this ONNX Runtime finds no GPU, or not the CUDA and cuDNN that it was built for: "
             "install these, or go on without"
         )
+    _check_origin(path, session.get_modelmeta().custom_metadata_map.get(onnx.MADE_FROM))
     return session
 
 
-def input_shapes(folder):
+def _check_origin(path, made_from):
+    """Refuses a file in half precision beside another whole one than it was made from, by its checksum."""
+    from ppcls_mixformer.hosting import onnx
+
+    whole = path.with_name(f"{PREFIX}.onnx")
+    if made_from and whole != path and whole.is_file() and onnx.checksum(whole) != made_from:
+        raise UserError(
+            f"{path} was not made from the {whole.name} beside it, which is of another export or damaged: "
+            "export again with --onnx --fp16"
+        )
+
+
+def input_shapes(folder, options):
     """Shape of each input of the program in `folder`, None for what is left open; it is loaded for that.
 
     Raises:
         UserError: as `load`.
     """
     settle(folder)
-    if has(folder, ONNX) and is_installed(ONNX):  # which is quicker
-        session = _onnx_session(Path(folder) / f"{PREFIX}.onnx", Options(use_gpu=False))
-        shapes = [one.shape for one in session.get_inputs()]
-    else:
-        choose(folder, None)
+    check(folder, options)
+    if options.engine == PADDLE:
         from ppcls_mixformer.hosting import inference
 
         shapes = inference.input_shapes(inference.find_program(folder, PREFIX))
+    else:
+        path = Path(folder) / (HALF if options.use_fp16 else f"{PREFIX}.onnx")
+        shapes = [one.shape for one in _onnx_session(path, Options(use_gpu=False)).get_inputs()]
     return [[side if isinstance(side, int) and side > 0 else None for side in shape] for shape in shapes]
 
 
@@ -185,12 +212,12 @@ def in_one_line(run, path):
         try:
             outputs = run(images)
         except Exception as error:  # both engines' own, of many types and many lines
-            lines = [line for line in str(error).splitlines() if "Error" in line] or [first_line(error)]
             shape = "x".join(map(str, images.shape))
-            raise UserError(f"{path} does not run on pictures of {shape}: {lines[-1].strip()}") from None
-        if len(outputs[0]) != len(images):
+            raise UserError(f"{path} does not run on pictures of {shape}: {error_line(error)}") from None
+        answers = len(outputs[0]) if outputs[0].ndim else 1
+        if answers != len(images):
             raise UserError(
-                f"{path} gave {len(outputs[0])} answers for {len(images)} pictures of "
+                f"{path} gave {answers} answers for {len(images)} pictures of "
                 f"{'x'.join(map(str, images.shape[1:]))}: it was exported for another size"
             )
         return outputs

@@ -16,7 +16,7 @@ from PIL import Image
 from small_export import DESCRIPTION, SHAPE, export
 
 from ppcls_mixformer import Classifier
-from ppcls_mixformer.benchmark import report
+from ppcls_mixformer.benchmark import command, report
 from ppcls_mixformer.benchmark.measure import Timing
 from ppcls_mixformer.benchmark.worker import Task
 from ppcls_mixformer.hosting import inference, onnx
@@ -103,6 +103,59 @@ def test_a_damaged_export_does_not_stop_the_others(small, tmp_path):
     assert [row.get("speed_ratio") for row in rows_of(tmp_path)] == [None] * 4
 
 
+@pytest.mark.slow
+@needs_onnx
+def test_a_damaged_program_does_not_stop_other_readers(small, tmp_path):
+    """Neither the look at its shape, nor its accuracy."""
+    (damaged,) = copies(small, tmp_path, "damaged")
+    (damaged / "inference.onnx").write_bytes((small / "inference.onnx").read_bytes()[:50])
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png 1\n")
+    flags = (*QUICK, "--batches", 1, "--images", tmp_path, tmp_path / "list.txt", "--output", tmp_path)
+    log = benchmark(damaged, *flags, "--readers", "paddle", "onnxruntime", check=False)
+    assert error_line(log) == "error: 1 of 2 combinations could not be measured"
+    paddle_row, onnx_row = rows_of(tmp_path)
+    assert paddle_row["accuracy"] in (0, 1) and "cannot be read by ONNX Runtime" in onnx_row["reason"]
+    assert f"warning: accuracy of {damaged}, onnxruntime: " in log
+    (damaged / "inference.pdiparams").unlink()
+    log = benchmark(damaged, *flags, check=False)
+    assert "inference.onnx cannot be read by ONNX Runtime" in error_line(log)
+
+
+@needs_onnx
+def test_half_precision_is_measured_beside_the_whole(small, tmp_path):
+    (folder,) = copies(small, tmp_path, "half")
+    onnx.halve(small / "inference.onnx", folder / "inference_fp16.onnx")
+    benchmark(folder, *QUICK, "--readers", "onnxruntime", "onnxruntime-fp16", "--output", tmp_path / "both")
+    for name in ("inference.onnx", "inference.yml", "inference.pdiparams"):
+        (folder / name).unlink()
+    for suffix in (".json", ".pdmodel"):
+        (folder / f"inference{suffix}").unlink(missing_ok=True)
+    benchmark(folder, *QUICK, "--batches", 1, "--output", tmp_path / "alone")
+    kinds = [(row["reader"], row["batch"]) for row in rows_of(tmp_path / "both")]
+    assert kinds == [(reader, batch) for reader in ("onnxruntime", "onnxruntime-fp16") for batch in (1, 16)]
+    (alone,) = rows_of(tmp_path / "alone")
+    assert alone["reader"] == "onnxruntime-fp16" and alone["size"] == SHAPE
+    assert alone["file_size"] == (folder / "inference_fp16.onnx").stat().st_size
+    log = benchmark(folder, *QUICK, "--readers", "onnxruntime", check=False)
+    assert "holds inference_fp16.onnx alone" in error_line(log)
+
+
+@needs_onnx
+def test_names_of_folders_are_as_people_have_them(small, tmp_path):
+    """A folder that is named twice is measured once, and the last one stays the last."""
+    (odd,) = copies(small, tmp_path, "a |b ü")
+    (other,) = copies(small, tmp_path, "other")
+    flags = ("--readers", "onnxruntime", "--batches", 1, "--output", tmp_path)
+    log = benchmark(odd, other, f"{odd}/", *QUICK, *flags)
+    assert "warning: a folder that is named twice is measured once" in log
+    assert [row["folder"] for row in rows_of(tmp_path)] == [str(other), str(odd)]
+    lines = (tmp_path / "results.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("device cpu, date ")
+    assert lines[-1].startswith(f"| {tmp_path}/a \\|b ü | onnxruntime | 1 | 1 |")
+    assert [row["speed_ratio"] is None for row in rows_of(tmp_path)] == [False, True]
+
+
 @needs_onnx
 def test_accuracy_is_that_of_the_pictures_as_inference_yml_prepares_them(small, tmp_path):
     random = np.random.RandomState(0)
@@ -178,6 +231,33 @@ def test_what_cannot_be_measured_is_refused_in_one_line(small, foreign, tmp_path
         assert message in error_line(benchmark(*flags, *QUICK, check=False))
 
 
+def test_where_results_cannot_be_written_is_said_before_anything_is_measured(small, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken/results.md").mkdir(parents=True)
+    for output, message in (("file", "file: File exists"), ("taken", "results.md is a folder; take another")):
+        log = benchmark(small, "--output", tmp_path / output, check=False)
+        assert message in error_line(log) and "on the CPU" not in log
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_turn_takes_some_time(seconds, capsys):
+    with pytest.raises(SystemExit):
+        command.parser().parse_args(["folder", f"--seconds={seconds}"])
+    assert f"--seconds: '{seconds}' is no time above 0" in capsys.readouterr().err
+
+
+def test_cores_are_those_that_may_be_used():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not say")
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert report.machine()["cores"] == 1
+        assert command.parser().parse_args(["folder"]).threads == [1]
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @needs_onnx
 def test_another_size_and_a_gpu_that_is_not_there_are_refused(small):
     message = f"error: --size 32 32: {small} takes 16 24 (height, width)"
@@ -186,6 +266,24 @@ def test_another_size_and_a_gpu_that_is_not_there_are_refused(small):
     if onnx.CUDA not in onnxruntime.get_available_providers():
         log = benchmark(small, "--device", "gpu", "--readers", "onnxruntime", *QUICK, check=False)
         assert error_line(log).startswith("error: this ONNX Runtime uses no GPU: ")
+
+
+@needs_onnx
+def test_what_was_measured_before_an_interruption_is_printed(small, tmp_path):
+    flags = ("--readers", "onnxruntime", "--threads", 1, "--rounds", 1, "--starts", 1, "--seconds", 2)
+    process = subprocess.Popen(
+        [str(part) for part in (sys.executable, "tools/benchmark_export.py", small, *flags)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for batch in (1, 16):
+        assert process.stderr.readline().endswith(f"batch {batch}: {small}\n")
+    process.send_signal(signal.SIGTERM)
+    printed, log = process.communicate(timeout=30)
+    assert log == "error: terminated by SIGTERM\n" and printed.count(f"| {small} | onnxruntime | 1 | ") == 1
 
 
 @needs_onnx

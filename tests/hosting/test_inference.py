@@ -1,11 +1,12 @@
-"""Exported programs: those that oneDNN refuses are known beforehand."""
+"""Exported programs: those that oneDNN refuses are known beforehand, damaged ones are named."""
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
 
-from ppcls_mixformer.hosting.inference import find_program, onednn_refuses, predictor
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.inference import find_program, input_shapes, onednn_refuses, predictor
 
 
 class Doubled(paddle.nn.Layer):
@@ -47,3 +48,16 @@ def test_a_program_that_onednn_refuses_is_known(tmp_path, double):
     else:
         expected = layer(paddle.to_tensor(x)).numpy()
         np.testing.assert_allclose(predictor(program)(x)[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix, content", [(".json", "{}"), (".json", "[1]"), (".pdmodel", "none")])
+def test_a_program_that_paddle_cannot_read_is_named_in_one_line(tmp_path, suffix, content):
+    layer = paddle.nn.Linear(4, 2)
+    spec = [paddle.static.InputSpec([None, 4], "float32")]
+    paddle.jit.save(paddle.jit.to_static(layer, input_spec=spec, full_graph=True), f"{tmp_path}/inference")
+    program = tmp_path / f"inference{suffix}"
+    program.write_text(content)
+    for read in (predictor, input_shapes):
+        with pytest.raises(UserError, match=f"inference{suffix} cannot be read by paddlepaddle") as error:
+            read(program)
+        assert "\n" not in str(error.value)

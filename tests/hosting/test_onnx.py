@@ -127,6 +127,67 @@ def test_what_half_precision_cannot_hold_is_seen(converted):
     assert onnx.largest_value(path, [1, 6, 10]) == pytest.approx(3e5)
 
 
+def assemble(nodes, constants, outputs, path):
+    """Writes an ONNX file that takes float32 maps `x` of `[1, 2, 3]`, any batch."""
+    helper, number = onnx_format.helper, onnx_format.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", number, ["N", 1, 2, 3])],
+        [helper.make_tensor_value_info(name, number, None) for name in outputs],
+        [onnx_format.numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opset = [helper.make_opsetid("", onnx.OPSET)]
+    onnx_format.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
+
+
+@needs_onnx
+@pytest.mark.parametrize("offset, worst", [(0, 2e-3), (-17, 2e-3), (np.nan, None)])
+def test_labels_that_are_all_next_to_nothing_and_features_of_zero_keep_half_precision(
+    tmp_path, offset, worst
+):
+    node, (whole, half) = onnx_format.helper.make_node, (tmp_path / "whole.onnx", tmp_path / "half.onnx")
+    nodes = [
+        node("Flatten", ["x"], ["flat"]),
+        node("Add", ["flat", "offset"], ["labels"]),
+        node("Sigmoid", ["labels"], ["y"]),
+        node("Mul", ["flat", "zero"], ["features"]),
+    ]
+    constants = {"offset": np.full(6, offset, "float32"), "zero": np.zeros(6, "float32")}
+    assemble(nodes, constants, ["y", "features"], whole)
+    onnx.halve(whole, half)
+    error = onnx.relative_error(half, whole, [1, 2, 3])
+    assert np.isnan(error) if worst is None else 0 < error < worst
+
+
+@needs_onnx
+def test_numbers_in_lists_and_nodes_with_graphs_are_halved(tmp_path):
+    """Swin Transformer of the paddleclas wheel has such lists."""
+    helper, (whole, half) = onnx_format.helper, (tmp_path / "whole.onnx", tmp_path / "half.onnx")
+    number = onnx_format.TensorProto.FLOAT
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node(kind, ["part", "late"], [name])],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, number, None)],
+        )
+        for name, kind in (("then", "Add"), ("else", "Sub"))
+    }
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["parts"], axis=2),
+        helper.make_node("SequenceAt", ["parts", "one"], ["part"]),
+        helper.make_node("Max", ["part", "factor"], ["late"]),  # in float32, with casts around it
+        helper.make_node("If", ["yes"], ["y"], **branches),
+    ]
+    constants = {"one": np.array(1), "factor": np.array([700.0], "float32"), "yes": np.array(True)}
+    assemble(nodes, constants, ["y"], whole)
+    assert onnx.largest_value(whole, [1, 2, 3]) == 703  # the brightest picture is 3
+    onnx.halve(whole, half)
+    load(half)
+    assert onnx.relative_error(half, whole, [1, 2, 3]) < 2e-3
+
+
 @needs_onnx
 def test_half_precision_of_pictures_of_any_size_is_refused(tmp_path):
     program = write(Padded(), tmp_path, (1, None, None))

@@ -44,6 +44,24 @@ def test_one_output_is_chosen():
     assert one_of(4, ("Student", "logits", "output")) == 4
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+def test_an_export_is_compared_with_what_the_student_gives(host, activation):
+    import ppcls.arch
+
+    from ppcls_mixformer.paddleclas.export import scores_of
+
+    network = ppcls.arch.DistillationModel(models=models(), pretrained_list=None)
+    config = {
+        "Arch": {"infer_model_name": "Student", "infer_add_softmax": activation is not None},
+        "Global": {"use_multilabel": activation == "sigmoid"},
+    }
+    images = np.random.RandomState(0).standard_normal((2, 3, 28, 28)).astype("float32")
+    (found,) = scores_of(network, config)(images)
+    logits = network.model_list[1](paddle.to_tensor(images))
+    expected = getattr(paddle.nn.functional, activation)(logits) if activation else logits
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+
+
 @pytest.fixture
 def config(digits, teacher, tmp_path):
     """Content of a config that distils MixFormer into MixFormer."""

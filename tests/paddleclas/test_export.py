@@ -11,7 +11,7 @@ from ppcls_mixformer import VARIANTS, Classifier, MixFormer_B0
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.inference import find_program
 from ppcls_mixformer.network.fuse import fuse_for_inference
-from ppcls_mixformer.paddleclas.export import write_half, write_onnx
+from ppcls_mixformer.paddleclas.export import NotWritten, write_half, write_onnx
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs
 
@@ -150,6 +150,12 @@ def test_every_format_is_there_or_named_as_missing(exported):
     assert (folder / "inference.onnx").exists() == HAS_ONNX
     if not PADDLE_3 or paddle.__version__.startswith(("3.0.", "3.1.")):
         assert (folder / "inference.pdmodel").exists()
+
+
+def test_another_paddle_is_named_for_what_this_one_does_not_write():
+    remedy = "; to get it, export with paddlepaddle 3.1.1 or 3.3.1"
+    has_remedy = remedy in str(NotWritten("inference.onnx", "a reason"))
+    assert has_remedy == (paddle.__version__ not in ("3.1.1", "3.3.1"))
 
 
 def test_the_export_describes_itself(digits, exported):

@@ -180,6 +180,9 @@ def test_a_program_that_gives_more_answers_than_pictures_is_refused(tmp_path):
     run = programs.in_one_line(lambda images: [np.zeros([64, 3])], tmp_path / "inference.json")
     with pytest.raises(UserError, match="gave 64 answers for 1 pictures of 3x28x28: it was"):
         run(np.zeros([1, 3, 28, 28]))
+    run = programs.in_one_line(lambda images: [np.float32(3)], tmp_path / "inference.onnx")
+    with pytest.raises(UserError, match="gave 1 answers for 2 pictures of 3x28x28: it was"):
+        run(np.zeros([2, 3, 28, 28]))
 
 
 def test_pictures_whose_size_is_not_fixed(small, photos, tmp_path):
@@ -223,6 +226,30 @@ def test_half_precision_is_read_where_it_is_asked_for(small, photos, tmp_path):
     error = np.abs(classify.scores(photos) - Classifier(tmp_path).scores(photos)).max()
     assert 0 < error < 1e-3
     assert Classifier(tmp_path, "onnxruntime").program.path == tmp_path / "inference.onnx"
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_half_precision_of_another_export_is_refused(small, tmp_path):
+    half, whole = tmp_path / programs.HALF, tmp_path / "inference.onnx"
+    onnx.halve(small / "inference.onnx", half)
+    shutil.copy(small / "inference.yml", tmp_path)
+    with pytest.raises(UserError, match=f"holds {programs.HALF} alone: --use_fp16 True reads it"):
+        Classifier(tmp_path)
+    Classifier(tmp_path, use_fp16=True)
+    content = bytearray((small / "inference.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    whole.write_bytes(content)
+    with pytest.raises(UserError, match=f"{programs.HALF} was not made from the inference.onnx beside it"):
+        Classifier(tmp_path, use_fp16=True)
+    half.replace(whole)
+    Classifier(tmp_path, "onnxruntime")
+
+
+def test_how_to_load_a_program_that_is_loaded_is_refused(tmp_path):
+    run = programs.Program(lambda images: [np.full([len(images), 3], 1 / 3, "float32")], "none", tmp_path)
+    for option in ({"use_fp16": True}, {"use_gpu": False}, {"threads": 2}, {"onednn": False}):
+        with pytest.raises(UserError, match="are for loading, and this program is loaded"):
+            Classifier(tmp_path, run, description=DESCRIPTION, **option)
 
 
 def test_a_folder_of_an_engines_name_is_no_engine(tmp_path, monkeypatch):
