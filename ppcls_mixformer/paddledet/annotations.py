@@ -105,6 +105,8 @@ def read(path, key, metric, with_masks, path_of=None):
     _repair_ids(file)
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
+    if "KeyPoint" in metric:
+        keep_class_of_joints(file)
     if path_of:  # before boxes are compared with the sizes
         check_pictures(file, path_of)
     _repair_flags(file)
@@ -114,7 +116,10 @@ def read(path, key, metric, with_masks, path_of=None):
     if with_masks:
         _repair_masks(file)
     _complete_areas(file)
-    if not any(_is_object(annotation) for annotation in file.content["annotations"]):
+    objects = [annotation for annotation in file.content["annotations"] if _is_object(annotation)]
+    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
+        file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
+    if not objects:
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
     return file
 
@@ -147,6 +152,8 @@ def read_classes(path, key, metric):
     _numbers(file, "categories")
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
+    if "KeyPoint" in metric:
+        keep_class_of_joints(file)
     return file
 
 
@@ -380,17 +387,61 @@ def clip(box, size):
     return [left, top, width, height] if min(width, height) > 0 else None
 
 
+def keep_class_of_joints(file):
+    """Leaves one class, that which names its keypoints, and its annotations."""
+    categories = file.content["categories"]
+    named = [category for category in categories if category.get("keypoints")] or categories
+    if len(named) > 1:
+        some = ", ".join(str(category["name"]) for category in named[:FIRST])
+        remedy = "name those of one" if named is categories else "leave one of these classes"
+        file.refuse(
+            f"has {len(named)} classes, this network learns the keypoints of one: {remedy}, in its entry "
+            f"`keypoints` ({some}{', …' if len(named) > FIRST else ''})"
+        )
+    names = named[0].get("keypoints") or []
+    if not isinstance(names, list) or len({str(name) for name in names}) < len(names):
+        file.refuse(f"has a class {named[0]['name']} whose `keypoints` are no list of different names")
+    file.content["categories"] = named
+    annotations = file.content.get("annotations") or []
+    others = [a for a in annotations if len(categories) > 1 and a["category_id"] != named[0]["id"]]
+    if others:
+        file.note(others, f"are of other classes than {named[0]['name']}, and are left out")
+        _leave_out(file, others)
+
+
+def number_of_joints(content):
+    """How many keypoints a person has: as many as its class names, or else most persons; None if unknown."""
+    names = content["categories"][0].get("keypoints")
+    if names:
+        return len(names)
+    lengths = Counter(len(a["keypoints"]) for a in content.get("annotations") or () if a.get("keypoints"))
+    return lengths.most_common(1)[0][0] // 3 if lengths else None
+
+
 def _complete_keypoints(file):
     """Has every person have keypoints; one without any is a box whose keypoints nobody labelled."""
-    annotations = file.content["annotations"]
-    length = max((len(a.get("keypoints") or ()) for a in annotations), default=0)
+    annotations, count = file.content["annotations"], number_of_joints(file.content) or 0
     lacking = [annotation for annotation in annotations if not annotation.get("keypoints")]
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
-        annotation["keypoints"] = [0] * length
+        annotation["keypoints"] = [0] * 3 * count
+    wrong, miscounted, largest = [], [], 0
     for annotation in annotations:
-        if "num_keypoints" not in annotation:
-            annotation["num_keypoints"] = sum(seen > 0 for seen in annotation["keypoints"][2::3])
+        numbers = numbers_in(annotation["keypoints"])
+        if numbers is None or len(numbers) != 3 * count or min(numbers[2::3], default=0) < 0:
+            wrong.append(annotation)
+            continue
+        largest = max(largest, *numbers[0::3], *numbers[1::3], 0)
+        seen = sum(flag > 0 for flag in numbers[2::3])
+        if annotation.get("num_keypoints", seen) != seen:
+            miscounted.append(annotation)
+        annotation.update(keypoints=numbers, num_keypoints=seen)
+    file.refuse_any(
+        wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
+    )
+    if 0 < largest <= 1:
+        file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
+    file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")
 
 
 def _repair_masks(file):
@@ -549,8 +600,10 @@ def summary(file):
     crowds = len(content["annotations"]) - len(objects)
     empty = len(content["images"]) - len({annotation["image_id"] for annotation in objects})
     classes = Counter(annotation["category_id"] for annotation in objects)
+    labelled = sum(bool(annotation.get("num_keypoints")) for annotation in objects)
+    keypoints = f", {labelled} with keypoints" if any("num_keypoints" in a for a in objects) else ""
     return (
-        f"{len(content['images'])} pictures ({empty} without objects), {len(objects)} objects "
+        f"{len(content['images'])} pictures ({empty} without objects), {len(objects)} objects{keypoints} "
         f"({crowds} crowds beside them) of {len(classes)} of {len(content['categories'])} classes"
     )
 

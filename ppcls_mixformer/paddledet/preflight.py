@@ -10,7 +10,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotations, joints
 from ppcls_mixformer.paddledet.classes import check_names, count_of_classes, find_classes, options_of
 from ppcls_mixformer.paddledet.lvis_data import name_in_coco
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
@@ -37,7 +37,10 @@ def check(settings, mode):
         splits = ("TrainDataset",)
     files = [check_data(config[split], split, config) for split in splits]
     files = [file for file in files if file]
-    check_together(files, find_classes(config, ("TrainDataset",)) if mode == "eval" and files else [])
+    trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
+    if "KeyPoint" in config.metric:
+        check_joints(files, trained, config, evaluates=len(splits) > 1 or mode == "eval")
+    check_together(files, trained)
     if mode == "infer":
         find_pictures(flags)
     if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
@@ -134,11 +137,16 @@ def describe_trunk(state, prefix):
 
 
 def check_classes(key, path, state, config):
-    """Refuses a detector's checkpoint that was trained for another number of classes."""
+    """Refuses a checkpoint that was trained for another number of classes, or of joints."""
     bias = state.get("bbox_head.bbox_score.bias")
     if bias is not None and key != "pretrain_weights" and bias.shape[0] - 1 != config.num_classes:
         raise UserError(
             f"{key}: {path} was trained for {bias.shape[0] - 1} classes, num_classes is {config.num_classes}"
+        )
+    bias = state.get("final_conv.bias")
+    if bias is not None and key != "pretrain_weights" and bias.shape[0] != config.get("num_joints"):
+        raise UserError(
+            f"{key}: {path} was trained for {bias.shape[0]} joints, num_joints is {config.get('num_joints')}"
         )
 
 
@@ -187,6 +195,19 @@ def read_annotations(path, key, config, pictures):
     if classes != config.num_classes:
         raise UserError(f"{count_of_classes(file, config)}: set -o num_classes={classes}")
     return file
+
+
+def check_joints(files, trained, config, evaluates):
+    """Has the config agree with the joints of the files; without files, with those that are there.
+
+    Args:
+        files, trained: as for `check_together`.
+        evaluates: whether the last of the files is evaluated on.
+    """
+    if files:
+        joints.settle(config, files, trained, evaluates)
+    else:
+        joints.settle_without_data(config)
 
 
 def check_together(files, trained=()):

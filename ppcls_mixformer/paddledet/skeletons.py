@@ -14,10 +14,9 @@ from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet.joints import side_of
 
-# Which of COCO's keypoints, counted from 0, a line connects.
-EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12))
-EDGES += ((11, 13), (13, 15), (12, 14), (14, 16))
+YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 
 
 def read_boxes(path, threshold):
@@ -68,7 +67,7 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
         height, width = image.shape[:2]
         persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])
         for person in persons:
-            draw(image, find_keypoints(trainer.model, config, image, person), threshold)
+            draw(image, find_keypoints(trainer.model, config, image, person), config["joints"], threshold)
         target = Path(output_dir) / Path(path).name
         cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         print(f"{target}: {len(persons)} persons")
@@ -95,19 +94,20 @@ def frame(box, size, pixel_std):
     return center, np.array([width, height], "float32") * 1.25 / pixel_std
 
 
-def draw(image, keypoints, threshold):
+def draw(image, keypoints, joints, threshold):
     """Draws a skeleton into `image`: left side orange, right side blue, as seen by the person."""
     points = [tuple(int(round(v)) for v in point[:2]) for point in keypoints]
     drawn = [point[2] >= threshold for point in keypoints]
+    colors = [color(name) for name in joints.names]
     width = max(1, min(image.shape[:2]) // 100)
-    for first, second in EDGES:
+    for first, second in joints.edges:
         if drawn[first] and drawn[second]:
-            cv2.line(image, points[first], points[second], color(second), width, cv2.LINE_AA)
+            cv2.line(image, points[first], points[second], colors[second], width, cv2.LINE_AA)
     for index, point in enumerate(points):
         if drawn[index]:
-            cv2.circle(image, point, width + 1, color(index), -1, cv2.LINE_AA)
+            cv2.circle(image, point, width + 1, colors[index], -1, cv2.LINE_AA)
 
 
-def color(index):
-    """RGB of a keypoint: the nose is yellow, then odd ones are on the left, even ones on the right."""
-    return (255, 230, 0) if index == 0 else (255, 120, 0) if index % 2 else (0, 120, 255)
+def color(name):
+    """RGB of a joint, by its side; one that has no side is yellow."""
+    return {"left": ORANGE, "right": BLUE}.get(side_of(name), YELLOW)

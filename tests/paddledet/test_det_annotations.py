@@ -216,7 +216,8 @@ def test_lvis_gets_what_its_evaluation_asks_for(read):
 
 def test_persons_without_keypoints_are_not_labelled(read):
     content = content_of()
-    set_all(content, keypoints=[1, 2, 2] * 17)
+    set_all(content, keypoints=[1, 2, 2] * 17, category_id=5)
+    del content["categories"][1]
     set_one(content, keypoints=[])
     person = read(content, "KeyPointTopDownCOCOEval", with_masks=False).content["annotations"][2]
     assert person["keypoints"] == [0] * 51 and person["num_keypoints"] == 0
