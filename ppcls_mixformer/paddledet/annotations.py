@@ -53,12 +53,14 @@ class Annotations:
         path: where it is.
         content: what it holds, repaired.
         notes: what was repaired or left out, each a text with its count.
+        numbers: of a section the number of every entry, by what the file spells its id as.
     """
 
     key: str
     path: str
     content: dict
     notes: list = dataclasses.field(default_factory=list)
+    numbers: dict = dataclasses.field(default_factory=dict)
 
     def refuse(self, text):
         """Raises a UserError about this file."""
@@ -157,6 +159,18 @@ def read_classes(path, key, metric):
     return file
 
 
+def ids_of_pictures(path, key, names):
+    """Of the pictures in `names` that the file at `path` lists, `{id as it is spelt: value in names}`."""
+    content = _content(path, key)
+    images = content.get("images") if isinstance(content, dict) else None
+    found = {}
+    for image in images if isinstance(images, list) else ():
+        name = str(image.get("file_name") or image.get("coco_url")).rsplit("/", 1)[-1]
+        if name in names:
+            found[spelt(image.get("id"))] = names[name]
+    return found
+
+
 def _lines(path, key):
     """Categories of the names in a text file, with ids from 0 on, as PaddleDetection has them."""
     try:
@@ -244,7 +258,7 @@ def _repair_ids(file):
         numbers = _numbers(file, section)
         unknown = []
         for annotation in content["annotations"]:
-            number = numbers.get(_spelt(annotation.get(field)))
+            number = numbers.get(spelt(annotation.get(field)))
             unknown += [annotation] if number is None else []
             annotation[field] = number
         file.refuse_any(unknown, f"have {article} {field} that is not among its {section}")
@@ -261,7 +275,7 @@ def _repair_ids(file):
         annotation["id"] = number
 
 
-def _spelt(value):
+def spelt(value):
     """What an id is found by: 7, 7.0 and "7" are one."""
     number = whole_number(value)
     return str(value if number is None else number)
@@ -274,26 +288,27 @@ def _numbers(file, section):
     file.note(copies, "stand there twice; once counts", section)
     file.content[section] = entries = _without(entries, copies)
     file.refuse_any([entry for entry in entries if entry.get("id") is None], "have no id", section)
-    counts = Counter(_spelt(entry["id"]) for entry in entries)
-    twice = [entry for entry in entries if counts[_spelt(entry["id"])] > 1]
+    counts = Counter(spelt(entry["id"]) for entry in entries)
+    twice = [entry for entry in entries if counts[spelt(entry["id"])] > 1]
     file.refuse_any(twice, "share their id with another entry that differs", section)
     numbers = [whole_number(entry["id"]) for entry in entries]
     if None in numbers:
         wrong = [entry for entry, number in zip(entries, numbers) if number is None]
         file.note(wrong, "have an id that is no number: all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
-    found = {_spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
+    found = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
     for entry, number in zip(entries, numbers):
         entry["id"] = number
+    file.numbers[section] = found
     return found
 
 
 def _copies(entries):
     """Entries that are equal to an earlier one, down to the id."""
-    counts = Counter(_spelt(entry.get("id")) for entry in entries)
+    counts = Counter(spelt(entry.get("id")) for entry in entries)
     seen, copies = set(), []
     for entry in entries:
-        if counts[_spelt(entry.get("id"))] > 1 and entry.get("id") is not None:
+        if counts[spelt(entry.get("id"))] > 1 and entry.get("id") is not None:
             text = json.dumps(entry, sort_keys=True)
             copies += [entry] if text in seen else []
             seen.add(text)

@@ -21,7 +21,7 @@ OPTIONAL_KEYS = (
     *("amp_level", "custom_black_list", "custom_white_list", "init_loss_scaling", "norm_type"),
     *("ema_decay", "use_ema", "classwise", "output_eval", "pretrain_weights", "weights", "IouType"),
     *("use_vdl", "vdl_log_dir", "find_unused_parameters", "use_fused_allreduce_gradients", "export_onnx"),
-    "oks_sigmas",
+    *("oks_sigmas", "bbox_category"),
 )
 
 

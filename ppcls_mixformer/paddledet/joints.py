@@ -106,6 +106,9 @@ def settle(config, files, trained, evaluates):
 def settle_without_data(config):
     """As `settle`, for drawing and exporting: joints are those of the first file there, else COCO's.
 
+    Returns:
+        that file, or None.
+
     Raises:
         UserError: there is none, and the joints are not COCO's 17.
     """
@@ -116,7 +119,7 @@ def settle_without_data(config):
             settle(config, [file], [], False)
             for note in file.notes:
                 logger.warning("%s: %s: %s", file.key, file.path, note)
-            return
+            return file
     if config.num_joints != len(COCO_NAMES):
         raise UserError(
             "TestDataset.anno_path: neither this nor EvalDataset's or TrainDataset's file is there, so the "
@@ -126,6 +129,7 @@ def settle_without_data(config):
         )
     own = own_pairs(config)
     spread(config, Joints(COCO_NAMES, COCO_PAIRS if own is None else own, COCO_EDGES))
+    return None
 
 
 def read(file, config):

@@ -1,5 +1,6 @@
 """Checks what PaddleDetection would ignore silently or crash on, before anything is built."""
 
+import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations, joints
+from ppcls_mixformer.paddledet import annotations, boxes, joints
 from ppcls_mixformer.paddledet.classes import check_names, count_of_classes, find_classes, options_of
 from ppcls_mixformer.paddledet.lvis_data import name_in_coco
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
@@ -32,6 +33,8 @@ def check(settings, mode):
     check_backbone(config["MixFormer"])
     check_transforms(config)
     check_checkpoints(settings, mode)
+    if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
+        raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
     splits = SPLITS.get(mode, ())
     if mode == "train" and not flags.eval:
         splits = ("TrainDataset",)
@@ -39,7 +42,9 @@ def check(settings, mode):
     files = [file for file in files if file]
     trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
     if "KeyPoint" in config.metric:
-        check_joints(files, trained, config, evaluates=len(splits) > 1 or mode == "eval")
+        check_keypoints(files, trained, settings, mode)
+    elif mode == "infer" and flags.bbox_file:
+        raise UserError("--bbox_file: this network finds boxes itself; one of keypoints takes them")
     check_together(files, trained)
     if mode == "infer":
         find_pictures(flags)
@@ -170,9 +175,9 @@ def check_data(dataset, key, config):
     if not name or not Path(path).is_file():
         raise UserError(f"{key}.anno_path: there is no file {path}")
     file = read_annotations(path, f"{key}.anno_path", config, pictures)
-    boxes = os.path.join(folder, options.get("bbox_file") or "")
-    if options.get("use_gt_bbox") is False and not Path(boxes).is_file():
-        raise UserError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
+    detected = os.path.join(folder, options.get("bbox_file") or "")
+    if options.get("use_gt_bbox") is False and not Path(detected).is_file():
+        raise UserError(f"{key}.bbox_file: there is no file {detected}, which use_gt_bbox: false asks for")
     return file
 
 
@@ -197,17 +202,37 @@ def read_annotations(path, key, config, pictures):
     return file
 
 
-def check_joints(files, trained, config, evaluates):
-    """Has the config agree with the joints of the files; without files, with those that are there.
+def check_keypoints(files, trained, settings, mode):
+    """Has the config agree with the joints of the files, or of those that are there; reads files of boxes.
 
     Args:
         files, trained: as for `check_together`.
-        evaluates: whether the last of the files is evaluated on.
     """
+    flags, config = settings
     if files:
-        joints.settle(config, files, trained, evaluates)
-    else:
-        joints.settle_without_data(config)
+        joints.settle(config, files, trained, mode == "eval" or flags.eval)
+        for file in files:
+            check_boxes(file, config)
+        return
+    classes = joints.settle_without_data(config)
+    if mode == "infer":
+        config["boxes"] = flags.bbox_file and boxes.for_drawing(
+            flags.bbox_file, find_pictures(flags), classes, config, flags.draw_threshold
+        )
+
+
+def check_boxes(file, config):
+    """Reads the boxes of a detector where a data set is told to take them."""
+    split = file.key.split(".")[0]
+    options = options_of(config[split])
+    if options.get("use_gt_bbox") is not False:
+        return
+    if split == "TrainDataset":
+        raise UserError(
+            "TrainDataset.use_gt_bbox: a detector's boxes have no keypoints to learn: set it to true"
+        )
+    path = os.path.join(options.get("dataset_dir") or "", options.get("bbox_file") or "")
+    boxes.for_evaluation(file, options, path, config)
 
 
 def check_together(files, trained=()):

@@ -3,8 +3,6 @@
 PaddleDetection's own Trainer takes a picture for one person, and cannot draw with today's Matplotlib.
 """
 
-import json
-from collections import defaultdict
 from pathlib import Path
 
 import cv2
@@ -19,39 +17,13 @@ from ppcls_mixformer.paddledet.joints import side_of
 YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 
 
-def read_boxes(path, threshold):
-    """Boxes of a detector's result file, `{picture's stem: [(x, y, width, height), …]}`.
-
-    The file is JSON as COCO wants it: a list of `image_id` or `filename`, `category_id`, `bbox` and
-    `score`. Boxes with a score below `threshold`, or of another class than person, 1, are left out.
-
-    Raises:
-        UserError: no such file, or another kind of file.
-    """
-    try:
-        found = json.loads(Path(path).read_text())
-        boxes = defaultdict(list)
-        for box in found:
-            if box["score"] >= threshold and box["category_id"] == 1:
-                name = Path(box["filename"]).stem if "filename" in box else f"{box['image_id']:012d}"
-                boxes[name].append(tuple(box["bbox"]))
-        return boxes
-    except OSError as error:
-        raise UserError(f"--bbox_file: cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"--bbox_file: {path} is not a detector's result file, a JSON list of image_id, "
-            "category_id, bbox and score"
-        ) from None
-
-
 def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
     """Writes each of `pictures` with the skeletons of its persons to `output_dir`.
 
     Args:
         trainer: of a `TopDownHRNet`, with its weights.
         pictures: paths.
-        boxes: as `read_boxes` gives them; None takes each picture for one person.
+        boxes: as `boxes.for_drawing` gives them; None takes each picture for one person.
         threshold: keypoints with a lower score are not drawn.
 
     Raises:
@@ -65,9 +37,9 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
             raise UserError(f"{path} cannot be read as a picture")
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
-        persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])
-        for person in persons:
-            draw(image, find_keypoints(trainer.model, config, image, person), config["joints"], threshold)
+        persons = [(0, 0, width, height, 1.0)] if boxes is None else boxes.get(path, [])
+        for *box, _ in persons:
+            draw(image, find_keypoints(trainer.model, config, image, box), config["joints"], threshold)
         target = Path(output_dir) / Path(path).name
         cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         print(f"{target}: {len(persons)} persons")

@@ -28,9 +28,16 @@ class Trainer(ppdet.engine.Trainer):
         metric = {"LVIS": self._lvis_metric, "KeyPointTopDownCOCOEval": self._keypoint_metric}
         if self.cfg.metric not in metric or self.mode == "test" or (self.mode == "train" and not validate):
             super()._init_metrics(validate)
+            self._name_pictures()
             return
         dataset = self.cfg["EvalDataset"] if validate else self.dataset
         self._metrics = [metric[self.cfg.metric](dataset)]
+        self._name_pictures()
+
+    def _name_pictures(self):
+        """Tells metrics the paths of pictures, where these are numbered for want of an annotation file."""
+        for metric in self._metrics:
+            metric.paths = self.cfg.get("imid2path")
 
     def _lvis_metric(self, dataset):
         return LVISMetric(

@@ -216,7 +216,7 @@ def test_precision_follows_the_tolerances_and_the_class(host, five, tmp_path, si
 
 
 @pytest.mark.slow
-def test_five_joints_are_trained_evaluated_drawn_and_exported(five, classifier, tmp_path):
+def test_five_joints_are_trained_evaluated_drawn_and_exported(scenes, five, classifier, tmp_path):
     log = train(five, classifier, tmp_path, KEYPOINTS, *overrides_of(), flags=["--eval"])
     folder = tmp_path / KEYPOINTS
     assert "mirror images: left_hand–right_hand, left_foot–right_foot" in log
@@ -229,8 +229,12 @@ def test_five_joints_are_trained_evaluated_drawn_and_exported(five, classifier, 
     assert {(result["category_id"], len(result["keypoints"])) for result in results} == {(7, 15)}
 
     drawn = tmp_path / "drawn"
-    tool("infer", five, KEYPOINTS, *overrides, flags=["--infer_dir", five / "val2017", "--output_dir", drawn])
+    flags = ["--infer_dir", five / "val2017", "--output_dir", drawn]
+    flags += ["--bbox_file", scenes / "annotations/person_detection_results_val2017.json"]
+    tool("infer", five, KEYPOINTS, *overrides, "bbox_category=1", flags=flags)
     assert len(list(drawn.glob("*.jpg"))) == len(list((five / "val2017").iterdir()))
+    log = module("infer", five, KEYPOINTS, *overrides, flags=flags, check=False)
+    assert "none has category 7, they have 1: say which one to keep" in error_line(log)
 
     tool("export", five, KEYPOINTS, *overrides, flags=["--output_dir", tmp_path / "exported"])
     described = yaml.safe_load((tmp_path / "exported" / KEYPOINTS / "infer_cfg.yml").read_text())
@@ -247,4 +251,5 @@ def test_a_skeleton_is_drawn_by_its_edges_and_sides(host):
     points = np.array([[20, 5, 1], [5, 20, 1], [35, 20, 1], [5, 35, 0], [35, 35, 1]], "float32")
     skeletons.draw(image, points, joints.Joints(FIVE, [], [[0, 1], [2, 4], [1, 3]]), 0.5)
     assert tuple(image[5, 20]) == skeletons.YELLOW and tuple(image[20, 5]) == skeletons.ORANGE
-    assert tuple(image[28, 35]) == skeletons.BLUE and not image[28, 5].any() and not image[35, 5].any()
+    assert tuple(image[20, 35]) == skeletons.BLUE and image[28, 35].any()
+    assert not image[28, 5].any() and not image[35, 5].any()
