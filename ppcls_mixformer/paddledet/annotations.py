@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import numpy as np
 from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting import pictures
@@ -24,6 +25,7 @@ from ppcls_mixformer.hosting.text import read_lines
 
 FIRST = 3  # how many ids an error names
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
+LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 # Part of the metric's name, what its annotations are called, and the keys that a file of them has.
@@ -109,6 +111,7 @@ def read(path, key, metric, with_masks, path_of=None):
         file.content["categories"].sort(key=lambda category: category["id"])
     if "KeyPoint" in metric:
         keep_class_of_joints(file)
+    _check_names(file)
     if path_of:  # before boxes are compared with the sizes
         check_pictures(file, path_of)
     _repair_flags(file)
@@ -145,7 +148,9 @@ def read_classes(path, key, metric):
         UserError: it names no classes.
     """
     if path.endswith(".txt"):
-        return Annotations(key, path, {"categories": _lines(path, key)})
+        file = Annotations(key, path, {"categories": _lines(path, key)})
+        _check_names(file)
+        return file
     categories = _categories_alone(path)
     content = _content(path, key) if categories is None else {"categories": categories}
     file = Annotations(key, path, content)
@@ -156,6 +161,7 @@ def read_classes(path, key, metric):
         file.content["categories"].sort(key=lambda category: category["id"])
     if "KeyPoint" in metric:
         keep_class_of_joints(file)
+    _check_names(file)
     return file
 
 
@@ -221,6 +227,17 @@ def _check_texts(file, needed):
         for field in needed[section]:
             wrong = [entry for entry in file.content[section] if not _is_text(entry.get(field), field)]
             file.refuse_any(wrong, f"have no {field}, or one that is no text", section)
+
+
+def _check_names(file):
+    """Refuses two classes of one name: they are told apart in training, and nowhere else."""
+    categories = file.content["categories"]
+    counts = Counter(name.strip() for name in names(file.content))
+    twice = [category for category in categories if counts[str(category["name"]).strip()] > 1]
+    name = str(twice[0]["name"]).strip() if twice else ""
+    file.refuse_any(
+        twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
+    )
 
 
 def _is_text(value, field):
@@ -505,7 +522,33 @@ def is_rle(mask, size):
         return False
     if isinstance(counts, list):
         return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == own[0] * own[1]
-    return isinstance(counts, str) and bool(counts)
+    lengths = lengths_of(counts) if isinstance(counts, str) else None
+    return lengths is not None and lengths.min() >= 0 and lengths.sum() == own[0] * own[1]
+
+
+def lengths_of(text):
+    """Lengths of the runs that a compressed encoding says, an array; None for a text that is none.
+
+    pycocotools writes beyond its memory where they are not as many as the picture has pixels, or fails only
+    when the mask is used. Each number is in characters of 5 bits, the sixth says that another one follows;
+    from the fourth number on it is the difference to that of two runs before.
+    """
+    try:
+        codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        return None
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    starts = np.flatnonzero(np.concatenate([[True], codes[:-1] & 32 == 0]))
+    sizes = np.diff(starts, append=codes.size)
+    if sizes.max() > LONGEST_NUMBER:
+        return None
+    places = np.arange(codes.size) - np.repeat(starts, sizes)
+    numbers = np.add.reduceat((codes & 31) << 5 * places, starts)
+    numbers -= np.where(codes[starts + sizes - 1] & 16, 1 << 5 * sizes, 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
 
 
 def box_as_polygon(box):
