@@ -46,6 +46,8 @@ def check(settings, mode):
     elif mode == "infer" and flags.bbox_file:
         raise UserError("--bbox_file: this network finds boxes itself; one of keypoints takes them")
     check_together(files, trained)
+    for file in files:
+        say_what_is_left_out(file, config)
     if mode == "infer":
         find_pictures(flags)
     if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
@@ -248,6 +250,29 @@ def check_together(files, trained=()):
         for note in file.notes:
             logger.warning("%s: %s: %s", file.key, file.path, note)
         annotations.hold(file)
+
+
+def say_what_is_left_out(file, config):
+    """Says how many pictures without objects are trained or evaluated on, or left out.
+
+    Left out of evaluation they hide what is found there by mistake: PaddleDetection does so by default.
+    """
+    count, split = annotations.number_of_empty(file.content), file.key.split(".")[0]
+    if not count or "KeyPoint" in config.metric:  # a person's keypoints are found, not the person
+        return
+    pictures = f"{count} of {len(file.content['images'])} pictures without objects"
+    if options_of(config[split]).get("allow_empty"):
+        logger.info("%s: %s are among its samples", split, pictures)
+    elif split == "TrainDataset":
+        logger.info("%s: %s are left out of training, as allow_empty is not set", split, pictures)
+    else:
+        logger.warning(
+            "%s: %s are left out of evaluation, which hides false alarms there: "
+            "-o %s.allow_empty=true evaluates them",
+            split,
+            pictures,
+            split,
+        )
 
 
 def find_pictures(flags):
