@@ -149,14 +149,14 @@ def read_classes(path, key, metric):
     """
     if path.endswith(".txt"):
         file = Annotations(key, path, {"categories": _lines(path, key)})
-        _check_names(file)
-        return file
-    categories = _categories_alone(path)
-    content = _content(path, key) if categories is None else {"categories": categories}
-    file = Annotations(key, path, content)
-    kind = next(kind for part, (kind, _) in KINDS.items() if part in metric)
-    _check_sections(file, kind, {"categories": ["name"]}, False)
-    _numbers(file, "categories")
+        _numbers(file, "categories")
+    else:
+        categories = _categories_alone(path)
+        content = _content(path, key) if categories is None else {"categories": categories}
+        file = Annotations(key, path, content)
+        kind = next(kind for part, (kind, _) in KINDS.items() if part in metric)
+        _check_sections(file, kind, {"categories": ["name"]}, False)
+        _numbers(file, "categories")
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
     if "KeyPoint" in metric:
@@ -666,7 +666,8 @@ def summary(file):
     keypoints = f", {labelled} with keypoints" if any("num_keypoints" in a for a in objects) else ""
     return (
         f"{len(content['images'])} pictures ({number_of_empty(content)} without objects), "
-        f"{len(objects)} objects{keypoints} ({crowds} crowds beside them) of {len(classes)} of {len(content['categories'])} classes"
+        f"{len(objects)} objects{keypoints} ({crowds} crowds beside them) "
+        f"of {len(classes)} of {len(content['categories'])} classes"
     )
 
 

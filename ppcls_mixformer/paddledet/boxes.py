@@ -184,11 +184,13 @@ def for_drawing(path, pictures, file, config, least_score):
     """
     paths = {Path(picture).name: picture for picture in pictures}
     stems = {Path(picture).stem: picture for picture in pictures}
-    numbers = {annotations.spelt(stem): picture for stem, picture in stems.items()}
-    numbers.update(ids_of(config, paths))
+    numbers = {}
 
     def picture_of(entry):
         name = name_in(entry)
+        if name is None and not numbers:
+            numbers.update((annotations.spelt(stem), picture) for stem, picture in stems.items())
+            numbers.update(ids_of(config, paths))
         if name is None:
             return numbers.get(annotations.spelt(entry.get("image_id")))
         last = name.rsplit("/", 1)[-1]

@@ -210,8 +210,8 @@ def spread(config, joints):
     config["flip_perm"] = joints.pairs
     config["TopDownHRNet"]["num_joints"] = count
     config["TopDownHRNet"]["flip_perm"] = joints.pairs
-    for split in ("TrainDataset", "EvalDataset"):
-        set_option(config[split], "num_joints", count)
+    for dataset in filter(None, map(config.get, ("TrainDataset", "EvalDataset"))):
+        set_option(dataset, "num_joints", count)
     for transform in config["TrainReader"].get("sample_transforms") or ():
         for name, arguments in transform.items():
             if name == "RandomFlipHalfBodyTransform":
