@@ -2,12 +2,14 @@
 
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 from ppdet.metrics import KeyPointTopDownCOCOEval, keypoint_metrics
 from pycocotools.cocoeval import COCOeval
 
 from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.hosting.whole import whole_file
 
 
 class KeypointMetric(KeyPointTopDownCOCOEval):
@@ -42,5 +44,5 @@ class KeypointMetric(KeyPointTopDownCOCOEval):
     def _write_coco_keypoint_results(self, keypoints):
         (number,) = self.coco.getCatIds()
         results = self._coco_keypoint_results_one_category_kernel({"cat_id": number, "keypoints": keypoints})
-        with open(self.res_file, "w") as file:
-            json.dump(results, file, sort_keys=True, indent=4)
+        with whole_file(self.res_file) as path:
+            Path(path).write_text(json.dumps(results, sort_keys=True, indent=4))
