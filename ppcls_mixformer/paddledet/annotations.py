@@ -651,6 +651,11 @@ def _is_object(annotation):
     return not annotation["iscrowd"] and not annotation.get("ignore")
 
 
+def number_of_crowds(content):
+    """How many annotations are no objects: crowds, and what is to be ignored."""
+    return sum(not _is_object(annotation) for annotation in content["annotations"])
+
+
 def number_of_empty(content):
     """How many pictures have no object; they may have crowds."""
     return len(content["images"]) - len({a["image_id"] for a in content["annotations"] if _is_object(a)})
@@ -660,13 +665,12 @@ def summary(file):
     """One line of counts: pictures, those without objects, objects, crowds and classes."""
     content = file.content
     objects = [annotation for annotation in content["annotations"] if _is_object(annotation)]
-    crowds = len(content["annotations"]) - len(objects)
     classes = Counter(annotation["category_id"] for annotation in objects)
     labelled = sum(bool(annotation.get("num_keypoints")) for annotation in objects)
     keypoints = f", {labelled} with keypoints" if any("num_keypoints" in a for a in objects) else ""
     return (
         f"{len(content['images'])} pictures ({number_of_empty(content)} without objects), "
-        f"{len(objects)} objects{keypoints} ({crowds} crowds beside them) "
+        f"{len(objects)} objects{keypoints} ({number_of_crowds(content)} crowds beside them) "
         f"of {len(classes)} of {len(content['categories'])} classes"
     )
 

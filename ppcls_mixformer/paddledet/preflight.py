@@ -19,6 +19,10 @@ from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
+CROWDS = {
+    "TrainDataset": "%s: %d crowds are not trained on",
+    "EvalDataset": "%s: %d crowds count neither way: what is found in them is no mistake",
+}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -253,25 +257,33 @@ def check_together(files, trained=()):
 
 
 def say_what_is_left_out(file, config):
-    """Says how many pictures without objects are trained or evaluated on, or left out.
+    """Says how many crowds there are, and pictures without objects, and what becomes of them."""
+    split = file.key.split(".")[0]
+    crowds = annotations.number_of_crowds(file.content)
+    if crowds:
+        logger.info(CROWDS[split], split, crowds)
+    if "KeyPoint" not in config.metric:  # a person's keypoints are found, not the person
+        say_of_empty_pictures(file, split, options_of(config[split]).get("allow_empty"))
+
+
+def say_of_empty_pictures(file, split, are_taken):
+    """Says whether pictures without objects are samples of `split`, and how many they are.
 
     Left out of evaluation they hide what is found there by mistake: PaddleDetection does so by default.
     """
-    count, split = annotations.number_of_empty(file.content), file.key.split(".")[0]
-    if not count or "KeyPoint" in config.metric:  # a person's keypoints are found, not the person
+    count = annotations.number_of_empty(file.content)
+    if not count:
         return
-    pictures = f"{count} of {len(file.content['images'])} pictures without objects"
-    if options_of(config[split]).get("allow_empty"):
-        logger.info("%s: %s are among its samples", split, pictures)
+    pictures = f"{split}: {count} of {len(file.content['images'])} pictures without objects"
+    if are_taken:
+        logger.info("%s are among its samples", pictures)
     elif split == "TrainDataset":
-        logger.info("%s: %s are left out of training, as allow_empty is not set", split, pictures)
+        logger.info("%s are left out of training, as allow_empty is not set", pictures)
     else:
         logger.warning(
-            "%s: %s are left out of evaluation, which hides false alarms there: "
-            "-o %s.allow_empty=true evaluates them",
-            split,
+            "%s are left out of evaluation, which hides false alarms there: "
+            "-o EvalDataset.allow_empty=true evaluates them",
             pictures,
-            split,
         )
 
 

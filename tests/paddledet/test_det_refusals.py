@@ -250,7 +250,18 @@ def test_pictures_without_objects_are_evaluated_and_counted(with_empty, tmp_path
     dataset.parse_dataset()
     count = len(dataset.roidbs)
     assert f"EvalDataset: 2 of {count} pictures without objects are among its samples" in caplog.text
+    assert "crowds count neither way" in caplog.text
     assert not any("left out" in line for line in warnings())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [DETECTOR, LVIS])
+def test_evaluation_runs_over_pictures_without_objects(with_empty, trained, tmp_path, config):
+    log = module("eval", with_empty, config, f"weights={trained(config)[0]}", f"save_dir={tmp_path}")
+    found = {result["image_id"] for result in json.loads((tmp_path / config / "bbox.json").read_text())}
+    name = "lvis_v1_val.json" if config == LVIS else "instances_val2017.json"
+    images = json.loads((with_empty / "annotations" / name).read_text())["images"]
+    assert f"Total sample number: {len(images)}," in log and found & {i["id"] for i in images[:2]}
 
 
 def test_pictures_that_evaluation_leaves_out_are_said(with_empty, tmp_path, warnings):
