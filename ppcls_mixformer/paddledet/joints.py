@@ -27,7 +27,9 @@ COCO_EDGES += [[11, 12], [11, 13], [13, 15], [12, 14], [14, 16]]
 COCO_SIGMAS = [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107]
 COCO_SIGMAS += [0.087, 0.087, 0.089, 0.089]
 UPPER = set(COCO_NAMES[:11])  # those above the hips
-SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
+HOW_TO_SET_PAIRS = "-o flip_perm=[[1,2],[3,4]], counted from 0"
+SIDES = {"left": "left", "right": "right", "l": "left", "r": "right", "左": "left", "右": "right"}
+OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l", "左": "右", "右": "左"}
 
 
 @dataclasses.dataclass
@@ -54,14 +56,15 @@ class Joints:
 
 
 def words_of(name):
-    """The words of a joint's name in lower case: `leftEye`, `eye_left` and `Left eye` have the same two."""
-    return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+|\d+", name)]
+    """The words of a joint's name in lower case, the same for `leftEye`, `LEFT_EYE` and `lefteye`."""
+    words = re.findall(r"[左右]|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z左右]+|\d+", name)
+    return [part for word in words for part in re.split("(left|right)", word.lower()) if part]
 
 
 def side_of(name):
     """`left` or `right`, where a name says it; else None."""
-    sides = [word for word in words_of(name) if word in SIDES]
-    return {"l": "left", "r": "right"}.get(sides[0], sides[0]) if len(sides) == 1 else None
+    sides = [SIDES[word] for word in words_of(name) if word in SIDES]
+    return sides[0] if len(sides) == 1 else None
 
 
 def find_pairs(names):
@@ -69,7 +72,7 @@ def find_pairs(names):
     places = {tuple(words_of(name)): place for place, name in enumerate(names)}
     pairs, alone = [], []
     for words, place in places.items():
-        other = places.get(tuple(SIDES.get(word, word) for word in words))
+        other = places.get(tuple(OTHER_SIDE.get(word, word) for word in words))
         if side_of(names[place]) and other is None:
             alone.append(names[place])
         elif other is not None and place < other:
@@ -135,25 +138,35 @@ def settle_without_data(config):
 def read(file, config):
     """The `Joints` that the category in `file` describes; a `flip_perm` of the config's own counts first."""
     (category,) = file.content["categories"]
-    names, count, own = category.get("keypoints"), config.num_joints, own_pairs(config)
-    if not names and count == len(COCO_NAMES):
+    count, own = config.num_joints, own_pairs(config)
+    if category.get("keypoints"):
+        names = [str(name) for name in category["keypoints"]]
+    elif count == len(COCO_NAMES):
         file.notes.append(f"its class {category['name']} has no names of keypoints: COCO's 17 are assumed")
-        return Joints(COCO_NAMES, COCO_PAIRS if own is None else own, COCO_EDGES)
-    if not names and own is None:
+        names = COCO_NAMES
+    elif own is None:
         file.refuse(
             f"has no names of the {count} keypoints in its class {category['name']} (its entry `keypoints`), "
             "so those that change places in a mirror image are not known: name them there, such as "
-            "left_eye and right_eye, or set -o flip_perm=[[1,2],[3,4]], counted from 0"
+            f"left_eye and right_eye, or set {HOW_TO_SET_PAIRS}"
         )
-    if not names:
-        names, pairs = [f"joint {number}" for number in range(count)], own
     else:
-        names = [str(name) for name in names]
-        pairs, alone = find_pairs(names)
-        if own is None and alone:
-            file.notes.append(f"its joints {', '.join(alone)} have no counterpart on the other side")
-        pairs = pairs if own is None else own
+        names = [f"joint {number}" for number in range(count)]
+    pairs = named_pairs(file, names) if own is None else own
     return Joints(names, pairs, find_edges(file, category, names))
+
+
+def named_pairs(file, names):
+    """The pairs that names say, see `find_pairs`; notes where they may say too few."""
+    pairs, alone = find_pairs(names)
+    if alone:
+        file.notes.append(f"its joints {', '.join(alone)} have no counterpart on the other side")
+    if not pairs:
+        file.notes.append(
+            "none of its joints is named as the mirror image of another, as left_eye and right_eye are: "
+            f"if some are, set {HOW_TO_SET_PAIRS}; if not, flip_perm=[]"
+        )
+    return pairs
 
 
 def own_pairs(config):

@@ -87,7 +87,10 @@ def person(**values):
         (["L1", "R1", "L2", "R2"], [[0, 1], [2, 3]], []),
         (["Left hand", "Right hand", "left-foot"], [[0, 1]], ["left-foot"]),
         (["top left corner", "top right corner", "bottom"], [[0, 1]], []),
-        (["leftover", "rightover"], [], []),
+        (["RShoulder", "LShoulder", "REye", "LEye", "Neck"], [[0, 1], [2, 3]], []),
+        (["lefteye", "righteye", "LEFT_HIP", "RIGHT_HIP"], [[0, 1], [2, 3]], []),
+        (["左眼", "右眼", "鼻"], [[0, 1]], []),
+        (["leftover", "rim", "lip"], [], ["leftover"]),
     ],
 )
 def test_names_say_which_joints_change_places_in_a_mirror(names, pairs, alone):
@@ -188,6 +191,13 @@ def test_what_can_be_told_is_repaired_and_said(settle, caplog):
         "1 of 2 lines of its skeleton do not connect two of the joints 1 to 5, and are left out",
     ):
         assert said in notes
+
+
+@pytest.mark.parametrize("overrides, count", [([], 2), (["flip_perm=[]"], 0)])
+def test_names_without_sides_are_mentioned(settle, caplog, overrides, count):
+    names = ["tête", "main gauche", "main droite", "pied gauche", "pied droit"]
+    assert settle(*overrides, change=category(keypoints=names))["joints"].pairs == []
+    assert caplog.text.count("none of its joints is named as the mirror image") == count
 
 
 def test_a_skeleton_that_counts_from_0_is_known_by_that(settle):
