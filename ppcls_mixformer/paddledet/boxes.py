@@ -4,12 +4,14 @@ Such a file is JSON as COCO wants it, a list of `image_id` or `filename`, `categ
 of any detector: which pictures and which class it means is looked up, and what is left out is said.
 """
 
+import functools
 import json
 import logging
 import os
 from collections import Counter
 from pathlib import Path
 
+from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotations
 from ppcls_mixformer.paddledet.classes import path_of_annotations
@@ -18,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 NAMES = "filename", "file_name"  # what PaddleDetection and others call the name of a picture
 OF_PERSONS = "1"  # the id of the class in COCO
-OTHER_CLASS = "of another class"
+OTHER_CLASS, OTHER_PICTURES = "of another class", "in other pictures"
 
 
-def read(path, key, categories, least_score, picture_of):
+def read(path, key, categories, least_score, picture_of, size_of):
     """The boxes of one class in a file, `{picture: [(x, y, width, height, score), …]}`; says how many.
 
     Args:
@@ -29,33 +31,55 @@ def read(path, key, categories, least_score, picture_of):
         categories: how the id of that class may be spelt, as `annotations.spelt` does.
         least_score: a box with a lower score is left out.
         picture_of: of the entry of a box its picture, or None where it is none that is asked for.
+        size_of: of a picture its `(width, height)`, or None where that is not known.
 
     Raises:
         UserError: no such file, another kind of file, or none of its boxes is of the class or the pictures.
     """
     entries = read_entries(path, key)
-    left_out, kept = Counter(), {}
+    left_out, kept, outside = Counter(), {}, 0
     for entry in entries:
         reason = reason_against(entry, categories, least_score)
         picture = None if reason else picture_of(entry)
         if reason or picture is None:
-            left_out[reason or "in other pictures"] += 1
+            left_out[reason or OTHER_PICTURES] += 1
         else:
             kept.setdefault(picture, []).append((*entry["bbox"], entry["score"]))
-    reasons = ", ".join(f"{count} are {reason}" for reason, count in left_out.items())
+            outside += annotations.clip(entry["bbox"], size_of(picture)) != entry["bbox"]
+    say(entries, left_out, outside, categories, f"{key}: {path}")
+    return kept
+
+
+def say(entries, left_out, outside, categories, place):
+    """Says how many boxes are kept, and why others are not.
+
+    Args:
+        entries: all boxes.
+        left_out: how many of them are not kept, by the reason.
+        outside: how many of those that are kept end outside of their picture.
+        place: the file.
+
+    Raises:
+        UserError: all are of another class or of other pictures, or most end outside.
+    """
     count = len(entries) - sum(left_out.values())
-    words = f"{key}: {path}: kept {count} of {len(entries)} boxes"
+    words = f"{place}: kept {count} of {len(entries)} boxes"
     if left_out[OTHER_CLASS] == len(entries) > 0:
         found = sorted({str(entry["category_id"]) for entry in entries})
         raise UserError(
             f"{words}: none has category {' or '.join(categories)}, they have {', '.join(found[:10])}: say "
             f"which one to keep, such as -o bbox_category={found[0]}"
         )
+    reasons = ", ".join(f"{number} are {reason}" for reason, number in left_out.items())
     words += f": {reasons}" if reasons else ""
-    if left_out["in other pictures"] and not count:
+    if left_out[OTHER_PICTURES] and not count:
         raise UserError(f"{words}; the file names {first_name(entries)} first")
+    if 2 * outside > count:
+        raise UserError(
+            f"{words}; {outside} of these end outside of their picture: are they written as corners? COCO's "
+            "are [x, y, width, height]"
+        )
     logger.log(logging.INFO if count else logging.WARNING, words)
-    return kept
 
 
 def reason_against(entry, categories, least_score):
@@ -139,14 +163,18 @@ def for_evaluation(file, options, path, config):
     """
     key = file.key.replace("anno_path", "bbox_file")
     images = {image["id"]: image for image in file.content["images"]}
-    named = find_by_name({image["file_name"]: number for number, image in images.items()})
+    named = find_by_name({image["file_name"].replace("\\", "/"): i for i, image in images.items()})
 
     def picture_of(entry):
         name = name_in(entry)
         number = named(name) if name else file.numbers["images"].get(annotations.spelt(entry.get("image_id")))
         return number if number in images else None
 
-    kept = read(path, key, categories_of(config, file), options.get("image_thre") or 0.0, picture_of)
+    def size_of(number):
+        return annotations.size_in(images[number])
+
+    least_score = options.get("image_thre") or 0.0
+    kept = read(path, key, categories_of(config, file), least_score, picture_of, size_of)
     if not kept:
         raise UserError(f"{key}: {path}: no box is kept, so there is nothing to evaluate")
     _held[os.path.realpath(path)] = [
@@ -170,7 +198,7 @@ def held(path):
     return _held.get(os.path.realpath(path))
 
 
-def for_drawing(path, pictures, file, config, least_score):
+def for_drawing(path, paths, file, config, least_score):
     """The boxes in which keypoints are drawn, `{path of a picture: [(x, y, width, height, score), …]}`.
 
     A picture is found by its name, with or without the ending; or by the id that the annotations of the
@@ -178,31 +206,40 @@ def for_drawing(path, pictures, file, config, least_score):
 
     Args:
         path: of the file of boxes.
-        pictures: paths.
+        paths: of the pictures.
         file: of the classes, None where there is none.
         least_score: a box with a lower score is left out.
     """
-    paths = {Path(picture).name: picture for picture in pictures}
-    stems = {Path(picture).stem: picture for picture in pictures}
+    names = {Path(picture).name: picture for picture in paths}
+    stems = {Path(picture).stem: picture for picture in paths}
     numbers = {}
 
     def picture_of(entry):
         name = name_in(entry)
         if name is None and not numbers:
             numbers.update((annotations.spelt(stem), picture) for stem, picture in stems.items())
-            numbers.update(ids_of(config, paths))
+            numbers.update(ids_of(config, names))
         if name is None:
             return numbers.get(annotations.spelt(entry.get("image_id")))
         last = name.rsplit("/", 1)[-1]
-        return paths.get(last) or stems.get(Path(last).stem)
+        return names.get(last) or stems.get(Path(last).stem)
 
-    return read(path, "--bbox_file", categories_of(config, file), least_score, picture_of)
+    return read(path, "--bbox_file", categories_of(config, file), least_score, picture_of, size_of)
 
 
-def ids_of(config, paths):
-    """The pictures in `paths`, by name, that annotations of the config know: `{id as it is spelt: path}`."""
+@functools.lru_cache(maxsize=None)
+def size_of(path):
+    """`(width, height)` of a picture file; None where it cannot be read, which is said later."""
+    try:
+        return pictures.read_size(path)[0]
+    except (pictures.Unreadable, OSError):
+        return None
+
+
+def ids_of(config, names):
+    """The pictures in `names`, `{name: path}`, that annotations know: `{id as it is spelt: path}`."""
     for split in ("TestDataset", "EvalDataset"):
         path = path_of_annotations(config, split)
         if path.endswith(".json") and Path(path).is_file():
-            return annotations.ids_of_pictures(path, f"{split}.anno_path", paths)
+            return annotations.ids_of_pictures(path, f"{split}.anno_path", names)
     return {}

@@ -9,8 +9,6 @@ import logging
 import re
 from pathlib import Path
 
-import numpy as np
-
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotations
 from ppcls_mixformer.paddledet.classes import NAMING, path_of_annotations, set_option
@@ -250,12 +248,10 @@ def find_sigmas(file, config, names):
         UserError: none of them is there, or it is no number above 0 for every joint.
     """
     (category,) = file.content["categories"]
-    for key, given in (
-        ("oks_sigmas", config.get("oks_sigmas")),
-        (f"{file.key}: sigmas", category.get("sigmas")),
-    ):
-        if given is not None:
-            return checked_sigmas(given, len(names), key)
+    if config.get("oks_sigmas") is not None:
+        return checked_sigmas(config["oks_sigmas"], len(names), "oks_sigmas")
+    if category.get("sigmas") is not None:
+        return checked_sigmas(category["sigmas"], len(names), f"{file.key}: {file.path}, sigmas")
     known = dict(zip(COCO_NAMES, COCO_SIGMAS))
     names = COCO_NAMES if not category.get("keypoints") and len(names) == len(COCO_NAMES) else names
     unknown = [name for name in names if name not in known]
@@ -272,6 +268,6 @@ def checked_sigmas(given, count, key):
     """`given`, a number or a list, as a list of `count` numbers."""
     values = [given] * count if isinstance(given, (int, float)) else given
     numbers = annotations.numbers_in(values)
-    if numbers is None or len(numbers) != count or min(numbers) <= 0 or any(map(np.isnan, numbers)):
+    if numbers is None or len(numbers) != count or min(numbers) <= 0:
         raise UserError(f"{key}: {given} is neither a number above 0 nor a list of {count} of them")
     return numbers

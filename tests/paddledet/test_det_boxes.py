@@ -155,6 +155,11 @@ def test_evaluation_takes_the_boxes_of_any_detector(evaluated, scenes, change, o
     [
         (lambda number, box: box.update(category_id=12), [], "none has category 1, they have 12"),
         (lambda number, box: box.update(image_id=number), [], "are in other pictures"),
+        (
+            lambda number, box: box.update(bbox=[300, 150, 310, 160]),
+            [],
+            "end outside of their picture: are they written as corners",
+        ),
         (lambda number, box: box.update(score=0), ["EvalDataset.image_thre=0.5"], "no box is kept"),
         (
             lambda number, box: None,
