@@ -92,8 +92,8 @@ def settle(config, files, trained, evaluates):
     """
     for file in (*files, *trained):
         count = annotations.number_of_joints(file.content)
-        if count is not None and count != config.num_joints:
-            file.refuse(f"has {count} joints, num_joints is {config.num_joints}: set -o num_joints={count}")
+        if count not in (None, config.num_joints):
+            raise UserError(f"{count_of_joints(file, config)}: set -o num_joints={count}")
     joints = read(files[0], config)
     for other in (*files[1:], *trained):
         if read(other, config).names != joints.names:
@@ -102,6 +102,12 @@ def settle(config, files, trained, evaluates):
         config["oks_sigmas"] = find_sigmas(files[-1], config, joints.names)
     spread(config, joints)
     logger.info("%s: %s", files[0].key, joints.describe())
+
+
+def count_of_joints(file, config):
+    """Says that a file has another number of joints than the config."""
+    count = annotations.number_of_joints(file.content)
+    return f"{file.key}: {file.path} has {count} joints, num_joints is {config.num_joints}"
 
 
 def settle_without_data(config):
@@ -115,16 +121,20 @@ def settle_without_data(config):
     """
     for split in NAMING:
         path = path_of_annotations(config, split)
-        if Path(path).is_file():
-            file = annotations.read_classes(path, f"{split}.anno_path", config.metric)
-            settle(config, [file], [], False)
-            for note in file.notes:
-                logger.warning("%s: %s: %s", file.key, file.path, note)
-            return file
+        if not Path(path).is_file():
+            continue
+        file = annotations.read_classes(path, f"{split}.anno_path", config.metric)
+        if annotations.number_of_joints(file.content) not in (None, config.num_joints):
+            logger.warning("%s: it is left aside", count_of_joints(file, config))
+            continue
+        settle(config, [file], [], False)
+        for note in file.notes:
+            logger.warning("%s: %s: %s", file.key, file.path, note)
+        return file
     if config.num_joints != len(COCO_NAMES):
         raise UserError(
-            "TestDataset.anno_path: neither this nor EvalDataset's or TrainDataset's file is there, so the "
-            f"names of the {config.num_joints} joints, their mirror images and lines are not known; give the "
+            "TestDataset.anno_path: neither this nor EvalDataset's or TrainDataset's file is there with "
+            f"{config.num_joints} joints, so their names, mirror images and lines are not known; give the "
             "annotations of the training, or a .json that has their categories: "
             "-o TestDataset.anno_path=PATH"
         )

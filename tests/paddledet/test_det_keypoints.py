@@ -5,11 +5,13 @@ import logging
 import re
 
 import numpy as np
+import paddle
 import pytest
 import yaml
 from commands import error_line
 from det_tools import KEYPOINTS, command_line, module, tool, train
 
+from ppcls_mixformer import MixFormer_B0
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import joints
 
@@ -223,6 +225,42 @@ def test_precision_follows_the_tolerances_and_the_class(host, five, tmp_path, si
     assert metric.get_results()["keypoint"][2] == pytest.approx(found)
     results = json.loads((tmp_path / "keypoints_results.json").read_text())
     assert {result["category_id"] for result in results} == {7}
+
+
+@pytest.fixture
+def drawn(host, five, scenes, tmp_path):
+    """The joints that are drawn and exported, where the splits have the files of the given joints."""
+
+    def drawn(count, **files):
+        from ppcls_mixformer.paddledet.config import settings
+
+        found = {
+            5: five / path_of("val"),
+            17: scenes / "annotations/person_keypoints_val2017.json",
+            0: "none",
+        }
+        paths = {name: found[files.get(name.lower(), 0)] for name in ("Test", "Eval", "Train")}
+        overrides = [f"{name}Dataset.anno_path={path}" for name, path in paths.items()]
+        paddle.save({**trunk(), "final_conv.bias": paddle.zeros([count])}, str(tmp_path / "x.pdparams"))
+        overrides += [f"num_joints={count}", f"weights={tmp_path / 'x'}"]
+        return settings(command_line(tmp_path, KEYPOINTS, *overrides), "export").config["joints"].names
+
+    return drawn
+
+
+def trunk():
+    """As much of a keypoint network's checkpoint as says which backbone it has."""
+    return {f"backbone.backbone.{n}": v for n, v in MixFormer_B0(class_num=10).state_dict().items()}
+
+
+def test_joints_that_are_drawn_are_those_of_a_file_with_as_many(drawn, caplog):
+    assert drawn(5, test=5) == drawn(5, train=5) == FIVE
+    assert drawn(17) == drawn(17, eval=17) == joints.COCO_NAMES
+    assert "left aside" not in caplog.text
+    assert drawn(5, test=17, eval=5) == FIVE
+    assert "has 17 joints, num_joints is 5: it is left aside" in caplog.text
+    with pytest.raises(UserError, match="file is there with 5 joints, so their names, mirror"):
+        drawn(5, test=17)
 
 
 @pytest.mark.slow
