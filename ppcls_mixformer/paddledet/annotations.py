@@ -170,7 +170,7 @@ def ids_of_pictures(path, key, names):
     content = _content(path, key)
     images = content.get("images") if isinstance(content, dict) else None
     found = {}
-    for image in images if isinstance(images, list) else ():
+    for image in images if isinstance(images, list) and all(isinstance(i, dict) for i in images) else ():
         name = str(image.get("file_name") or image.get("coco_url")).rsplit("/", 1)[-1]
         if name in names:
             found[spelt(image.get("id"))] = names[name]
@@ -446,7 +446,10 @@ def number_of_joints(content):
     names = content["categories"][0].get("keypoints")
     if names:
         return len(names)
-    lengths = Counter(len(a["keypoints"]) for a in content.get("annotations") or () if a.get("keypoints"))
+    all_keypoints = (annotation.get("keypoints") for annotation in content.get("annotations") or ())
+    lengths = Counter(
+        len(keypoints) for keypoints in all_keypoints if keypoints and isinstance(keypoints, list)
+    )
     return lengths.most_common(1)[0][0] // 3 if lengths else None
 
 
