@@ -116,15 +116,7 @@ def test_all_parts_of_a_config_know_the_joints(settle):
     [
         (None, ["flip_perm=[[1,2]]"], [[1, 2]], [0.08] * 5),
         (category(keypoints=None), ["flip_perm=[[3,4]]"], [[3, 4]], [0.08] * 5),
-        (
-            lambda c: (
-                category(keypoints=None)(c),
-                c["annotations"].append({**c["annotations"][0], "id": 1}),
-            ),
-            ["flip_perm=[]"],
-            [],
-            [0.08] * 5,
-        ),
+        (category(keypoints=None), ["flip_perm=[]"], [], [0.08] * 5),
         (None, ["oks_sigmas=[1,2,3,4,5]"], [[1, 2], [3, 4]], [1, 2, 3, 4, 5]),
         (category(sigmas=[0.1] * 5), ["oks_sigmas=null"], [[1, 2], [3, 4]], [0.1] * 5),
         (
@@ -158,6 +150,11 @@ def test_what_the_category_lacks_comes_from_the_config(settle, change, overrides
         ),
         (category(keypoints="abcde"), [], "whose `keypoints` are no list of different names"),
         (person(keypoints=[1, 2, 2]), [], "(id "),
+        (
+            lambda c: (category(keypoints=None)(c), person(keypoints=5)(c)),
+            ["flip_perm=[]"],
+            "have keypoints other than 15 numbers",
+        ),
         (person(keypoints=5), [], "have keypoints other than 15 numbers, x, y and a flag"),
         (person(keypoints=[1, 2, -1] * 5), [], "have keypoints other than 15 numbers, x, y and a flag"),
         (person(keypoints=["a", 2, 1] * 5), [], "have keypoints other than 15 numbers, x, y and a flag"),
