@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import numpy as np
 from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting import pictures
@@ -24,6 +25,7 @@ from ppcls_mixformer.hosting.text import read_lines
 
 FIRST = 3  # how many ids an error names
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
+LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 # Part of the metric's name, what its annotations are called, and the keys that a file of them has.
@@ -53,12 +55,14 @@ class Annotations:
         path: where it is.
         content: what it holds, repaired.
         notes: what was repaired or left out, each a text with its count.
+        numbers: of a section the number of every entry, by what the file spells its id as.
     """
 
     key: str
     path: str
     content: dict
     notes: list = dataclasses.field(default_factory=list)
+    numbers: dict = dataclasses.field(default_factory=dict)
 
     def refuse(self, text):
         """Raises a UserError about this file."""
@@ -105,6 +109,9 @@ def read(path, key, metric, with_masks, path_of=None):
     _repair_ids(file)
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
+    if "KeyPoint" in metric:
+        keep_class_of_joints(file)
+    _check_names(file)
     if path_of:  # before boxes are compared with the sizes
         check_pictures(file, path_of)
     _repair_flags(file)
@@ -114,7 +121,10 @@ def read(path, key, metric, with_masks, path_of=None):
     if with_masks:
         _repair_masks(file)
     _complete_areas(file)
-    if not any(_is_object(annotation) for annotation in file.content["annotations"]):
+    objects = [annotation for annotation in file.content["annotations"] if _is_object(annotation)]
+    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
+        file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
+    if not objects:
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
     return file
 
@@ -138,16 +148,33 @@ def read_classes(path, key, metric):
         UserError: it names no classes.
     """
     if path.endswith(".txt"):
-        return Annotations(key, path, {"categories": _lines(path, key)})
-    categories = _categories_alone(path)
-    content = _content(path, key) if categories is None else {"categories": categories}
-    file = Annotations(key, path, content)
-    kind = next(kind for part, (kind, _) in KINDS.items() if part in metric)
-    _check_sections(file, kind, {"categories": ["name"]}, False)
-    _numbers(file, "categories")
+        file = Annotations(key, path, {"categories": _lines(path, key)})
+        _numbers(file, "categories")
+    else:
+        categories = _categories_alone(path)
+        content = _content(path, key) if categories is None else {"categories": categories}
+        file = Annotations(key, path, content)
+        kind = next(kind for part, (kind, _) in KINDS.items() if part in metric)
+        _check_sections(file, kind, {"categories": ["name"]}, False)
+        _numbers(file, "categories")
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
+    if "KeyPoint" in metric:
+        keep_class_of_joints(file)
+    _check_names(file)
     return file
+
+
+def ids_of_pictures(path, key, names):
+    """Of the pictures in `names` that the file at `path` lists, `{id as it is spelt: value in names}`."""
+    content = _content(path, key)
+    images = content.get("images") if isinstance(content, dict) else None
+    found = {}
+    for image in images if isinstance(images, list) and all(isinstance(i, dict) for i in images) else ():
+        name = str(image.get("file_name") or image.get("coco_url")).rsplit("/", 1)[-1]
+        if name in names:
+            found[spelt(image.get("id"))] = names[name]
+    return found
 
 
 def _lines(path, key):
@@ -202,6 +229,17 @@ def _check_texts(file, needed):
             file.refuse_any(wrong, f"have no {field}, or one that is no text", section)
 
 
+def _check_names(file):
+    """Refuses two classes of one name: they are told apart in training, and nowhere else."""
+    categories = file.content["categories"]
+    counts = Counter(name.strip() for name in names(file.content))
+    twice = [category for category in categories if counts[str(category["name"]).strip()] > 1]
+    name = str(twice[0]["name"]).strip() if twice else ""
+    file.refuse_any(
+        twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
+    )
+
+
 def _is_text(value, field):
     """Whether a value can be used as a text; the name of a class may be a number."""
     return bool(value) if isinstance(value, str) else field == "name" and type(value) is int
@@ -237,7 +275,7 @@ def _repair_ids(file):
         numbers = _numbers(file, section)
         unknown = []
         for annotation in content["annotations"]:
-            number = numbers.get(_spelt(annotation.get(field)))
+            number = numbers.get(spelt(annotation.get(field)))
             unknown += [annotation] if number is None else []
             annotation[field] = number
         file.refuse_any(unknown, f"have {article} {field} that is not among its {section}")
@@ -254,7 +292,7 @@ def _repair_ids(file):
         annotation["id"] = number
 
 
-def _spelt(value):
+def spelt(value):
     """What an id is found by: 7, 7.0 and "7" are one."""
     number = whole_number(value)
     return str(value if number is None else number)
@@ -267,26 +305,27 @@ def _numbers(file, section):
     file.note(copies, "stand there twice; once counts", section)
     file.content[section] = entries = _without(entries, copies)
     file.refuse_any([entry for entry in entries if entry.get("id") is None], "have no id", section)
-    counts = Counter(_spelt(entry["id"]) for entry in entries)
-    twice = [entry for entry in entries if counts[_spelt(entry["id"])] > 1]
+    counts = Counter(spelt(entry["id"]) for entry in entries)
+    twice = [entry for entry in entries if counts[spelt(entry["id"])] > 1]
     file.refuse_any(twice, "share their id with another entry that differs", section)
     numbers = [whole_number(entry["id"]) for entry in entries]
     if None in numbers:
         wrong = [entry for entry, number in zip(entries, numbers) if number is None]
         file.note(wrong, "have an id that is no number: all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
-    found = {_spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
+    found = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
     for entry, number in zip(entries, numbers):
         entry["id"] = number
+    file.numbers[section] = found
     return found
 
 
 def _copies(entries):
     """Entries that are equal to an earlier one, down to the id."""
-    counts = Counter(_spelt(entry.get("id")) for entry in entries)
+    counts = Counter(spelt(entry.get("id")) for entry in entries)
     seen, copies = set(), []
     for entry in entries:
-        if counts[_spelt(entry.get("id"))] > 1 and entry.get("id") is not None:
+        if counts[spelt(entry.get("id"))] > 1 and entry.get("id") is not None:
             text = json.dumps(entry, sort_keys=True)
             copies += [entry] if text in seen else []
             seen.add(text)
@@ -380,17 +419,64 @@ def clip(box, size):
     return [left, top, width, height] if min(width, height) > 0 else None
 
 
+def keep_class_of_joints(file):
+    """Leaves one class, that which names its keypoints, and its annotations."""
+    categories = file.content["categories"]
+    named = [category for category in categories if category.get("keypoints")] or categories
+    if len(named) > 1:
+        some = ", ".join(str(category["name"]) for category in named[:FIRST])
+        remedy = "name those of one" if named is categories else "leave one of these classes"
+        file.refuse(
+            f"has {len(named)} classes, this network learns the keypoints of one: {remedy}, in its entry "
+            f"`keypoints` ({some}{', …' if len(named) > FIRST else ''})"
+        )
+    names = named[0].get("keypoints") or []
+    if not isinstance(names, list) or len({str(name) for name in names}) < len(names):
+        file.refuse(f"has a class {named[0]['name']} whose `keypoints` are no list of different names")
+    file.content["categories"] = named
+    annotations = file.content.get("annotations") or []
+    others = [a for a in annotations if len(categories) > 1 and a["category_id"] != named[0]["id"]]
+    if others:
+        file.note(others, f"are of other classes than {named[0]['name']}, and are left out")
+        _leave_out(file, others)
+
+
+def number_of_joints(content):
+    """How many keypoints a person has: as many as its class names, or else most persons; None if unknown."""
+    names = content["categories"][0].get("keypoints")
+    if names:
+        return len(names)
+    all_keypoints = (annotation.get("keypoints") for annotation in content.get("annotations") or ())
+    lengths = Counter(
+        len(keypoints) for keypoints in all_keypoints if keypoints and isinstance(keypoints, list)
+    )
+    return lengths.most_common(1)[0][0] // 3 if lengths else None
+
+
 def _complete_keypoints(file):
     """Has every person have keypoints; one without any is a box whose keypoints nobody labelled."""
-    annotations = file.content["annotations"]
-    length = max((len(a.get("keypoints") or ()) for a in annotations), default=0)
+    annotations, count = file.content["annotations"], number_of_joints(file.content) or 0
     lacking = [annotation for annotation in annotations if not annotation.get("keypoints")]
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
-        annotation["keypoints"] = [0] * length
+        annotation["keypoints"] = [0] * 3 * count
+    wrong, miscounted, largest = [], [], 0
     for annotation in annotations:
-        if "num_keypoints" not in annotation:
-            annotation["num_keypoints"] = sum(seen > 0 for seen in annotation["keypoints"][2::3])
+        numbers = numbers_in(annotation["keypoints"])
+        if numbers is None or len(numbers) != 3 * count or min(numbers[2::3], default=0) < 0:
+            wrong.append(annotation)
+            continue
+        largest = max(largest, *numbers[0::3], *numbers[1::3], 0)
+        seen = sum(flag > 0 for flag in numbers[2::3])
+        if annotation.get("num_keypoints", seen) != seen:
+            miscounted.append(annotation)
+        annotation.update(keypoints=numbers, num_keypoints=seen)
+    file.refuse_any(
+        wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
+    )
+    if 0 < largest <= 1:
+        file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
+    file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")
 
 
 def _repair_masks(file):
@@ -439,7 +525,33 @@ def is_rle(mask, size):
         return False
     if isinstance(counts, list):
         return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == own[0] * own[1]
-    return isinstance(counts, str) and bool(counts)
+    lengths = lengths_of(counts) if isinstance(counts, str) else None
+    return lengths is not None and lengths.min() >= 0 and lengths.sum() == own[0] * own[1]
+
+
+def lengths_of(text):
+    """Lengths of the runs that a compressed encoding says, an array; None for a text that is none.
+
+    pycocotools writes beyond its memory where they are not as many as the picture has pixels, or fails only
+    when the mask is used. Each number is in characters of 5 bits, the sixth says that another one follows;
+    from the fourth number on it is the difference to that of two runs before.
+    """
+    try:
+        codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        return None
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    starts = np.flatnonzero(np.concatenate([[True], codes[:-1] & 32 == 0]))
+    sizes = np.diff(starts, append=codes.size)
+    if sizes.max() > LONGEST_NUMBER:
+        return None
+    places = np.arange(codes.size) - np.repeat(starts, sizes)
+    numbers = np.add.reduceat((codes & 31) << 5 * places, starts)
+    numbers -= np.where(codes[starts + sizes - 1] & 16, 1 << 5 * sizes, 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
 
 
 def box_as_polygon(box):
@@ -542,16 +654,27 @@ def _is_object(annotation):
     return not annotation["iscrowd"] and not annotation.get("ignore")
 
 
+def number_of_crowds(content):
+    """How many annotations are no objects: crowds, and what is to be ignored."""
+    return sum(not _is_object(annotation) for annotation in content["annotations"])
+
+
+def number_of_empty(content):
+    """How many pictures have no object; they may have crowds."""
+    return len(content["images"]) - len({a["image_id"] for a in content["annotations"] if _is_object(a)})
+
+
 def summary(file):
     """One line of counts: pictures, those without objects, objects, crowds and classes."""
     content = file.content
     objects = [annotation for annotation in content["annotations"] if _is_object(annotation)]
-    crowds = len(content["annotations"]) - len(objects)
-    empty = len(content["images"]) - len({annotation["image_id"] for annotation in objects})
     classes = Counter(annotation["category_id"] for annotation in objects)
+    labelled = sum(bool(annotation.get("num_keypoints")) for annotation in objects)
+    keypoints = f", {labelled} with keypoints" if any("num_keypoints" in a for a in objects) else ""
     return (
-        f"{len(content['images'])} pictures ({empty} without objects), {len(objects)} objects "
-        f"({crowds} crowds beside them) of {len(classes)} of {len(content['categories'])} classes"
+        f"{len(content['images'])} pictures ({number_of_empty(content)} without objects), "
+        f"{len(objects)} objects{keypoints} ({number_of_crowds(content)} crowds beside them) "
+        f"of {len(classes)} of {len(content['categories'])} classes"
     )
 
 

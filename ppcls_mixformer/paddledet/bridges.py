@@ -6,6 +6,10 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 import contextlib
 import functools
 import inspect
+import itertools
+import json
+import os
+import re
 
 import lvis
 import lvis.eval
@@ -16,10 +20,11 @@ from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
 from ppdet.data import reader
+from ppdet.data.source import keypoint_coco
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
-from ppdet.metrics import metrics
+from ppdet.metrics import coco_utils, metrics
 from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
@@ -31,8 +36,9 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotations, boxes
 from ppcls_mixformer.paddledet.checkpoints import BestScore
+from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 from ppcls_mixformer.weights import pickles
 
 best_score = BestScore()
@@ -57,6 +63,9 @@ def apply():
         whole_checkpoints,
         epochs_without_a_step,
         repaired_annotations,
+        boxes_of_any_detector,
+        pictures_of_saved_results,
+        curves_beside_results,
         outlines_of_masks,
     ):
         bridge()
@@ -224,6 +233,53 @@ def _of_what_is_held(original):
 
 def _loading_what_is_held(original):
     return lambda self, path: annotations.held(path) or original(self, path)
+
+
+def boxes_of_any_detector():
+    """All releases: of a `bbox_file` category 1 alone counts, and a picture's name is its id."""
+    shadow_module(keypoint_coco, "json", load=_load_boxes)
+
+
+def _load_boxes(file):
+    held = boxes.held(file.name)
+    return json.load(file) if held is None else held
+
+
+def pictures_of_saved_results():
+    """All releases: `--save_results` numbers pictures from 0, and does not say which is which."""
+    for metric in (metrics.COCOMetric, LVISMetric):
+        replace_once(metric, "accumulate", _naming_pictures)
+
+
+def _naming_pictures(original):
+    def accumulate(self):
+        paths = getattr(self, "paths", None) or {}
+        for result in itertools.chain(*self.results.values()):
+            if result["image_id"] in paths:
+                result["filename"] = os.path.basename(paths[result["image_id"]])
+        original(self)
+
+    return accumulate
+
+
+def curves_beside_results():
+    """All releases: `--classwise` draws into the folder of the call, and fails for a class named `a/b`."""
+    replace_once(metrics, "cocoapi_eval", _drawing_beside_results)
+
+
+def _drawing_beside_results(original):
+    @functools.wraps(original)
+    def cocoapi_eval(jsonfile, *args, **kwargs):
+        folder, draw_curve = os.path.dirname(jsonfile), coco_utils.draw_pr_curve
+
+        def draw(precision, recall, out_dir, file_name):
+            out_dir = os.path.join(folder, out_dir)
+            draw_curve(precision, recall, out_dir=out_dir, file_name=re.sub(r"[/\\]", "_", file_name))
+
+        with replaced(coco_utils, "draw_pr_curve", draw):
+            return original(jsonfile, *args, **kwargs)
+
+    return cocoapi_eval
 
 
 def outlines_of_masks():

@@ -70,12 +70,11 @@ def infer(argv):
     """Draws boxes and masks, or skeletons, into pictures."""
     flags, config = prepare(argv, "infer")
     from ppcls_mixformer.paddledet.preflight import find_pictures
-    from ppcls_mixformer.paddledet.skeletons import draw_all, read_boxes
+    from ppcls_mixformer.paddledet.skeletons import draw_all
 
     pictures, trainer = find_pictures(flags), load_trainer(config, "test")
     if "KeyPoint" in config.metric:
-        boxes = read_boxes(flags.bbox_file, flags.draw_threshold) if flags.bbox_file else None
-        draw_all(trainer, config, pictures, boxes, KEYPOINT_THRESHOLD, flags.output_dir)
+        draw_all(trainer, config, pictures, config["boxes"], KEYPOINT_THRESHOLD, flags.output_dir)
     else:
         trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
 

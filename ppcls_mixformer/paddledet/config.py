@@ -1,5 +1,6 @@
 """Configs as PaddleDetection reads them, and a warning of every override that it would ignore silently."""
 
+import os
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,7 @@ OPTIONAL_KEYS = (
     *("amp_level", "custom_black_list", "custom_white_list", "init_loss_scaling", "norm_type"),
     *("ema_decay", "use_ema", "classwise", "output_eval", "pretrain_weights", "weights", "IouType"),
     *("use_vdl", "vdl_log_dir", "find_unused_parameters", "use_fused_allreduce_gradients", "export_onnx"),
+    *("oks_sigmas", "bbox_category"),
 )
 
 
@@ -36,9 +38,21 @@ def settings(argv, mode):
             config[name] = value
     checked = Settings(flags, config)
     preflight.check(checked, mode)
+    if mode == "eval" or (mode == "train" and flags.eval):
+        make_folder_of_results(config)
     if mode != "train" or flags.resume:
         config["MixFormer"]["pretrained"] = None  # a whole checkpoint follows
     return checked
+
+
+def make_folder_of_results(config):
+    """Makes the folder for the result files of an evaluation: `output_eval`, or that of the checkpoints.
+
+    Where it is not set PaddleDetection takes the folder in which a command is called.
+    """
+    if not config.get("output_eval"):
+        config["output_eval"] = os.path.join(config.save_dir, config.filename)
+    os.makedirs(config["output_eval"], exist_ok=True)
 
 
 def load(name, overrides):

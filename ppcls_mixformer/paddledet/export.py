@@ -7,6 +7,7 @@
 from pathlib import Path
 
 import paddle
+import yaml
 
 from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
 from ppcls_mixformer.hosting.pdiparams import check_program
@@ -40,9 +41,18 @@ def write_export(argv):
     target = Path(flags.output_dir) / config.filename
     with scratch() as staging, without_interpolation():
         trainer.export(str(staging))
+        if "joints" in config:
+            describe_joints(staging / config.filename / "infer_cfg.yml", config["joints"])
         check_program(find_program(staging / config.filename, "model"))
         publish(staging / config.filename, target, ASKED)
     for path in sorted(target.iterdir()):
         print(path)
     if onednn_refuses(find_program(target, "model")):  # another detector's, which interpolates elsewhere
         print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
+
+
+def describe_joints(path, joints):
+    """Adds the names of the joints and the lines between them, counted from 1 as in COCO, to a YAML file."""
+    edges = [[first + 1, second + 1] for first, second in joints.edges]
+    with open(path, "a", encoding="utf-8") as file:
+        yaml.safe_dump({"keypoints": joints.names, "skeleton": edges}, file, allow_unicode=True)

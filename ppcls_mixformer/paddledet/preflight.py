@@ -1,5 +1,6 @@
 """Checks what PaddleDetection would ignore silently or crash on, before anything is built."""
 
+import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotations, boxes, joints
 from ppcls_mixformer.paddledet.classes import check_names, count_of_classes, find_classes, options_of
 from ppcls_mixformer.paddledet.lvis_data import name_in_coco
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
@@ -18,6 +19,10 @@ from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
+CROWDS = {
+    "TrainDataset": "%s: %d crowds are not trained on",
+    "EvalDataset": "%s: %d crowds count neither way: what is found in them is no mistake",
+}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -32,12 +37,21 @@ def check(settings, mode):
     check_backbone(config["MixFormer"])
     check_transforms(config)
     check_checkpoints(settings, mode)
+    if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
+        raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
     splits = SPLITS.get(mode, ())
     if mode == "train" and not flags.eval:
         splits = ("TrainDataset",)
     files = [check_data(config[split], split, config) for split in splits]
     files = [file for file in files if file]
-    check_together(files, find_classes(config, ("TrainDataset",)) if mode == "eval" and files else [])
+    trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
+    if "KeyPoint" in config.metric:
+        check_keypoints(files, trained, settings, mode)
+    elif mode == "infer" and flags.bbox_file:
+        raise UserError("--bbox_file: this network finds boxes itself; one of keypoints takes them")
+    check_together(files, trained)
+    for file in files:
+        say_what_is_left_out(file, config)
     if mode == "infer":
         find_pictures(flags)
     if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
@@ -134,11 +148,16 @@ def describe_trunk(state, prefix):
 
 
 def check_classes(key, path, state, config):
-    """Refuses a detector's checkpoint that was trained for another number of classes."""
+    """Refuses a checkpoint that was trained for another number of classes, or of joints."""
     bias = state.get("bbox_head.bbox_score.bias")
     if bias is not None and key != "pretrain_weights" and bias.shape[0] - 1 != config.num_classes:
         raise UserError(
             f"{key}: {path} was trained for {bias.shape[0] - 1} classes, num_classes is {config.num_classes}"
+        )
+    bias = state.get("final_conv.bias")
+    if bias is not None and key != "pretrain_weights" and bias.shape[0] != config.get("num_joints"):
+        raise UserError(
+            f"{key}: {path} was trained for {bias.shape[0]} joints, num_joints is {config.get('num_joints')}"
         )
 
 
@@ -162,9 +181,9 @@ def check_data(dataset, key, config):
     if not name or not Path(path).is_file():
         raise UserError(f"{key}.anno_path: there is no file {path}")
     file = read_annotations(path, f"{key}.anno_path", config, pictures)
-    boxes = os.path.join(folder, options.get("bbox_file") or "")
-    if options.get("use_gt_bbox") is False and not Path(boxes).is_file():
-        raise UserError(f"{key}.bbox_file: there is no file {boxes}, which use_gt_bbox: false asks for")
+    detected = os.path.join(folder, options.get("bbox_file") or "")
+    if options.get("use_gt_bbox") is False and not Path(detected).is_file():
+        raise UserError(f"{key}.bbox_file: there is no file {detected}, which use_gt_bbox: false asks for")
     return file
 
 
@@ -189,6 +208,39 @@ def read_annotations(path, key, config, pictures):
     return file
 
 
+def check_keypoints(files, trained, settings, mode):
+    """Has the config agree with the joints of the files, or of those that are there; reads files of boxes.
+
+    Args:
+        files, trained: as for `check_together`.
+    """
+    flags, config = settings
+    if files:
+        joints.settle(config, files, trained, mode == "eval" or flags.eval)
+        for file in files:
+            check_boxes(file, config)
+        return
+    classes = joints.settle_without_data(config)
+    if mode == "infer":
+        config["boxes"] = flags.bbox_file and boxes.for_drawing(
+            flags.bbox_file, find_pictures(flags), classes, config, flags.draw_threshold
+        )
+
+
+def check_boxes(file, config):
+    """Reads the boxes of a detector where a data set is told to take them."""
+    split = file.key.split(".")[0]
+    options = options_of(config[split])
+    if options.get("use_gt_bbox") is not False:
+        return
+    if split == "TrainDataset":
+        raise UserError(
+            "TrainDataset.use_gt_bbox: a detector's boxes have no keypoints to learn: set it to true"
+        )
+    path = os.path.join(options.get("dataset_dir") or "", options.get("bbox_file") or "")
+    boxes.for_evaluation(file, options, path, config)
+
+
 def check_together(files, trained=()):
     """Has the files of a run name the same classes in one order, says what is in them, and holds them.
 
@@ -202,6 +254,37 @@ def check_together(files, trained=()):
         for note in file.notes:
             logger.warning("%s: %s: %s", file.key, file.path, note)
         annotations.hold(file)
+
+
+def say_what_is_left_out(file, config):
+    """Says how many crowds there are, and pictures without objects, and what becomes of them."""
+    split = file.key.split(".")[0]
+    crowds = annotations.number_of_crowds(file.content)
+    if crowds:
+        logger.info(CROWDS[split], split, crowds)
+    if "KeyPoint" not in config.metric:  # a person's keypoints are found, not the person
+        say_of_empty_pictures(file, split, options_of(config[split]).get("allow_empty"))
+
+
+def say_of_empty_pictures(file, split, are_taken):
+    """Says whether pictures without objects are samples of `split`, and how many they are.
+
+    Left out of evaluation they hide what is found there by mistake: PaddleDetection does so by default.
+    """
+    count = annotations.number_of_empty(file.content)
+    if not count:
+        return
+    pictures = f"{split}: {count} of {len(file.content['images'])} pictures without objects"
+    if are_taken:
+        logger.info("%s are among its samples", pictures)
+    elif split == "TrainDataset":
+        logger.info("%s are left out of training, as allow_empty is not set", pictures)
+    else:
+        logger.warning(
+            "%s are left out of evaluation, which hides false alarms there: "
+            "-o EvalDataset.allow_empty=true evaluates them",
+            pictures,
+        )
 
 
 def find_pictures(flags):

@@ -3,8 +3,6 @@
 PaddleDetection's own Trainer takes a picture for one person, and cannot draw with today's Matplotlib.
 """
 
-import json
-from collections import defaultdict
 from pathlib import Path
 
 import cv2
@@ -14,36 +12,9 @@ from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet.joints import side_of
 
-# Which of COCO's keypoints, counted from 0, a line connects.
-EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12))
-EDGES += ((11, 13), (13, 15), (12, 14), (14, 16))
-
-
-def read_boxes(path, threshold):
-    """Boxes of a detector's result file, `{picture's stem: [(x, y, width, height), …]}`.
-
-    The file is JSON as COCO wants it: a list of `image_id` or `filename`, `category_id`, `bbox` and
-    `score`. Boxes with a score below `threshold`, or of another class than person, 1, are left out.
-
-    Raises:
-        UserError: no such file, or another kind of file.
-    """
-    try:
-        found = json.loads(Path(path).read_text())
-        boxes = defaultdict(list)
-        for box in found:
-            if box["score"] >= threshold and box["category_id"] == 1:
-                name = Path(box["filename"]).stem if "filename" in box else f"{box['image_id']:012d}"
-                boxes[name].append(tuple(box["bbox"]))
-        return boxes
-    except OSError as error:
-        raise UserError(f"--bbox_file: cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"--bbox_file: {path} is not a detector's result file, a JSON list of image_id, "
-            "category_id, bbox and score"
-        ) from None
+YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 
 
 def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
@@ -52,7 +23,7 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
     Args:
         trainer: of a `TopDownHRNet`, with its weights.
         pictures: paths.
-        boxes: as `read_boxes` gives them; None takes each picture for one person.
+        boxes: as `boxes.for_drawing` gives them; None takes each picture for one person.
         threshold: keypoints with a lower score are not drawn.
 
     Raises:
@@ -66,9 +37,9 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
             raise UserError(f"{path} cannot be read as a picture")
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
-        persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])
-        for person in persons:
-            draw(image, find_keypoints(trainer.model, config, image, person), threshold)
+        persons = [(0, 0, width, height, 1.0)] if boxes is None else boxes.get(path, [])
+        for *box, _ in persons:
+            draw(image, find_keypoints(trainer.model, config, image, box), config["joints"], threshold)
         target = Path(output_dir) / Path(path).name
         cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         print(f"{target}: {len(persons)} persons")
@@ -95,19 +66,20 @@ def frame(box, size, pixel_std):
     return center, np.array([width, height], "float32") * 1.25 / pixel_std
 
 
-def draw(image, keypoints, threshold):
+def draw(image, keypoints, joints, threshold):
     """Draws a skeleton into `image`: left side orange, right side blue, as seen by the person."""
     points = [tuple(int(round(v)) for v in point[:2]) for point in keypoints]
     drawn = [point[2] >= threshold for point in keypoints]
+    colors = [color(name) for name in joints.names]
     width = max(1, min(image.shape[:2]) // 100)
-    for first, second in EDGES:
+    for first, second in joints.edges:
         if drawn[first] and drawn[second]:
-            cv2.line(image, points[first], points[second], color(second), width, cv2.LINE_AA)
+            cv2.line(image, points[first], points[second], colors[second], width, cv2.LINE_AA)
     for index, point in enumerate(points):
         if drawn[index]:
-            cv2.circle(image, point, width + 1, color(index), -1, cv2.LINE_AA)
+            cv2.circle(image, point, width + 1, colors[index], -1, cv2.LINE_AA)
 
 
-def color(index):
-    """RGB of a keypoint: the nose is yellow, then odd ones are on the left, even ones on the right."""
-    return (255, 230, 0) if index == 0 else (255, 120, 0) if index % 2 else (0, 120, 255)
+def color(name):
+    """RGB of a joint, by its side; one that has no side is yellow."""
+    return {"left": ORANGE, "right": BLUE}.get(side_of(name), YELLOW)

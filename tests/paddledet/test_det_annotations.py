@@ -191,6 +191,39 @@ def test_objects_without_a_mask_count_neither_way(read, mask):
     assert read(content, with_masks=False).notes == []
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[:-2],
+        lambda text: text + "1",
+        lambda text: text[:-1] + "o",  # says that another character follows
+        lambda text: "p" * 40,
+        lambda text: "o" * 40 + "0",
+        lambda text: "O1",
+        lambda text: "é",
+        lambda text: "~" + text,
+        lambda text: "",
+    ],
+)
+def test_broken_run_length_encodings_are_counted_before_anything_decodes_them(read, spoil):
+    content = content_of()
+    mask = encoded(True)
+    set_one(content, segmentation={**mask, "counts": spoil(mask["counts"])})
+    (note,) = read(content).notes
+    assert note.startswith("1 of 4 annotations have no mask that can be read") and note.endswith("(id 3)")
+
+
+def test_compressed_run_lengths_are_those_of_pycocotools():
+    random = np.random.RandomState(0)
+    for share in (0, 0.01, 0.3, 0.5, 1):
+        for height, width in random.randint(1, 200, [10, 2]):
+            pixels = np.asfortranarray(random.rand(height, width) < share, dtype="uint8")
+            runs = np.diff(np.flatnonzero(np.diff(pixels.flatten("F"), prepend=0)), prepend=0, append=0)
+            runs[-1] = height * width - runs[:-1].sum()
+            text = masks.encode(pixels)["counts"].decode()
+            assert annotations.lengths_of(text).tolist() == runs.tolist()
+
+
 @pytest.mark.parametrize("is_text", [True, False])
 def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
     content = content_of()
@@ -216,7 +249,8 @@ def test_lvis_gets_what_its_evaluation_asks_for(read):
 
 def test_persons_without_keypoints_are_not_labelled(read):
     content = content_of()
-    set_all(content, keypoints=[1, 2, 2] * 17)
+    set_all(content, keypoints=[1, 2, 2] * 17, category_id=5)
+    del content["categories"][1]
     set_one(content, keypoints=[])
     person = read(content, "KeyPointTopDownCOCOEval", with_masks=False).content["annotations"][2]
     assert person["keypoints"] == [0] * 51 and person["num_keypoints"] == 0
@@ -243,6 +277,10 @@ def test_persons_without_keypoints_are_not_labelled(read):
         (lambda c: set_all(c, bbox=[40, 20, 55, 39]), "is it written as corners?"),
         (lambda c: c["images"][0].update(id=2), "2 of 2 images share their id with another entry"),
         (lambda c: c["categories"][0].update(id=6), "2 of 2 categories share their id"),
+        (
+            lambda c: c["categories"][0].update(name=" dog"),
+            "2 of 2 categories share their name with another one, such as dog: rename or merge",
+        ),
         (
             lambda c: c["categories"][0].pop("name"),
             "1 of 2 categories have no name, or one that is no text (id 5)",

@@ -1,7 +1,10 @@
 """Every bridge to PaddleDetection does its work, and without it this Paddle would fail."""
 
 import inspect
+import json
 import os
+import sys
+import types
 import warnings
 
 import numpy as np
@@ -223,3 +226,43 @@ def test_the_number_of_a_picture_may_be_an_array():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy before 2.4 only warns
         skip_unless_it_fails(lambda: int(np.array([7])), TypeError)
+
+
+def test_saved_results_name_their_pictures(host, tmp_path):
+    from ppdet.metrics import COCOMetric
+
+    metric = COCOMetric("none", clsid2catid={0: 1}, output_eval=str(tmp_path), save_prediction_only=True)
+    metric.paths = {0: "pictures/boat.jpg"}
+    boxes = {"bbox": np.array([[0, 0.9, 1, 2, 3, 4]]), "bbox_num": np.array([1])}
+    metric.update({"im_id": np.array([[0]])}, boxes)
+    metric.accumulate()
+    (result,) = json.loads((tmp_path / "bbox.json").read_text())
+    assert (result["image_id"], result["filename"]) == (0, "boat.jpg")
+
+
+def test_curves_of_classes_are_beside_the_results(host, tmp_path, monkeypatch):
+    from ppdet.metrics import metrics
+
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    truth = {
+        "images": [{"id": 1, "width": 20, "height": 20, "file_name": "1.jpg"}],
+        "annotations": [{"id": 1, "area": 81, "iscrowd": 0, **box}],
+        "categories": [{"id": 1, "name": "a/b"}],
+    }
+    for name, content in (("truth.json", truth), ("results/bbox.json", [{**box, "score": 0.9}])):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setitem(sys.modules, "terminaltables", types.SimpleNamespace(AsciiTable=Table))
+    results, truth = (str(tmp_path / name) for name in ("results/bbox.json", "truth.json"))
+    assert metrics.cocoapi_eval(results, "bbox", anno_file=truth, classwise=True)[0] == pytest.approx(1)
+    assert (tmp_path / "results/bbox_pr_curve/a_b_precision_recall_curve.jpg").is_file()
+    assert not list((tmp_path / "here").iterdir())
+
+
+class Table:
+    """What PaddleDetection asks of the package terminaltables, which is not installed."""
+
+    def __init__(self, rows):
+        self.table = str(rows)

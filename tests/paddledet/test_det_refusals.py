@@ -216,3 +216,66 @@ def noting(function, calls):
         return function(first, *args, **kwargs)
 
     return noted
+
+
+@pytest.fixture
+def with_empty(scenes, tmp_path):
+    """The scenes, of which two pictures to evaluate on have crowds alone and no object at all."""
+    folder = tmp_path / "coco"
+    (folder / "annotations").mkdir(parents=True)
+    for path in scenes.iterdir():
+        if path.name != "annotations":
+            (folder / path.name).symlink_to(path)
+    for path in (scenes / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        if path.name in ("instances_val2017.json", "lvis_v1_val.json"):
+            crowd, nothing = (image["id"] for image in content["images"][:2])
+            content["annotations"] = [a for a in content["annotations"] if a["image_id"] != nothing]
+            for annotation in content["annotations"]:
+                if annotation["image_id"] == crowd:
+                    annotation.update({"iscrowd": 1, "ignore": 1})
+        (folder / "annotations" / path.name).write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("config", [DETECTOR, LVIS])
+def test_pictures_without_objects_are_evaluated_and_counted(with_empty, tmp_path, config, warnings, caplog):
+    from ppdet.core.workspace import create
+
+    from ppcls_mixformer.paddledet.config import settings
+
+    caplog.set_level(logging.INFO, "ppcls_mixformer")
+    settings(command_line(with_empty, config, f"save_dir={tmp_path}", flags=["--eval"]), "train")
+    dataset = create("EvalDataset")()
+    dataset.parse_dataset()
+    count = len(dataset.roidbs)
+    assert f"EvalDataset: 2 of {count} pictures without objects are among its samples" in caplog.text
+    assert "crowds count neither way" in caplog.text
+    assert not any("left out" in line for line in warnings())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [DETECTOR, LVIS])
+def test_evaluation_runs_over_pictures_without_objects(with_empty, trained, tmp_path, config):
+    log = module("eval", with_empty, config, f"weights={trained(config)[0]}", f"save_dir={tmp_path}")
+    found = {result["image_id"] for result in json.loads((tmp_path / config / "bbox.json").read_text())}
+    name = "lvis_v1_val.json" if config == LVIS else "instances_val2017.json"
+    images = json.loads((with_empty / "annotations" / name).read_text())["images"]
+    assert f"Total sample number: {len(images)}," in log and found & {i["id"] for i in images[:2]}
+
+
+def test_pictures_that_evaluation_leaves_out_are_said(with_empty, tmp_path, warnings):
+    from ppcls_mixformer.paddledet.config import settings
+
+    overrides = [f"save_dir={tmp_path}", "EvalDataset.allow_empty=false"]
+    settings(command_line(with_empty, DETECTOR, *overrides, flags=["--eval"]), "train")
+    (line,) = (line for line in warnings() if "left out of evaluation" in line)
+    assert line.startswith("EvalDataset: 2 of 4 pictures without objects") and "allow_empty=true" in line
+
+
+@pytest.mark.parametrize("config", [DETECTOR, LVIS, KEYPOINTS])
+def test_results_of_evaluation_go_beside_the_checkpoints(scenes, tmp_path, config):
+    from ppcls_mixformer.paddledet.config import settings
+
+    found = settings(command_line(scenes, config, f"save_dir={tmp_path}", flags=["--eval"]), "train").config
+    assert found["output_eval"] == str(tmp_path / config) and (tmp_path / config).is_dir()
