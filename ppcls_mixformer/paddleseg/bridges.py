@@ -13,7 +13,7 @@ from paddleseg.cvlibs import config
 from paddleseg.datasets import ADE20K
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
-from paddleseg.transforms import RandomPaddingCrop
+from paddleseg.transforms import RandomPaddingCrop, ResizeByShort
 from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
@@ -39,6 +39,7 @@ def apply():
         scalars_in_concat,
         labels_times_floats,
         crops_of_pictures,
+        short_sides,
         scaler_of_groups,
         whole_checkpoints,
         best_model_on_resume,
@@ -116,6 +117,22 @@ def _with_the_picture_as_a_label(original):
         return sample
 
     return crop
+
+
+def short_sides():
+    """All releases: a picture that `max_size` limits has ResizeByShort make all later ones as small."""
+    if "self.short_size = int(" in inspect.getsource(ResizeByShort.__call__):
+        replace_once(ResizeByShort, "__call__", _with_the_short_side_as_it_was)
+
+
+def _with_the_short_side_as_it_was(original):
+    def resize(self, sample):
+        short_size = self.short_size
+        sample = original(self, sample)
+        self.short_size = short_size
+        return sample
+
+    return resize
 
 
 class SteppingScaler(paddle.amp.GradScaler):
