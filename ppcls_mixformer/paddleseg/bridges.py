@@ -10,7 +10,7 @@ import inspect
 import paddle
 import paddle.nn.functional as F
 from paddleseg.cvlibs import config
-from paddleseg.datasets import ADE20K
+from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
 from paddleseg.transforms import RandomPaddingCrop, ResizeByShort
@@ -20,7 +20,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg.checkpoints import Saver
-from ppcls_mixformer.paddleseg.data import list_pairs
+from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs
 from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
@@ -44,6 +44,7 @@ def apply():
         whole_checkpoints,
         best_model_on_resume,
         pictures_of_ade20k,
+        maps_of_other_pictures,
     ):
         bridge()
 
@@ -172,5 +173,31 @@ def _with_pairs_by_name(original):
     def init(self, *args, **kwargs):
         original(self, *args, **kwargs)
         self.file_list = list_pairs(self.dataset_root, self.mode)
+
+    return init
+
+
+def maps_of_other_pictures():
+    """All releases: where one class map is missing, each later picture gets that of another, in silence."""
+    for dataset in PLACES:
+        replace_once(dataset, "__init__", _with_pairs_by_fixed_names)
+
+
+# Where pictures and class maps of each mode are.
+PLACES = {
+    Cityscapes: (
+        ("leftImg8bit/{}", "*/*_leftImg8bit.png"),
+        ("gtFine/{}", "*/*_gtFine_labelTrainIds.png"),
+    ),
+    CocoStuff: (("images/{}2017", "*.jpg"), ("annotations/{}2017", "*.png")),
+}
+
+
+def _with_pairs_by_fixed_names(original):
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        places = [(folder.format(self.mode), pattern) for folder, pattern in PLACES[type(self)]]
+        self.file_list = list_fixed_pairs(self.dataset_root, *places)
 
     return init

@@ -21,6 +21,8 @@ from ppcls_mixformer.weights.checkpoint import find_file, read_file
 
 logger = logging.getLogger(__name__)
 
+MORE_TO_TRAIN_ON = {("train", "trainaug"), ("train", "trainval")}  # of PascalVOC and PascalContext
+
 
 def check(settings, mode):
     """Checks all that `mode` (train, eval, infer, export) needs, and sets the device.
@@ -75,10 +77,12 @@ def check_data(config, split):
     section = section_of(config, split)
     try:
         check_section(section, split, config.dic["model"].get("num_classes"))
-        dataset = Builder(config).build_component({**section, "transforms": []})
+        none = {key: [] for key in section if "transforms" in key} or {"transforms": []}
+        dataset = Builder(config).build_component({**section, **none})
         if split == "train_dataset":
             check_batch(len(dataset), config.batch_size)
-        check_class_maps(section, dataset, split)
+        if paddle.distributed.get_rank() == 0:  # whose refusal ends all processes
+            check_class_maps(section, dataset, split)
     except UserError as error:
         raise UserError(f"{split}: {error}") from None
 
@@ -96,16 +100,16 @@ def section_of(config, split):
 
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
-    root, kind = section.get("dataset_root"), section.get("type")
-    if not root or not Path(root).is_dir():
-        raise UserError(
-            f"there is no folder {root} (dataset_root); nothing is downloaded, put the data there"
-        )
+    kind = section.get("type")
+    for key in [key for key in section if key.endswith("_root")] or ["dataset_root"]:
+        root = section.get(key)
+        if not root or not Path(root).is_dir():
+            raise UserError(f"there is no folder {root} ({key}); nothing is downloaded, put the data there")
     classes = 150 if kind == "ADE20K" else section.get("num_classes")
     if classes and model_classes and classes != model_classes:
         raise UserError(f"the data have {classes} classes, but model.num_classes is {model_classes}")
-    mode = split.split("_")[0]
-    if str(section.get("mode", "train")).lower() != mode:
+    mode, given = split.split("_")[0], str(section.get("mode", "train")).lower()
+    if given != mode and (mode, given) not in MORE_TO_TRAIN_ON:
         raise UserError(f"mode must be {mode} here, got {section.get('mode', 'none, which means train')}")
     if kind == "Dataset":
         check_list(section, f"{mode}_path")
@@ -157,9 +161,14 @@ def check_batch(pictures, batch_size):
 
 
 def check_class_maps(section, dataset, split):
-    """Checks all class maps of a data set that reads them as PaddleSeg's `Dataset` or ADE20K does."""
+    """Checks all class maps of a data set that reads them as PaddleSeg's `Dataset` or ADE20K does.
+
+    Others, such as EG1800, make classes of the numbers in a way of their own.
+    """
     as_ade20k = isinstance(dataset, (ADE20K, ADE20KLayout))
     if not as_ade20k and getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
+        kind = type(dataset).__name__
+        logger.warning("%s: class maps are not checked: %s has a way of its own to read them", split, kind)
         return
     unlabelled = 0 if as_ade20k else dataset.ignore_index
     meaning = class_maps.Meaning(dataset.num_classes, int(as_ade20k), unlabelled)
