@@ -39,16 +39,21 @@ def find_pictures(place):
             raise UserError(f"--image_path: {error}") from None
     if not os.path.isfile(place):
         raise UserError(f"--image_path: {place} is neither a picture nor a folder or a list of pictures")
-    if place.lower().endswith(sources.SUFFIXES) or cv2.haveImageReader(place):
+    if is_picture(place):
         return [place], None
     folder, paths = os.path.dirname(place), []
     for line in filter(None, read_lines(place)):
         path = os.path.join(folder, line)
         paths.append(path if os.path.exists(path) else os.path.join(folder, line.split()[0]))
-    if not any(map(os.path.exists, paths)):
+    if not any(map(is_picture, paths)):
         first = f"{paths[0]} does not exist or is not a picture" if paths else "it is empty"
         raise UserError(f"--image_path: {place} is no list of pictures: {first}")
     return list(dict.fromkeys(paths)), folder
+
+
+def is_picture(path):
+    """Whether there is a file with the name or the head of a picture."""
+    return os.path.isfile(path) and (path.lower().endswith(sources.SUFFIXES) or cv2.haveImageReader(path))
 
 
 def run(builder, flags, options):

@@ -58,7 +58,8 @@ class Step:
     def do(self, x):
         """`[N, C, H, W]` resized or padded."""
         size = x.shape[2:]
-        height, width = (side.astype("int32") for side in self.target(self.transform, *map(_number, size)))
+        kind = next((side.dtype for side in size if not isinstance(side, int)), "int64")
+        height, width = (side.astype(kind) for side in self.target(self.transform, *map(_number, size)))
         if not self.is_padding:
             return resize(x, [height, width])
         fill = paddle.to_tensor(self.fill)
