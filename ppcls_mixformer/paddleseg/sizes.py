@@ -167,9 +167,11 @@ def _scaled(height, width, scale):
 
 
 def _nearest(x):
-    """The nearest whole number, of two the even one, as Python's `round`, whichever Paddle's takes."""
-    rounded = paddle.round(x)
-    return paddle.where((rounded - x).abs() == 0.5, 2 * paddle.round(0.5 * x), rounded)
+    """The nearest whole number, of two the even one, as Python's `round`, whichever Paddle's takes.
+
+    No `abs` of a difference: Paddle 2.6 fuses both for oneDNN, which has no float64, and fails.
+    """
+    return paddle.where(x - paddle.floor(x) == 0.5, 2 * paddle.round(0.5 * x), paddle.round(x))
 
 
 def _number(x):
