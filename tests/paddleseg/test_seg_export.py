@@ -103,6 +103,10 @@ def test_export_is_described(exported):
     assert description["model"] == ("model.json" if PADDLE_3 else "model.pdmodel")
     assert all((exported / description[key]).is_file() for key in ("model", "params"))
     assert [t["type"] for t in description["transforms"]] == ["Normalize"]
+    assert description["in_program"] == [] and description["input_shape"] == [-1, 3, -1, -1]
+    assert (description["output_op"], description["output_dtype"]) == ("none", "float32")
+    assert description["num_classes"] == 8 and description["class_names"][::7] == ["brick", "person"]
+    assert description["class_colors"][:2] == [[128, 0, 0], [0, 128, 0]]
 
 
 def test_export_of_classes_has_a_fixed_shape_and_replaces_what_another_paddle_left(scenes, weights, tmp_path):
