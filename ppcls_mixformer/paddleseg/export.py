@@ -43,9 +43,7 @@ def write_export(argv):
         program = find_program(staging, "model")
         check_program(program)
         description = describe(builder, shape, flags.output_op, program.name, places)
-        (staging / "deploy.yaml").write_text(
-            yaml.safe_dump(description, allow_unicode=True), encoding="utf-8"
-        )
+        (staging / "deploy.yaml").write_text(yaml.safe_dump(description, default_flow_style=None))
         publish(staging, target, ASKED)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
@@ -65,14 +63,14 @@ def share_transforms(builder, shape):
 
     chain = builder.val_transforms
     places, steps, strange = split(chain)
+    reason = strange and type(strange).__name__
     if steps and any(side not in (None, -1) for side in shape[2:]):
-        places, steps, strange = list(range(len(chain))), [], "--input_shape"
-    if strange is not None:
-        name = strange if isinstance(strange, str) else type(strange).__name__
+        places, steps, reason = list(range(len(chain))), [], "--input_shape"
+    if reason:
         logger.warning(
             "%s: the program gives maps of the size that the transforms in deploy.yaml make, not of the "
             "picture's, which its readers have to restore",
-            name,
+            reason,
         )
     if builder.config.test_config.get("is_slide"):
         logger.warning("test_config.is_slide: predict uses sliding windows, the program sees whole pictures")
