@@ -10,17 +10,17 @@ import inspect
 import paddle
 import paddle.nn.functional as F
 from paddleseg.cvlibs import config
-from paddleseg.datasets import ADE20K
+from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
-from paddleseg.transforms import RandomPaddingCrop
+from paddleseg.transforms import RandomPaddingCrop, ResizeByShort
 from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg.checkpoints import Saver
-from ppcls_mixformer.paddleseg.data import list_pairs
+from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs
 from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
@@ -39,10 +39,12 @@ def apply():
         scalars_in_concat,
         labels_times_floats,
         crops_of_pictures,
+        short_sides,
         scaler_of_groups,
         whole_checkpoints,
         best_model_on_resume,
         pictures_of_ade20k,
+        maps_of_other_pictures,
     ):
         bridge()
 
@@ -118,6 +120,22 @@ def _with_the_picture_as_a_label(original):
     return crop
 
 
+def short_sides():
+    """All releases: a picture that `max_size` limits has ResizeByShort make all later ones as small."""
+    if "self.short_size = int(" in inspect.getsource(ResizeByShort.__call__):
+        replace_once(ResizeByShort, "__call__", _with_the_short_side_as_it_was)
+
+
+def _with_the_short_side_as_it_was(original):
+    def resize(self, sample):
+        short_size = self.short_size
+        sample = original(self, sample)
+        self.short_size = short_size
+        return sample
+
+    return resize
+
+
 class SteppingScaler(paddle.amp.GradScaler):
     """`GradScaler` whose `minimize` also takes optimizers with parameter groups."""
 
@@ -155,5 +173,31 @@ def _with_pairs_by_name(original):
     def init(self, *args, **kwargs):
         original(self, *args, **kwargs)
         self.file_list = list_pairs(self.dataset_root, self.mode)
+
+    return init
+
+
+def maps_of_other_pictures():
+    """All releases: where one class map is missing, each later picture gets that of another, in silence."""
+    for dataset in PLACES:
+        replace_once(dataset, "__init__", _with_pairs_by_fixed_names)
+
+
+# Where pictures and class maps of each mode are.
+PLACES = {
+    Cityscapes: (
+        ("leftImg8bit/{}", "*/*_leftImg8bit.png"),
+        ("gtFine/{}", "*/*_gtFine_labelTrainIds.png"),
+    ),
+    CocoStuff: (("images/{}2017", "*.jpg"), ("annotations/{}2017", "*.png")),
+}
+
+
+def _with_pairs_by_fixed_names(original):
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        places = [(folder.format(self.mode), pattern) for folder, pattern in PLACES[type(self)]]
+        self.file_list = list_fixed_pairs(self.dataset_root, *places)
 
     return init

@@ -78,29 +78,12 @@ def evaluate(argv):
 
 
 def predict(argv):
-    """Segments pictures and writes them coloured."""
+    """Segments pictures and writes maps of their classes, these over the pictures, and a legend."""
     builder, flags = prepare(argv, "infer")
-    from paddleseg.core import predict
-    from paddleseg.transforms import Compose
-    from paddleseg.utils import get_image_list
-
-    from ppcls_mixformer.paddleseg import checkpoints
+    from ppcls_mixformer.paddleseg import checkpoints, predict
 
     checkpoints.load_whole(builder.model, flags.model_path)
-    pictures, folder = get_image_list(flags.image_path)
-    options = inference_options(builder.config, flags, "aug_pred")
-    for name in ("aug_eval", "auc_roc"):  # PaddleSeg's `predict` does not know them
-        options.pop(name, None)
-    predict(
-        builder.model,
-        model_path=flags.model_path,
-        transforms=Compose(builder.val_transforms),
-        image_list=pictures,
-        image_dir=folder,
-        save_dir=flags.save_dir,
-        custom_color=flags.custom_color,
-        **options,
-    )
+    predict.run(builder, flags, inference_options(builder.config, flags, "aug_pred"))
 
 
 def inference_options(config, flags, augmented):

@@ -83,13 +83,43 @@ def list_pairs(root, mode):
         if first_of.setdefault(path.stem, path) != path:
             raise UserError(f"{first_of[path.stem]} and {path.name} would have the same class map")
     map_of = {path.stem: path for path in sorted(maps.iterdir()) if path.suffix.lower() == ".png"}
-    lacking = [path for path in paths if path.stem not in map_of]
+    return _pairs({path.stem: path for path in paths}, map_of, f"{maps}/{{}}.png")
+
+
+def list_fixed_pairs(root, pictures, maps):
+    """`[picture, class map]` paths of a data set in which both have fixed endings, in order of their names.
+
+    Args:
+        root: folder of both.
+        pictures: a folder in `root`, and behind a star the pattern of the files in it.
+        maps: the same of the class maps; what the stars stand for is the same in both.
+
+    Raises:
+        UserError: there is no picture, or one of both without the other.
+    """
+    found = []
+    for folder, pattern in (pictures, maps):
+        ending, folder = pattern.split("*")[-1], Path(root, folder)
+        paths = sorted(folder.glob(pattern))
+        found.append({path.relative_to(folder).as_posix()[: -len(ending)]: path for path in paths})
+    if not found[0]:
+        raise UserError(f"there is no picture {Path(root, *pictures)}")
+    over = [path for name, path in found[1].items() if name not in found[0]]
+    if over:
+        raise UserError(f"{len(over)} of {len(found[1])} class maps have no picture, such as {over[0]}")
+    folder, pattern = maps
+    return _pairs(*found, f"{Path(root, folder)}/{{}}{pattern.split('*')[-1]}")
+
+
+def _pairs(pictures, maps, place):
+    """Pairs of paths by their names; `place` is where the class map of the name in its braces would be."""
+    lacking = [name for name in pictures if name not in maps]
     if lacking:
         raise UserError(
-            f"{len(lacking)} of {len(paths)} pictures have no class map: {lacking[0]} has none, "
-            f"there is no {maps / lacking[0].stem}.png"
+            f"{len(lacking)} of {len(pictures)} pictures have no class map: {pictures[lacking[0]]} has none, "
+            f"there is no {place.format(lacking[0])}"
         )
-    return [[str(path), str(map_of[path.stem])] for path in paths]
+    return [[str(path), str(maps[name])] for name, path in pictures.items()]
 
 
 def is_picture(path):

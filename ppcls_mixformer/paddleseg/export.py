@@ -1,5 +1,6 @@
 """Exports a trained segmentation network for Paddle inference, as PaddleSeg's deployment reads it."""
 
+import logging
 from pathlib import Path
 
 import paddle
@@ -12,36 +13,68 @@ from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
 from ppcls_mixformer.paddleseg.commands import prepare
 
+logger = logging.getLogger(__name__)
+
 ASKED = ("model.json", "model.pdmodel", "model.pdiparams", "model.pdiparams.info")  # by readers, first
 
 
 def write_export(argv):
     """Writes program, parameters and `deploy.yaml` into `--save_dir` and prints the files.
 
-    Batch and picture size are free unless `--input_shape` fixes them. An earlier export is replaced only
-    once the new one is complete.
+    Batch and picture size are free unless `--input_shape` fixes them. Where they are free the program itself
+    does and undoes what the config does to the size of pictures. An earlier export is replaced only once the
+    new one is complete.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
     builder, flags = prepare(argv, "export")
+    from ppcls_mixformer.paddleseg.sizes import Sized
+
     load_whole(builder.model, flags.model_path)
     shape = flags.input_shape or [None, 3, None, None]
+    places, steps = share_transforms(builder, shape)
     target = Path(flags.save_dir)
     with scratch() as staging:
         spec = [paddle.static.InputSpec(shape=shape, dtype="float32")]
-        model = with_output_op(fuse_for_inference(builder.model), flags.output_op)
+        model = with_output_op(Sized(fuse_for_inference(builder.model), steps), flags.output_op)
         graph = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
         paddle.jit.save(graph, str(staging / "model"))
         program = find_program(staging, "model")
         check_program(program)
-        description = describe(builder.config, shape, flags.output_op, program.name)
-        (staging / "deploy.yaml").write_text(yaml.safe_dump(description))
+        description = describe(builder, shape, flags.output_op, program.name, places)
+        (staging / "deploy.yaml").write_text(yaml.safe_dump(description, default_flow_style=None))
         publish(staging, target, ASKED)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
         if onednn_refuses(program):  # one of PaddleSeg's own networks
             print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
+
+
+def share_transforms(builder, shape):
+    """Which transforms readers do, by their places in the config, and the steps of the program.
+
+    Warns where the program cannot give what `predict` gives.
+
+    Args:
+        shape: of the program's input; of a fixed size it is that behind all transforms.
+    """
+    from ppcls_mixformer.paddleseg.sizes import split
+
+    chain = builder.val_transforms
+    places, steps, strange = split(chain)
+    reason = strange and type(strange).__name__
+    if steps and any(side not in (None, -1) for side in shape[2:]):
+        places, steps, reason = list(range(len(chain))), [], "--input_shape"
+    if reason:
+        logger.warning(
+            "%s: the program gives maps of the size that the transforms in deploy.yaml make, not of the "
+            "picture's, which its readers have to restore",
+            reason,
+        )
+    if builder.config.test_config.get("is_slide"):
+        logger.warning("test_config.is_slide: predict uses sliding windows, the program sees whole pictures")
+    return places, steps
 
 
 def with_output_op(model, output_op):
@@ -54,15 +87,27 @@ def with_output_op(model, output_op):
     return model
 
 
-def describe(config, shape, output_op, program):
-    """Content of `deploy.yaml`."""
+def describe(builder, shape, output_op, program, places):
+    """Content of `deploy.yaml`. PaddleSeg knows all keys but `in_program` and those of the classes.
+
+    Args:
+        places: of the transforms that readers do, in the config's; the program does the others.
+    """
+    from ppcls_mixformer.paddleseg import classes
+
+    transforms = builder.config.val_dataset_cfg.get("transforms") or []
+    names = classes.class_names(builder)
     return {
         "Deploy": {
             "model": program,
             "params": "model.pdiparams",
-            "transforms": config.val_dataset_cfg.get("transforms"),
+            "transforms": [transforms[n] for n in places],
+            "in_program": [each for n, each in enumerate(transforms) if n not in places],
             "input_shape": shape,
             "output_op": output_op,
             "output_dtype": "int32" if output_op == "argmax" else "float32",
+            "num_classes": classes.count_classes(builder),
+            **({"class_names": names} if names else {}),
+            "class_colors": classes.palette()[: classes.count_classes(builder)],
         }
     }

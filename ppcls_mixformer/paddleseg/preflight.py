@@ -6,20 +6,22 @@ import logging
 import re
 from pathlib import Path
 
-import cv2
 import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.datasets import ADE20K, Dataset
-from paddleseg.utils import get_image_list
 
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import class_maps
 from ppcls_mixformer.paddleseg.builder import Builder
+from ppcls_mixformer.paddleseg.classes import MOST
 from ppcls_mixformer.paddleseg.data import ADE20KLayout, left_out
+from ppcls_mixformer.paddleseg.predict import find_pictures
 from ppcls_mixformer.weights.checkpoint import find_file, read_file
 
 logger = logging.getLogger(__name__)
+
+MORE_TO_TRAIN_ON = {("train", "trainaug"), ("train", "trainval")}  # of PascalVOC and PascalContext
 
 
 def check(settings, mode):
@@ -41,7 +43,10 @@ def check(settings, mode):
             check_data(config, "val_dataset")
         return
     if mode == "infer":
-        check_pictures(flags.image_path)
+        find_pictures(flags.image_path)
+        check_colors(flags.custom_color, config.dic["model"].get("num_classes"))
+    if mode != "eval":
+        check_transforms(section_of(config, "val_dataset").get("transforms"))
     find_file(flags.model_path)
     if mode == "eval":
         check_data(config, "val_dataset")
@@ -69,36 +74,47 @@ def check_data(config, split):
     Raises:
         UserError: names the section, what is wrong and where.
     """
-    section = config.dic.get(split)
-    if not section:
-        raise UserError(f"the config has no section {split}")
+    section = section_of(config, split)
     try:
         check_section(section, split, config.dic["model"].get("num_classes"))
-        dataset = Builder(config).build_component({**section, "transforms": []})
+        none = {key: [] for key in section if "transforms" in key} or {"transforms": []}
+        dataset = Builder(config).build_component({**section, **none})
         if split == "train_dataset":
             check_batch(len(dataset), config.batch_size)
-        check_class_maps(section, dataset, split)
+        if paddle.distributed.get_rank() == 0:  # whose refusal ends all processes
+            check_class_maps(section, dataset, split)
     except UserError as error:
         raise UserError(f"{split}: {error}") from None
 
 
+def section_of(config, split):
+    """The section `split` of the config.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not config.dic.get(split):
+        raise UserError(f"the config has no section {split}")
+    return config.dic[split]
+
+
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
-    root, kind = section.get("dataset_root"), section.get("type")
-    if not root or not Path(root).is_dir():
-        raise UserError(
-            f"there is no folder {root} (dataset_root); nothing is downloaded, put the data there"
-        )
+    kind = section.get("type")
+    for key in [key for key in section if key.endswith("_root")] or ["dataset_root"]:
+        root = section.get(key)
+        if not root or not Path(root).is_dir():
+            raise UserError(f"there is no folder {root} ({key}); nothing is downloaded, put the data there")
     classes = 150 if kind == "ADE20K" else section.get("num_classes")
     if classes and model_classes and classes != model_classes:
         raise UserError(f"the data have {classes} classes, but model.num_classes is {model_classes}")
-    mode = split.split("_")[0]
-    if str(section.get("mode", "train")).lower() != mode:
+    mode, given = split.split("_")[0], str(section.get("mode", "train")).lower()
+    if given != mode and (mode, given) not in MORE_TO_TRAIN_ON:
         raise UserError(f"mode must be {mode} here, got {section.get('mode', 'none, which means train')}")
     if kind == "Dataset":
         check_list(section, f"{mode}_path")
     if mode == "val":
-        check_transforms(section.get("transforms") or [])
+        check_transforms(section.get("transforms"))
 
 
 def check_list(section, key):
@@ -124,13 +140,13 @@ def check_list(section, key):
 
 def check_transforms(transforms):
     """Refuses what moves the pixels of a picture and does not say how to move the result back."""
-    for transform in transforms:
+    for transform in transforms or []:
         found = manager.TRANSFORMS.components_dict.get(transform.get("type"))
         source = inspect.getsource(found) if found else ""
         if "gt_fields" in source and "trans_info" not in source:
             raise UserError(
-                f"transforms: {transform['type']} has no place in evaluation, which compares with class maps "
-                "as they are; use Resize or Padding, whose results are brought back to the picture's size"
+                f"transforms: {transform['type']} has no place in evaluation and prediction, whose results "
+                "are those of whole pictures; use Resize or Padding, which are undone in them"
             )
 
 
@@ -145,9 +161,14 @@ def check_batch(pictures, batch_size):
 
 
 def check_class_maps(section, dataset, split):
-    """Checks all class maps of a data set that reads them as PaddleSeg's `Dataset` or ADE20K does."""
+    """Checks all class maps of a data set that reads them as PaddleSeg's `Dataset` or ADE20K does.
+
+    Others, such as EG1800, make classes of the numbers in a way of their own.
+    """
     as_ade20k = isinstance(dataset, (ADE20K, ADE20KLayout))
     if not as_ade20k and getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
+        kind = type(dataset).__name__
+        logger.warning("%s: class maps are not checked: %s has a way of its own to read them", split, kind)
         return
     unlabelled = 0 if as_ade20k else dataset.ignore_index
     meaning = class_maps.Meaning(dataset.num_classes, int(as_ade20k), unlabelled)
@@ -241,14 +262,20 @@ def check_resume(folder, iters):
         read_file(Path(folder) / name)
 
 
-def check_pictures(path):
-    """Refuses an `--image_path` that means no pictures, or one that is missing or cannot be read."""
-    try:
-        pictures, _ = get_image_list(path)
-    except (FileNotFoundError, RuntimeError, UnicodeDecodeError):
+def check_colors(custom, classes):
+    """Refuses `--custom_color` that is not red, green and blue of classes, and more classes than colours.
+
+    Args:
+        classes: how many there are; None where the config does not say it.
+    """
+    if classes and classes > MOST:
         raise UserError(
-            f"--image_path: {path} is neither a picture nor a folder or a list of pictures"
-        ) from None
-    for picture in pictures:
-        if not cv2.haveImageReader(picture):
-            raise UserError(f"--image_path: {picture} does not exist or is not a picture")
+            f"{classes} classes: predict writes PNGs, of {MOST} at most; export the network instead"
+        )
+    if custom and (len(custom) % 3 or not all(0 <= part < 256 for part in custom)):
+        raise UserError(
+            f"--custom_color takes red, green and blue, 0 to 255, of each class, got {len(custom)} numbers "
+            f"from {min(custom)} to {max(custom)}"
+        )
+    if custom and classes and len(custom) > 3 * classes:
+        raise UserError(f"--custom_color has {len(custom) // 3} colours, there are {classes} classes")

@@ -74,7 +74,11 @@ class PyramidPooling(nn.Layer):
 
 def resize_like(x, other):
     """`x` bilinearly resized to height and width of `other`."""
-    size = other.shape[2:]
+    return resize(x, other.shape[2:])
+
+
+def resize(x, size):
+    """`x` bilinearly resized to `size`."""
     if ONEDNN_REFUSES_MAPS and not paddle.in_dynamic_mode():
         return resize_by_products(x, size)
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -74,6 +74,20 @@ def test_crops_of_pictures(bridges):
             check_crop(crop, original)
 
 
+def test_short_sides(bridges):
+    from paddleseg.transforms import ResizeByShort
+
+    def height_behind_a_long_one(call):
+        transform = ResizeByShort(short_size=20, max_size=40)
+        sizes = [(10, 80), (20, 30)]
+        pictures = [{"img": np.zeros((*size, 3), "float32"), "trans_info": []} for size in sizes]
+        return [call(transform, picture)["img"].shape[0] for picture in pictures]
+
+    assert height_behind_a_long_one(ResizeByShort.__call__) == [5, 20]
+    original = getattr(ResizeByShort.__call__, "bridged", None)
+    assert original is None or height_behind_a_long_one(original) == [5, 5]
+
+
 def test_scaler_of_groups(bridges):
     weight = paddle.create_parameter([1], "float32", default_initializer=nn.initializer.Constant(1.0))
 

@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import paddle
 import pytest
 import yaml
+from commands import run
 from PIL import Image, ImageFile
 from segmentation import CONFIG, TRAINING, overrides
 
@@ -247,6 +250,87 @@ def test_paddlesegs_ade20k_has_the_same_pairs(host, ade):
     bare = ADE20K.__new__(ADE20K)
     original(bare, transforms=[], dataset_root=str(ade.root), mode="train")
     assert not all(path.endswith(".png") for _, path in bare.file_list)
+
+
+# Folders and endings of the pictures and class maps of data sets that PaddleSeg pairs by their places.
+PLACES = {
+    "Cityscapes": (
+        ("leftImg8bit/train/ulm", "_leftImg8bit.png"),
+        ("gtFine/train/ulm", "_gtFine_labelTrainIds.png"),
+    ),
+    "CocoStuff": (("images/train2017", ".jpg"), ("annotations/train2017", ".png")),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_missing_class_map_gives_no_picture_that_of_another(host, tmp_path, kind):
+    from paddleseg import datasets
+
+    def pairs():
+        return getattr(datasets, kind)(transforms=[], dataset_root=str(tmp_path), mode="train").file_list
+
+    files = [[tmp_path / folder / f"{n}{ending}" for folder, ending in PLACES[kind]] for n in "abc"]
+    for path in sum(files, []):
+        write(path, labels(0))
+    assert pairs() == [[str(path) for path in pair] for pair in files]
+    files[0][1].unlink()
+    bare = getattr(datasets, kind).__new__(getattr(datasets, kind))
+    type(bare).__init__.bridged(bare, transforms=[], dataset_root=str(tmp_path), mode="train")
+    assert bare.file_list[0] == [str(files[0][0]), str(files[1][1])]
+    with pytest.raises(
+        UserError, match=f"1 of 3 pictures have no class map: {files[0][0]} has none, there is "
+    ):
+        pairs()
+    files[0][0].unlink()
+    files[1][0].unlink()
+    with pytest.raises(UserError, match=f"1 of 2 class maps have no picture, such as {files[1][1]}"):
+        pairs()
+
+
+def test_it_is_said_which_class_maps_are_not_checked(own, caplog):
+    from ppcls_mixformer.paddleseg import preflight
+    from ppcls_mixformer.paddleseg.config import load
+
+    write(own.root / "Images/0.png", np.zeros((HEIGHT, WIDTH, 3), "uint8"))
+    write(own.root / "Labels/0.png", labels(0, 77))
+    (own.root / "eg1800_train.txt").write_text("0.png")
+    content = yaml.safe_load(own.config().read_text())
+    section = {"type": "EG1800", "dataset_root": str(own.root), "mode": "train"}
+    chains = {name: [{"type": "Normalize"}] for name in ("common_transforms", "transforms1", "transforms2")}
+    content["train_dataset"] = {**section, **chains}
+    (own.root / "config.yml").write_text(yaml.safe_dump({**content, "batch_size": 1}))
+    preflight.check_data(load(str(own.root / "config.yml"), []), "train_dataset")
+    assert "train_dataset: class maps are not checked: EG1800 has a way of its own" in caplog.text
+
+
+def test_one_of_several_processes_reads_the_maps(own, monkeypatch):
+    write(own.map(1), labels(9))
+    monkeypatch.setattr(paddle.distributed, "get_rank", lambda: 1)
+    own.check()
+    monkeypatch.undo()
+    own.refuse("1 of 130 class maps")
+
+
+@pytest.mark.slow
+def test_a_refusal_ends_all_processes(ade, tmp_path):
+    write(ade.map(1), labels(9))
+    launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", 2, "--log_dir", tmp_path / "log"]
+    command = [
+        "tools/seg/train.py",
+        "--config",
+        CONFIG,
+        "--iters",
+        1,
+        "--device",
+        "cpu",
+        *overrides(ade.root),
+    ]
+    begin = time.perf_counter()
+    log = run(sys.executable, *launcher, *command, "--save_dir", tmp_path / "out", check=False)
+    assert "error: train_dataset: 1 of 130 class maps have numbers" in log and "Traceback" not in log
+    assert "iter: 1/1" not in log and time.perf_counter() - begin < 120
+    others = (tmp_path / "log/workerlog.1").read_text()
+    assert "class maps have numbers" not in others and "Traceback" not in others
 
 
 @pytest.mark.parametrize(

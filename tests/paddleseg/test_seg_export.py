@@ -7,14 +7,74 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import error_line, run
-from segmentation import network, noise, tool
+from commands import ROOT, error_line, run
+from PIL import Image
+from segmentation import CONFIG, network, noise, tool
 
 from ppcls_mixformer.hosting.inference import PADDLE_3
 
 pytestmark = pytest.mark.slow
 
 SIZES = [(1, 3, 61, 75), (2, 3, 130, 97), (3, 3, 64, 64), (1, 3, 20, 160)]
+NORMALIZE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+CHAINS = {  # each with pictures that it enlarges, reduces and pads
+    "long": [{"type": "ResizeByLong", "long_size": 150}, {"type": "Padding", "target_size": [160, 170]}],
+    "ratio": [
+        NORMALIZE,
+        {"type": "Resize", "target_size": [230, 80], "keep_ratio": True, "size_divisor": 24},
+        {"type": "PaddingByAspectRatio", "aspect_ratio": 1.3, "im_padding_value": 0},
+    ],
+    "short": [
+        {"type": "LimitLong", "min_long": 180, "max_long": 190},
+        NORMALIZE,
+        {"type": "ResizeByShort", "short_size": 100, "max_size": 140},
+    ],
+    "fixed": [{"type": "Resize", "target_size": [128, 96]}],
+}
+PICTURES = [(350, 250), (250, 350), (97, 201), (160, 33), (64, 64)]  # width and height
+
+
+@pytest.fixture(scope="module")
+def photos(scenes, tmp_path_factory):
+    """Folder of pictures of the sizes in PICTURES."""
+    folder = tmp_path_factory.mktemp("photos")
+    scene = Image.open(sorted((scenes / "images/validation").iterdir())[0])
+    for size in PICTURES:
+        scene.resize(size).save(folder / "{}x{}.png".format(*size))
+    return folder
+
+
+def config_with(folder, transforms, **test_config):
+    """Path of CONFIG with other transforms in evaluation."""
+    content = yaml.safe_load((ROOT / CONFIG).read_text(encoding="utf-8"))
+    content["val_dataset"]["transforms"] = transforms
+    content["test_config"] = test_config
+    (folder / "config.yml").write_text(yaml.safe_dump(content))
+    return folder / "config.yml"
+
+
+def share_of_equal_pixels(path, other):
+    maps = [np.asarray(Image.open(file)) for file in (path, other)]
+    assert maps[0].shape == maps[1].shape
+    return (maps[0] == maps[1]).mean()
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_export_segments_pictures_as_predict_does(scenes, photos, weights, tmp_path, chain):
+    config = config_with(tmp_path, [*CHAINS[chain], *[NORMALIZE] * (NORMALIZE not in CHAINS[chain])])
+    options = ["--config", config, "--model_path", weights]
+    tool("predict", scenes, *options, "--image_path", photos, "--save_dir", tmp_path / "predicted")
+    tool("export", scenes, *options, "--save_dir", tmp_path / "export")
+    run(sys.executable, "tests/scripts/seg_read_pictures.py", tmp_path / "export", photos, tmp_path)
+    for width, height in PICTURES:
+        name = f"{width}x{height}.png"
+        expected = tmp_path / "predicted/pseudo_color_prediction" / name
+        assert Image.open(expected).size == (width, height)
+        for engine in ("onednn", "plain"):
+            assert share_of_equal_pixels(tmp_path / engine / name, expected) > 0.999, (engine, name)
+    description = yaml.safe_load((tmp_path / "export/deploy.yaml").read_text())["Deploy"]
+    assert description["transforms"] == [NORMALIZE]
+    assert description["in_program"] == [each for each in CHAINS[chain] if each != NORMALIZE]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +103,10 @@ def test_export_is_described(exported):
     assert description["model"] == ("model.json" if PADDLE_3 else "model.pdmodel")
     assert all((exported / description[key]).is_file() for key in ("model", "params"))
     assert [t["type"] for t in description["transforms"]] == ["Normalize"]
+    assert description["in_program"] == [] and description["input_shape"] == [-1, 3, -1, -1]
+    assert (description["output_op"], description["output_dtype"]) == ("none", "float32")
+    assert description["num_classes"] == 8 and description["class_names"][::7] == ["brick", "person"]
+    assert description["class_colors"][:2] == [[128, 0, 0], [0, 128, 0]]
 
 
 def test_export_of_classes_has_a_fixed_shape_and_replaces_what_another_paddle_left(scenes, weights, tmp_path):
