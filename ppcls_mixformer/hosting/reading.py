@@ -4,11 +4,13 @@ A worker neither raises an error, which Paddle's loader loses, nor takes another
 """
 
 import logging
+import multiprocessing
 import traceback
 from typing import NamedTuple
 
 import numpy as np
 
+from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.pictures import Unreadable
 
@@ -44,6 +46,16 @@ class Failure(NamedTuple):
             reason = f"{type(error).__name__}: {reason}"
         return cls(file, operator, reason, unreadable)
 
+    @classmethod
+    def of_sample(cls, index, files, error, rooms):
+        """The same of sample `index` in several picture files: of the one that cannot be read, if one cannot."""
+        for file in files:
+            try:
+                pictures.imread(file)
+            except (OSError, Unreadable) as unreadable:
+                return cls.of(unreadable, file, rooms)
+        return cls.of(error, " and ".join(files) or f"sample {index}", rooms)
+
     def __str__(self):
         if self.unreadable:
             return f"{self.file} cannot be read: {self.reason}"
@@ -52,10 +64,10 @@ class Failure(NamedTuple):
 
 
 def operator_of(error, rooms):
-    """Name of the transform in which `error` was raised, "" if in none."""
+    """Name of the transform in which `error` was raised, "" if in none; `Compose` only calls others."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         owner = type(frame.f_locals.get("self"))
-        if owner.__module__.startswith(rooms):
+        if owner.__module__.startswith(rooms) and owner.__name__ != "Compose":
             return owner.__name__
     return ""
 
@@ -92,7 +104,9 @@ class Reader:
         for _ in range(ATTEMPTS):
             try:
                 return self.dataset[index]
-            except Exception as error:  # whatever a transform raises
+            except BaseException as error:  # whatever a transform raises, `sys.exit` included
+                if isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process():
+                    raise  # Ctrl-C ends workers
                 self.failures.append(self.describe(self.dataset, index, error))
             if not (self.replaces and self.failures[-1].unreadable):
                 break

@@ -31,7 +31,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotations, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.weights import pickles
 
@@ -58,6 +58,7 @@ def apply():
         epochs_without_a_step,
         repaired_annotations,
         outlines_of_masks,
+        reading.apply,
     ):
         bridge()
 
