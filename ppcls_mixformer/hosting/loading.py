@@ -122,7 +122,7 @@ def _first_cause(error):
     text = str(error.args[0]) if error.args else ""
     caught = re.match(r"DataLoader worker\(\d+\) caught (\w+) with message:", text)
     if not caught:
-        return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        return f"{type(error).__name__}: {first_line(error)}".removeprefix("UserError: ")
     causes = re.findall(rf"^(?:[\w.]+\.)?{caught[1]}(?:$|:.*$)", text, re.MULTILINE)
     cause = causes[-1] if causes else text.strip().splitlines()[-1]
     return cause.partition("UserError: ")[2] or cause
@@ -187,7 +187,7 @@ def _saying_what_it_cannot_send(original):
         results._on_queue_feeder_error = send
         try:
             return original(*args, **kwargs)
-        except BaseException as error:  # after the sample was read: arrays that are none to Paddle, `sys.exit`
+        except BaseException as error:  # arrays that Paddle does not know, `sys.exit`, …
             send(error)
 
     return _worker_loop

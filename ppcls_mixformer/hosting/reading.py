@@ -48,7 +48,7 @@ class Failure(NamedTuple):
 
     @classmethod
     def of_sample(cls, index, files, error, rooms):
-        """The same of sample `index` in several picture files: of the one that cannot be read, if one cannot."""
+        """The same of sample `index`, which is of picture `files`: one that cannot be read is to blame."""
         for file in files:
             try:
                 pictures.imread(file)
@@ -119,7 +119,7 @@ class Reader:
         failures, self.failures = self.failures, []
         samples = [sample for sample in samples if sample is not MISSING]
         batch = None
-        if samples and all(failure.unreadable for failure in failures):
+        if samples:
             try:
                 batch = self.join(samples)
             except Exception as error:  # whatever a transform of batches raises
@@ -252,3 +252,21 @@ class EvaluationWatch(Watch):
         if not self.skips or not left:
             raise UserError(f"{self.named()}; mend or remove them, or leave them out with --skip-unreadable")
         logger.warning("%s; the result is of the other %d", self.named(), left)
+
+
+class InferenceWatch(Watch):
+    """Leaves out samples that cannot be read or transformed, and says of each why.
+
+    Args:
+        failures: gets the reason of each such file.
+    """
+
+    def __init__(self, key, total, describe, failures):
+        super().__init__(key, total, describe)
+        self.failures = failures
+
+    def meet(self, failure):
+        if not failure.file:
+            raise UserError(f"{self.key}: {failure}")
+        self.failures[failure.file] = failure.reason
+        logger.warning("%s", failure)

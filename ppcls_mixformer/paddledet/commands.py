@@ -2,7 +2,6 @@
 
 from ppcls_mixformer.paddledet import register
 from ppcls_mixformer.paddledet.flags import parser
-from ppcls_mixformer.predict import results, sources
 
 KEYPOINT_THRESHOLD = 0.2  # as in PaddleDetection's metric, below which a keypoint does not count
 
@@ -71,23 +70,20 @@ def infer(argv):
     """Draws boxes and masks, or skeletons, into pictures.
 
     Raises:
-        UserError: pictures that cannot be read, after all others.
+        UserError: pictures without a result, after all others.
     """
     flags, config = prepare(argv, "infer")
+    from ppcls_mixformer.paddledet import reading
     from ppcls_mixformer.paddledet.preflight import find_pictures
     from ppcls_mixformer.paddledet.skeletons import draw_all, read_boxes
 
-    found = sources.sort_out(find_pictures(flags))
-    pictures = [picture["file_name"] for picture in found if "error" not in picture]
-    if not pictures:
-        results.check_failures(found)
-    trainer = load_trainer(config, "test")
-    if "KeyPoint" in config.metric:
-        boxes = read_boxes(flags.bbox_file, flags.draw_threshold) if flags.bbox_file else None
-        draw_all(trainer, config, pictures, boxes, KEYPOINT_THRESHOLD, flags.output_dir)
-    else:
-        trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
-    results.check_failures(found)
+    with reading.leaving_out(find_pictures(flags)) as pictures:
+        trainer = load_trainer(config, "test")
+        if "KeyPoint" in config.metric:
+            boxes = read_boxes(flags.bbox_file, flags.draw_threshold) if flags.bbox_file else None
+            draw_all(trainer, config, pictures, boxes, KEYPOINT_THRESHOLD, flags.output_dir)
+        elif pictures:
+            trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
 
 
 def export(argv):

@@ -3,7 +3,9 @@
 Nothing is changed on disk. Each function says its symptom.
 """
 
+import contextlib
 import functools
+import os
 import sys
 
 import paddle
@@ -11,9 +13,11 @@ from ppdet.data import reader
 
 from ppcls_mixformer.hosting import loading, pictures, reading
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
+from ppcls_mixformer.predict.results import check_failures
 
 ROOMS = ("ppdet.data.transform",)
 FILE_KEYS = ("im_file", "image_file")
+left_out = []  # in a block of `leaving_out` a dict: of each picture that was left out the reason
 
 
 def apply():
@@ -36,13 +40,47 @@ def _with_watched_loaders(original):
     def __call__(self, *args, **kwargs):
         def load(dataset, **options):
             loader = paddle.io.DataLoader(dataset, **options)
-            loading.watch(loader, reading.Watch(type(self).__name__, len(dataset), describe))
+            loading.watch(loader, watcher(type(self).__name__, len(dataset)))
             return loader
 
         with replaced(reader, "DataLoader", load):
             return original(self, *args, **kwargs)
 
     return __call__
+
+
+def watcher(key, total):
+    """What is made of failures of the reader `key`, whose dataset has `total` samples."""
+    if left_out:
+        return reading.InferenceWatch(key, total, describe, left_out[-1])
+    return reading.Watch(key, total, describe)
+
+
+@contextlib.contextmanager
+def leaving_out(paths):
+    """Yields the picture files among `paths`; readers that are made meanwhile leave out those that fail.
+
+    Raises:
+        UserError: at the end of the block, some were left out; names them.
+    """
+    failed = {}
+    left_out.append(failed)
+    try:
+        for path in paths:
+            if not os.path.isfile(path):
+                leave_out(path, pictures.Unreadable("it is no file"))
+        yield [path for path in paths if path not in failed]
+    finally:
+        left_out.pop()
+    results = {path: {"file_name": path} for path in paths}
+    for path, reason in failed.items():
+        results[path]["error"] = reason
+    check_failures(list(results.values()))
+
+
+def leave_out(path, error):
+    """Leaves out a picture of which came `error`, in a block of `leaving_out`."""
+    reading.InferenceWatch("", 1, describe, left_out[-1]).meet(reading.Failure.of(error, path, ROOMS))
 
 
 def files_of_samples():
@@ -59,7 +97,7 @@ def _with_the_files_of_errors(original):
         files = [file for sample in samples for file in files_in(sample)]
         try:
             return original(self, data)
-        except Exception as error:
+        except BaseException as error:
             error.files = files
             raise
 

@@ -13,7 +13,9 @@ import paddle
 from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
+from ppcls_mixformer.hosting import pictures as picture_files
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddledet import reading
 
 # Which of COCO's keypoints, counted from 0, a line connects.
 EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12))
@@ -47,23 +49,22 @@ def read_boxes(path, threshold):
 
 
 def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
-    """Writes each of `pictures` with the skeletons of its persons to `output_dir`.
+    """Writes each of `pictures` with the skeletons of its persons to `output_dir`; in `reading.leaving_out`.
 
     Args:
         trainer: of a `TopDownHRNet`, with its weights.
         pictures: paths.
         boxes: as `read_boxes` gives them; None takes each picture for one person.
         threshold: keypoints with a lower score are not drawn.
-
-    Raises:
-        UserError: a file that cannot be read as a picture.
     """
     trainer.model.eval()
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     for path in pictures:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{path} cannot be read as a picture")
+        try:
+            image = picture_files.imread(path)
+        except (OSError, picture_files.Unreadable) as error:
+            reading.leave_out(path, error)
+            continue
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         persons = [(0, 0, width, height)] if boxes is None else boxes.get(Path(path).stem, [])

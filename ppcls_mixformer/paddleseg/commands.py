@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ppcls_mixformer.paddleseg import register
 from ppcls_mixformer.paddleseg.flags import parser
-from ppcls_mixformer.predict import results, sources
 
 
 def prepare(argv, mode):
@@ -79,11 +78,7 @@ def evaluate(argv):
 
 
 def predict(argv):
-    """Segments pictures and writes them coloured.
-
-    Raises:
-        UserError: pictures that cannot be read, after all others.
-    """
+    """Segments pictures and writes them coloured."""
     builder, flags = prepare(argv, "infer")
     from paddleseg.core import predict
     from paddleseg.transforms import Compose
@@ -91,12 +86,8 @@ def predict(argv):
 
     from ppcls_mixformer.paddleseg import checkpoints
 
-    paths, folder = get_image_list(flags.image_path)
-    found = sources.sort_out(sorted(paths))
-    pictures = [picture["file_name"] for picture in found if "error" not in picture]
-    if not pictures:
-        results.check_failures(found)
     checkpoints.load_whole(builder.model, flags.model_path)
+    pictures, folder = get_image_list(flags.image_path)
     options = inference_options(builder.config, flags, "aug_pred")
     for name in ("aug_eval", "auc_roc"):  # PaddleSeg's `predict` does not know them
         options.pop(name, None)
@@ -110,7 +101,6 @@ def predict(argv):
         custom_color=flags.custom_color,
         **options,
     )
-    results.check_failures(found)
 
 
 def inference_options(config, flags, augmented):

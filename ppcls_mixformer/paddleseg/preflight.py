@@ -242,12 +242,13 @@ def check_resume(folder, iters):
 
 
 def check_pictures(path):
-    """Refuses an `--image_path` that means no pictures; `predict` names those of several that are none."""
+    """Refuses an `--image_path` that means no pictures, or one that is missing or cannot be read."""
     try:
         pictures, _ = get_image_list(path)
     except (FileNotFoundError, RuntimeError, UnicodeDecodeError):
         raise UserError(
             f"--image_path: {path} is neither a picture nor a folder or a list of pictures"
         ) from None
-    if not any(map(cv2.haveImageReader, pictures)):
-        raise UserError(f"--image_path: {pictures[0]} does not exist or is not a picture")
+    for picture in pictures:
+        if not cv2.haveImageReader(picture):
+            raise UserError(f"--image_path: {picture} does not exist or is not a picture")

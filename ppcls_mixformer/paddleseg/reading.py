@@ -43,7 +43,7 @@ def _watched(split):
 def half_pictures():
     """All releases: OpenCV decodes the half of a JPEG file that is there, and gives None for no picture."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(("paddleseg.transforms", "paddleseg.datasets")) and hasattr(module, "cv2"):
+        if name.startswith("paddleseg.") and hasattr(module, "cv2"):
             shadow_module(module, "cv2", imread=pictures.imread)
 
 

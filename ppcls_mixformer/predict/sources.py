@@ -6,7 +6,6 @@ import os
 import string
 import time
 import urllib.error
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 from urllib.parse import quote
@@ -22,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SCHEMES = ("http://", "https://")
-THREADS = min(8, 2 * (os.cpu_count() or 1))  # that decode pictures, outside of Python
 TIMEOUT = 10  # seconds, for an answer and for the whole picture each
 SIZE = 64 << 20  # bytes of a picture from an address
 
@@ -109,25 +107,6 @@ def find_listed(place):
     """As `find`, for one of many: a file that is not there is a source too, and fails alone in its turn."""
     place = os.fspath(place)
     return find(place) if os.path.isdir(place) else [Source(place)]
-
-
-def sort_out(paths):
-    """Results of the picture files `paths`, with the `error` of each one that cannot be read; warns of those.
-
-    Each is decoded for this, and none is kept. `results.check_failures` takes what this returns.
-    """
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(_tried, paths))
-
-
-def _tried(path):
-    try:
-        Source(os.fspath(path)).rgb()
-    except (OSError, Unreadable) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
-        logger.warning("%s: %s", path, reason)
-        return {"file_name": path, "error": reason}
-    return {"file_name": path}
 
 
 def of_array(array):
