@@ -54,7 +54,7 @@ class Failure(NamedTuple):
                 pictures.imread(file)
             except (OSError, Unreadable) as unreadable:
                 return cls.of(unreadable, file, rooms)
-        return cls.of(error, " and ".join(files) or f"sample {index}", rooms)
+        return cls.of(error, " and ".join(map(str, files)) or f"sample {index}", rooms)
 
     def __str__(self):
         if self.unreadable:
