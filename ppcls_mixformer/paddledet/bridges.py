@@ -6,6 +6,7 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 import contextlib
 import functools
 import inspect
+from pathlib import Path
 
 import lvis
 import lvis.eval
@@ -24,7 +25,7 @@ from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
-from ppdet.utils import checkpoint, cli
+from ppdet.utils import checkpoint, cli, visualizer
 from pycocotools.coco import COCO
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
@@ -53,6 +54,7 @@ def apply():
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
+        font_of_the_tree,
         score_of_the_best_model,
         whole_checkpoints,
         epochs_without_a_step,
@@ -204,6 +206,20 @@ def size_of_drawn_text():
     """All releases: drawing asks for `ImageDraw.textsize`, gone since Pillow 10."""
     if not hasattr(ImageDraw.ImageDraw, "textsize"):
         ImageDraw.ImageDraw.textsize = lambda self, text: self.textbbox((0, 0), text)[2:]
+
+
+def font_of_the_tree():
+    """develop: drawing downloads a font that lies in its own tree, and fails without a network."""
+    if hasattr(visualizer, "get_path"):
+        replace_once(visualizer, "get_path", _found_beside_the_module)
+
+
+def _found_beside_the_module(original):
+    def get_path(url, *args, **kwargs):
+        own = Path(visualizer.__file__).with_name(url.rpartition("/")[2])
+        return (str(own), True) if own.is_file() else original(url, *args, **kwargs)
+
+    return get_path
 
 
 def repaired_annotations():

@@ -80,7 +80,8 @@ def find_keypoints(model, config, image, box):
     size = config.trainsize
     center, scale = frame(box, size, config.pixel_std)
     none = np.zeros((config.num_joints, 3), "float32")
-    record = {"image": image.copy(), "center": center, "scale": scale, "joints": none, "joints_vis": none}
+    record = {"image": image.copy(), "center": center, "scale": scale, "joints_vis": none}
+    record |= {"joints": none, "gt_joints": none}  # the latter in develop
     record = Permute()(NormalizeImage(config.global_mean, config.global_std)(TopDownAffine(size)(record)))
     inputs = {name: paddle.to_tensor(record[name]).unsqueeze(0) for name in ("image", "center", "scale")}
     with paddle.no_grad():
