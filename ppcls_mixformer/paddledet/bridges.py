@@ -17,6 +17,7 @@ from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
 from ppdet.data import reader
+from ppdet.data.source import dataset
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
@@ -54,6 +55,7 @@ def apply():
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
+        pictures_without_annotations,
         font_of_the_tree,
         score_of_the_best_model,
         whole_checkpoints,
@@ -206,6 +208,22 @@ def size_of_drawn_text():
     """All releases: drawing asks for `ImageDraw.textsize`, gone since Pillow 10."""
     if not hasattr(ImageDraw.ImageDraw, "textsize"):
         ImageDraw.ImageDraw.textsize = lambda self, text: self.textbbox((0, 0), text)[2:]
+
+
+def pictures_without_annotations():
+    """develop: inference reads the annotations, which it does not need, and fails on a list of names."""
+    if hasattr(dataset, "COCO"):
+        replace_once(dataset.ImageFolder, "_load_images", _reading_no_annotations)
+
+
+def _reading_no_annotations(original):
+    def _load_images(self, do_eval=False):
+        if do_eval:
+            return original(self, do_eval)
+        with replaced(dataset, "COCO", lambda path: None):
+            return original(self)
+
+    return _load_images
 
 
 def font_of_the_tree():
