@@ -29,12 +29,14 @@ class Failure(NamedTuple):
         operator: the transform that failed; "" where it was none.
         reason: one line.
         unreadable: whether the file is to blame.
+        batch: where a whole batch failed, the paths of its first files.
     """
 
     file: str
     operator: str
     reason: str
     unreadable: bool
+    batch: str = ""
 
     @classmethod
     def of(cls, error, file, rooms):
@@ -60,7 +62,7 @@ class Failure(NamedTuple):
         if self.unreadable:
             return f"{self.file} cannot be read: {self.reason}"
         what = self.operator or ("reading" if self.file else "joining a batch")
-        return f"{what} fails{' on ' * bool(self.file)}{self.file}: {self.reason}"
+        return f"{what} fails on {self.file or self.batch}: {self.reason}"
 
 
 def operator_of(error, rooms):
@@ -95,7 +97,7 @@ class Reader:
         """
         self.dataset, self.join = dataset, collate
         self.describe, self.replaces = describe, replaces
-        self.failures = []
+        self.indices, self.failures = [], []
 
     def __len__(self):
         return len(self.dataset)
@@ -103,7 +105,9 @@ class Reader:
     def __getitem__(self, index):
         for _ in range(ATTEMPTS):
             try:
-                return self.dataset[index]
+                sample = self.dataset[index]
+                self.indices.append(index)
+                return sample
             except BaseException as error:  # whatever a transform raises, `sys.exit` included
                 if isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process():
                     raise  # Ctrl-C ends workers
@@ -117,14 +121,20 @@ class Reader:
     def collate(self, samples):
         """The batch of those `samples` that could be had, and what went wrong with the others."""
         failures, self.failures = self.failures, []
+        indices, self.indices = self.indices, []
         samples = [sample for sample in samples if sample is not MISSING]
         batch = None
         if samples:
             try:
                 batch = self.join(samples)
             except Exception as error:  # whatever a transform of batches raises
-                failures.append(self.describe(self.dataset, None, error))
+                failures.append(self._describe_batch(indices, error))
         return [batch, np.zeros(1), [list(failure) for failure in failures]]
+
+    def _describe_batch(self, indices, error):
+        files = [self.describe(self.dataset, index, error).file for index in indices[:NAMED]]
+        rest = f" and {len(indices) - NAMED} more" if len(indices) > NAMED else ""
+        return self.describe(self.dataset, None, error)._replace(batch=", ".join(files) + rest)
 
 
 class Watch:

@@ -77,7 +77,9 @@ def test_a_batch_that_cannot_be_joined_ends_the_loader(workers):
 
     with pytest.raises(UserError, match="no batch"):
         loaded(Squares(), workers, collate_fn=refuse)
-    with pytest.raises(UserError, match="Eval: joining a batch fails: RuntimeError: no batch"):
+    with pytest.raises(
+        UserError, match="Eval: joining a batch fails on 0.jpg, 1.jpg: RuntimeError: no batch"
+    ):
         loaded(Squares(), workers, evaluation(), collate_fn=refuse)
 
 

@@ -108,7 +108,9 @@ def test_of_mixed_pictures_the_damaged_one_is_named(broken, batches):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_pictures_that_make_no_batch_are_one_line(copied, batches, workers):
     Image.new("RGB", (50, 50)).save(copied / "train2017" / BAD)
-    with pytest.raises(UserError, match="^TrainReader: joining a batch fails: .* same shape"):
+    with pytest.raises(
+        UserError, match="^TrainReader: joining a batch fails on .*.jpg and 1 more: .* same shape"
+    ):
         batches("TrainReader", copied, workers, transforms("TrainReader", "{Decode: {}}"))
 
 
