@@ -132,9 +132,9 @@ class Reader:
         return [batch, np.zeros(1), [list(failure) for failure in failures]]
 
     def _describe_batch(self, indices, error):
-        files = [self.describe(self.dataset, index, error).file for index in indices[:NAMED]]
-        rest = f" and {len(indices) - NAMED} more" if len(indices) > NAMED else ""
-        return self.describe(self.dataset, None, error)._replace(batch=", ".join(files) + rest)
+        files = list(dict.fromkeys(self.describe(self.dataset, index, error).file for index in indices))
+        rest = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        return self.describe(self.dataset, None, error)._replace(batch=", ".join(files[:NAMED]) + rest)
 
 
 class Watch:
