@@ -6,6 +6,7 @@ Nothing is changed on disk. Each function says its symptom and does nothing wher
 import contextlib
 import functools
 import inspect
+import os
 from pathlib import Path
 
 import lvis
@@ -58,6 +59,7 @@ def apply():
         pictures_without_annotations,
         font_of_the_tree,
         score_of_the_best_model,
+        folders_of_checkpoints,
         whole_checkpoints,
         epochs_without_a_step,
         repaired_annotations,
@@ -281,6 +283,21 @@ def score_of_the_best_model():
     """All releases: a resumed run forgets the best AP, and a worse model replaces `best_model`."""
     replace_once(callbacks.Checkpointer, "on_epoch_end", best_score.watching)
     replace_once(checkpoint, "save_model", best_score.saving)
+
+
+def folders_of_checkpoints():
+    """develop: configs that share a `save_dir` replace each other's checkpoints, which lie side by side."""
+    replace_once(callbacks.Checkpointer, "__init__", _in_a_folder_of_the_config)
+
+
+def _in_a_folder_of_the_config(original):
+    @functools.wraps(original)
+    def __init__(self, model):
+        original(self, model)
+        if not getattr(self, "uniform_output_enabled", False):  # that is for PaddleX, with folders of its own
+            self.save_dir = os.path.join(model.cfg.save_dir, model.cfg.filename)
+
+    return __init__
 
 
 def whole_checkpoints():
