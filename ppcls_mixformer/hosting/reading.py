@@ -134,7 +134,8 @@ class Reader:
     def _describe_batch(self, indices, error):
         files = list(dict.fromkeys(self.describe(self.dataset, index, error).file for index in indices))
         rest = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-        return self.describe(self.dataset, None, error)._replace(batch=", ".join(files[:NAMED]) + rest)
+        failure = self.describe(self.dataset, None, error)
+        return failure._replace(batch=", ".join(files[:NAMED]) + rest, unreadable=False)  # each could be read
 
 
 class Watch:

@@ -83,6 +83,16 @@ def test_a_batch_that_cannot_be_joined_ends_the_loader(workers):
         loaded(Squares(), workers, evaluation(), collate_fn=refuse)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_joining_a_batch_lacks_is_no_picture_to_leave_out(workers):
+    def refuse(samples):
+        raise OSError("disk full")
+
+    watcher = reading.TrainingWatch("Train", LENGTH, describe, 1, "share")
+    with pytest.raises(UserError, match="Train: joining a batch fails on 0.jpg, 1.jpg: disk full"):
+        loaded(Squares(), workers, watcher, collate_fn=refuse)
+
+
 def test_an_interruption_in_a_dataset_ends_the_loader():
     with pytest.raises(UserError, match="data loader failed: KeyboardInterrupt: x"):
         loaded(Squares([3], KeyboardInterrupt("x")), 0)
