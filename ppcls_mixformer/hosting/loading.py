@@ -5,6 +5,7 @@ Nothing is changed on disk. Each function says its symptom.
 
 import functools
 import gc
+import inspect
 import multiprocessing
 import os
 import re
@@ -16,6 +17,7 @@ import paddle
 from paddle.io import multiprocess_utils
 from paddle.io.dataloader import dataloader_iter
 from paddle.io.dataloader.collate import default_collate_fn
+from paddle.io.dataloader.worker import _WorkerException
 
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
@@ -32,6 +34,7 @@ def apply():
         errors_of_the_thread(getattr(dataloader_iter, name))
     workers_that_collect_what_they_inherit()
     workers_that_outlive_their_trainer()
+    batches_that_cannot_be_sent()
     workers_that_are_killed()
 
 
@@ -85,7 +88,7 @@ def _with_its_error_kept(original):
     def _thread_loop(self, *args):
         try:
             original(self, *args)
-        except Exception as error:  # whatever a dataset or a sampler raises
+        except BaseException as error:  # whatever a dataset or a sampler raises, `sys.exit` included
             self.thread_error = _first_cause(error)  # the error itself would keep the iterator alive
             self._exit_thread_unexpectedly()
 
@@ -102,11 +105,13 @@ def _with_the_error_of_the_thread(original):
             close(self)
             raise
         except SystemError:  # the queue between both was closed
-            dead_workers.extend(map(_death, filter(_has_died, getattr(self, "_workers", ()))))
+            ended = [worker for worker in getattr(self, "_workers", ()) if worker.exitcode is not None]
+            cause = getattr(self, "thread_error", None)
+            dead_workers.extend(_death(worker) for worker in ended if worker.exitcode or not cause)
             close(self)
             _refuse_dead_workers()
-            if getattr(self, "thread_error", None):
-                raise UserError(f"the data loader failed: {self.thread_error}") from None
+            if cause:
+                raise UserError(f"the data loader failed: {cause}") from None
             raise
 
     return __next__
@@ -117,19 +122,24 @@ def _first_cause(error):
     text = str(error.args[0]) if error.args else ""
     caught = re.match(r"DataLoader worker\(\d+\) caught (\w+) with message:", text)
     if not caught:
-        return f"{type(error).__name__}: {first_line(error)}"
+        return f"{type(error).__name__}: {first_line(error)}".removeprefix("UserError: ")
     causes = re.findall(rf"^(?:[\w.]+\.)?{caught[1]}(?:$|:.*$)", text, re.MULTILINE)
-    return causes[-1] if causes else text.strip().splitlines()[-1]
-
-
-def _has_died(worker):
-    return worker.exitcode not in (None, 0)
+    cause = causes[-1] if causes else text.strip().splitlines()[-1]
+    return cause.partition("UserError: ")[2] or cause
 
 
 def _death(worker):
     signals = -worker.exitcode
-    how = f"killed by signal: {signal.strsignal(signals)}" if signals > 0 else "ended by an error"
-    return f"worker {worker.pid} was {how}"
+    if signals > 0:
+        return _killed(worker.pid, f"killed by signal: {signal.strsignal(signals)}")
+    return f"worker {worker.pid} ended before its work was done"
+
+
+def _killed(pid, how):
+    return (
+        f"worker {pid} was {how}; where memory ran out, take fewer workers or a smaller batch, or set "
+        "use_shared_memory to false"
+    )
 
 
 @functools.lru_cache(maxsize=None)  # a second call registers nothing more
@@ -156,6 +166,33 @@ def _ending_with_its_trainer(original):
     return _worker_loop
 
 
+def batches_that_cannot_be_sent():
+    """All hosts: a batch that a worker cannot send ends it with a traceback, or is lost and waited for."""
+    replace_once(dataloader_iter, "_worker_loop", _saying_what_it_cannot_send)
+
+
+def _saying_what_it_cannot_send(original):
+    arguments = inspect.signature(original)
+
+    @functools.wraps(original)
+    def _worker_loop(*args, **kwargs):
+        given = arguments.bind(*args, **kwargs).arguments
+        results = given["out_queue"]
+
+        def send(error, batch=None):
+            """Has the trainer raise the text of this error, which might not be one that can be sent."""
+            sent = UserError(f"{type(error).__name__}: {first_line(error)}")
+            results.put((None, _WorkerException(given["worker_id"], (UserError, sent, None)), None))
+
+        results._on_queue_feeder_error = send
+        try:
+            return original(*args, **kwargs)
+        except BaseException as error:  # arrays that Paddle does not know, `sys.exit`, …
+            send(error)
+
+    return _worker_loop
+
+
 def _end_with(trainer):
     """Ends this process soon after the process `trainer`, its parent, has ended."""
     while os.getppid() == trainer:
@@ -177,14 +214,11 @@ def _keep_dead_workers():
         paddle.base.core._throw_error_if_process_failed()
     except Exception as error:  # of several types, by Paddle's release
         found = re.search(r"pid\s+(\d+)\) exited is (killed by signal: [\w ]+)", str(error))
-        dead_workers.append(f"worker {found[1]} was {found[2]}" if found else first_line(error))
+        dead_workers.append(_killed(*found.groups()) if found else first_line(error))
 
 
 def _refuse_dead_workers():
     if dead_workers:
         death = dead_workers.pop()
         dead_workers.clear()
-        raise UserError(
-            f"the data loader failed: {death}; where memory ran out, lower loader.num_workers "
-            "or the batch size, or set loader.use_shared_memory to False"
-        )
+        raise UserError(f"the data loader failed: {death}")

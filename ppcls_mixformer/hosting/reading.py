@@ -4,11 +4,13 @@ A worker neither raises an error, which Paddle's loader loses, nor takes another
 """
 
 import logging
+import multiprocessing
 import traceback
 from typing import NamedTuple
 
 import numpy as np
 
+from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.pictures import Unreadable
 
@@ -27,12 +29,14 @@ class Failure(NamedTuple):
         operator: the transform that failed; "" where it was none.
         reason: one line.
         unreadable: whether the file is to blame.
+        batch: where a whole batch failed, the paths of its first files.
     """
 
     file: str
     operator: str
     reason: str
     unreadable: bool
+    batch: str = ""
 
     @classmethod
     def of(cls, error, file, rooms):
@@ -44,18 +48,28 @@ class Failure(NamedTuple):
             reason = f"{type(error).__name__}: {reason}"
         return cls(file, operator, reason, unreadable)
 
+    @classmethod
+    def of_sample(cls, index, files, error, rooms):
+        """The same of sample `index`, which is of picture `files`: one that cannot be read is to blame."""
+        for file in files:
+            try:
+                pictures.imread(file)
+            except (OSError, Unreadable) as unreadable:
+                return cls.of(unreadable, file, rooms)
+        return cls.of(error, " and ".join(map(str, files)) or f"sample {index}", rooms)
+
     def __str__(self):
         if self.unreadable:
             return f"{self.file} cannot be read: {self.reason}"
         what = self.operator or ("reading" if self.file else "joining a batch")
-        return f"{what} fails{' on ' * bool(self.file)}{self.file}: {self.reason}"
+        return f"{what} fails on {self.file or self.batch}: {self.reason}"
 
 
 def operator_of(error, rooms):
-    """Name of the transform in which `error` was raised, "" if in none."""
+    """Name of the transform in which `error` was raised, "" if in none; `Compose` only calls others."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         owner = type(frame.f_locals.get("self"))
-        if owner.__module__.startswith(rooms):
+        if owner.__module__.startswith(rooms) and owner.__name__ != "Compose":
             return owner.__name__
     return ""
 
@@ -83,7 +97,7 @@ class Reader:
         """
         self.dataset, self.join = dataset, collate
         self.describe, self.replaces = describe, replaces
-        self.failures = []
+        self.indices, self.failures = [], []
 
     def __len__(self):
         return len(self.dataset)
@@ -91,8 +105,12 @@ class Reader:
     def __getitem__(self, index):
         for _ in range(ATTEMPTS):
             try:
-                return self.dataset[index]
-            except Exception as error:  # whatever a transform raises
+                sample = self.dataset[index]
+                self.indices.append(index)
+                return sample
+            except BaseException as error:  # whatever a transform raises, `sys.exit` included
+                if isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process():
+                    raise  # Ctrl-C ends workers
                 self.failures.append(self.describe(self.dataset, index, error))
             if not (self.replaces and self.failures[-1].unreadable):
                 break
@@ -103,14 +121,21 @@ class Reader:
     def collate(self, samples):
         """The batch of those `samples` that could be had, and what went wrong with the others."""
         failures, self.failures = self.failures, []
+        indices, self.indices = self.indices, []
         samples = [sample for sample in samples if sample is not MISSING]
         batch = None
-        if samples and all(failure.unreadable for failure in failures):
+        if samples:
             try:
                 batch = self.join(samples)
             except Exception as error:  # whatever a transform of batches raises
-                failures.append(self.describe(self.dataset, None, error))
+                failures.append(self._describe_batch(indices, error))
         return [batch, np.zeros(1), [list(failure) for failure in failures]]
+
+    def _describe_batch(self, indices, error):
+        files = list(dict.fromkeys(self.describe(self.dataset, index, error).file for index in indices))
+        rest = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        failure = self.describe(self.dataset, None, error)
+        return failure._replace(batch=", ".join(files[:NAMED]) + rest, unreadable=False)  # each could be read
 
 
 class Watch:
@@ -238,3 +263,21 @@ class EvaluationWatch(Watch):
         if not self.skips or not left:
             raise UserError(f"{self.named()}; mend or remove them, or leave them out with --skip-unreadable")
         logger.warning("%s; the result is of the other %d", self.named(), left)
+
+
+class InferenceWatch(Watch):
+    """Leaves out samples that cannot be read or transformed, and says of each why.
+
+    Args:
+        failures: gets the reason of each such file.
+    """
+
+    def __init__(self, key, total, describe, failures):
+        super().__init__(key, total, describe)
+        self.failures = failures
+
+    def meet(self, failure):
+        if not failure.file:
+            raise UserError(f"{self.key}: {failure}")
+        self.failures[failure.file] = failure.reason
+        logger.warning("%s", failure)

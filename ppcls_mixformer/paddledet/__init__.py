@@ -4,6 +4,7 @@ import builtins
 
 from ppcls_mixformer.hosting import source
 from ppcls_mixformer.hosting.patches import replaced
+from ppcls_mixformer.paddledet.lanes import packages_stood_in_for
 
 # Fetched, not installed: its wheel asks for a numpy and an OpenCV that conflict with paddleclas.
 HOST = source.Host(
@@ -35,7 +36,7 @@ def register():
     root = source.make_importable(HOST)
     # It prints which packages for tracking it lacks. Its loggers must find the real stdout meanwhile.
     silence = replaced(builtins, "print", lambda *args, **kwargs: None)
-    with source.requirements(HOST), silence:
+    with source.requirements(HOST), silence, packages_stood_in_for():
         from ppcls_mixformer.paddledet import backbone, bridges, keypoint, lvis_data  # noqa: F401
 
     bridges.apply()

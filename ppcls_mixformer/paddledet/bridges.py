@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+from pathlib import Path
 
 import lvis
 import lvis.eval
@@ -20,7 +21,7 @@ from PIL import ImageDraw
 from ppdet import slim
 from ppdet.core import workspace
 from ppdet.data import reader
-from ppdet.data.source import keypoint_coco
+from ppdet.data.source import dataset, keypoint_coco
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
@@ -29,14 +30,14 @@ from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
 from ppdet.modeling.proposal_generator import rpn_head, target
-from ppdet.utils import checkpoint, cli
+from ppdet.utils import checkpoint, cli, visualizer
 from pycocotools.coco import COCO
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddledet import annotations, boxes
+from ppcls_mixformer.paddledet import annotations, boxes, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 from ppcls_mixformer.weights import pickles
@@ -59,7 +60,10 @@ def apply():
         numpy_float_in_lvis,
         numbers_of_pictures,
         size_of_drawn_text,
+        pictures_without_annotations,
+        font_of_the_tree,
         score_of_the_best_model,
+        folders_of_checkpoints,
         whole_checkpoints,
         epochs_without_a_step,
         repaired_annotations,
@@ -67,6 +71,7 @@ def apply():
         pictures_of_saved_results,
         curves_beside_results,
         outlines_of_masks,
+        reading.apply,
     ):
         bridge()
 
@@ -214,6 +219,36 @@ def size_of_drawn_text():
         ImageDraw.ImageDraw.textsize = lambda self, text: self.textbbox((0, 0), text)[2:]
 
 
+def pictures_without_annotations():
+    """develop: inference reads the annotations, which it does not need, and fails on a list of names."""
+    if hasattr(dataset, "COCO"):
+        replace_once(dataset.ImageFolder, "_load_images", _reading_no_annotations)
+
+
+def _reading_no_annotations(original):
+    def _load_images(self, do_eval=False):
+        if do_eval:
+            return original(self, do_eval)
+        with replaced(dataset, "COCO", lambda path: None):
+            return original(self)
+
+    return _load_images
+
+
+def font_of_the_tree():
+    """develop: drawing downloads a font that lies in its own tree, and fails without a network."""
+    if hasattr(visualizer, "get_path"):
+        replace_once(visualizer, "get_path", _found_beside_the_module)
+
+
+def _found_beside_the_module(original):
+    def get_path(url, *args, **kwargs):
+        own = Path(visualizer.__file__).with_name(url.rpartition("/")[2])
+        return (str(own), True) if own.is_file() else original(url, *args, **kwargs)
+
+    return get_path
+
+
 def repaired_annotations():
     """All releases: every part reads the annotation file anew, and none as this package repaired it."""
     replace_once(COCO, "__init__", _of_what_is_held)
@@ -302,6 +337,21 @@ def score_of_the_best_model():
     """All releases: a resumed run forgets the best AP, and a worse model replaces `best_model`."""
     replace_once(callbacks.Checkpointer, "on_epoch_end", best_score.watching)
     replace_once(checkpoint, "save_model", best_score.saving)
+
+
+def folders_of_checkpoints():
+    """develop: configs that share a `save_dir` replace each other's checkpoints, which lie side by side."""
+    replace_once(callbacks.Checkpointer, "__init__", _in_a_folder_of_the_config)
+
+
+def _in_a_folder_of_the_config(original):
+    @functools.wraps(original)
+    def __init__(self, model):
+        original(self, model)
+        if not getattr(self, "uniform_output_enabled", False):  # that is for PaddleX, with folders of its own
+            self.save_dir = os.path.join(model.cfg.save_dir, model.cfg.filename)
+
+    return __init__
 
 
 def whole_checkpoints():

@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 
 BEST = "best_model"  # PaddleDetection's name for it
 SCORE = f"{BEST}.pdstates"  # as PaddleClas has it
+KEYS = (
+    "ap",
+    "metric",
+)  # this package's, and that of PaddleDetection's develop, which writes such a file itself
 
 
 class BestScore:
@@ -62,6 +66,7 @@ def remember_best(checkpointer):
 def score_in(path):
     """The AP in a file of SCORE."""
     try:
-        return float(read_file(path)["ap"])
-    except (KeyError, TypeError, ValueError):
+        content = read_file(path)
+        return float(next(content[key] for key in KEYS if key in content))
+    except (StopIteration, TypeError, ValueError):
         raise UserError(f"{path}: there is no AP in it; delete it to have the best model replaced") from None

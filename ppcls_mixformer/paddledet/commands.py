@@ -67,16 +67,22 @@ def evaluate(argv):
 
 
 def infer(argv):
-    """Draws boxes and masks, or skeletons, into pictures."""
+    """Draws boxes and masks, or skeletons, into pictures.
+
+    Raises:
+        UserError: pictures without a result, after all others.
+    """
     flags, config = prepare(argv, "infer")
+    from ppcls_mixformer.paddledet import reading
     from ppcls_mixformer.paddledet.preflight import find_pictures
     from ppcls_mixformer.paddledet.skeletons import draw_all
 
-    pictures, trainer = find_pictures(flags), load_trainer(config, "test")
-    if "KeyPoint" in config.metric:
-        draw_all(trainer, config, pictures, config["boxes"], KEYPOINT_THRESHOLD, flags.output_dir)
-    else:
-        trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
+    with reading.leaving_out(find_pictures(flags)) as pictures:
+        trainer = load_trainer(config, "test")
+        if "KeyPoint" in config.metric:
+            draw_all(trainer, config, pictures, config["boxes"], KEYPOINT_THRESHOLD, flags.output_dir)
+        elif pictures:
+            trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
 
 
 def export(argv):

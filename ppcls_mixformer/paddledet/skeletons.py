@@ -11,30 +11,30 @@ import paddle
 from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting import pictures as picture_files
+from ppcls_mixformer.paddledet import reading
 from ppcls_mixformer.paddledet.joints import side_of
 
 YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 
 
 def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
-    """Writes each of `pictures` with the skeletons of its persons to `output_dir`.
+    """Writes each of `pictures` with the skeletons of its persons to `output_dir`; in `reading.leaving_out`.
 
     Args:
         trainer: of a `TopDownHRNet`, with its weights.
         pictures: paths.
         boxes: as `boxes.for_drawing` gives them; None takes each picture for one person.
         threshold: keypoints with a lower score are not drawn.
-
-    Raises:
-        UserError: a file that cannot be read as a picture.
     """
     trainer.model.eval()
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     for path in pictures:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{path} cannot be read as a picture")
+        try:
+            image = picture_files.imread(path)
+        except (OSError, picture_files.Unreadable) as error:
+            reading.leave_out(path, error)
+            continue
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         persons = [(0, 0, width, height, 1.0)] if boxes is None else boxes.get(path, [])
@@ -50,7 +50,8 @@ def find_keypoints(model, config, image, box):
     size = config.trainsize
     center, scale = frame(box, size, config.pixel_std)
     none = np.zeros((config.num_joints, 3), "float32")
-    record = {"image": image.copy(), "center": center, "scale": scale, "joints": none, "joints_vis": none}
+    record = {"image": image.copy(), "center": center, "scale": scale, "joints_vis": none}
+    record |= {"joints": none, "gt_joints": none}  # the latter in develop
     record = Permute()(NormalizeImage(config.global_mean, config.global_std)(TopDownAffine(size)(record)))
     inputs = {name: paddle.to_tensor(record[name]).unsqueeze(0) for name in ("image", "center", "scale")}
     with paddle.no_grad():

@@ -19,6 +19,7 @@ from paddleseg.utils import metrics
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import remove_folder
+from ppcls_mixformer.paddleseg import reading
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs
 from ppcls_mixformer.weights import pickles
@@ -45,6 +46,7 @@ def apply():
         best_model_on_resume,
         pictures_of_ade20k,
         maps_of_other_pictures,
+        reading.apply,
     ):
         bridge()
 

@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 import pytest
 from commands import ROOT
+from PIL import Image
 
 from ppcls_mixformer.hosting import loading, paddle_bridges, reading
 from ppcls_mixformer.hosting.errors import UserError
@@ -59,7 +60,10 @@ def evaluation(skips=False, processes=1):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("error", [KeyError("a"), RecursionError("too deep"), ValueError("one\ntwo")])
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a"), RecursionError("too deep"), ValueError("one\ntwo"), SystemExit(3), GeneratorExit()],
+)
 def test_an_error_of_a_dataset_ends_the_loader(workers, error):
     with pytest.raises(UserError, match="data loader failed") as refusal:
         loaded(Squares([3], error), workers)
@@ -73,8 +77,55 @@ def test_a_batch_that_cannot_be_joined_ends_the_loader(workers):
 
     with pytest.raises(UserError, match="no batch"):
         loaded(Squares(), workers, collate_fn=refuse)
-    with pytest.raises(UserError, match="Eval: joining a batch fails: RuntimeError: no batch"):
+    with pytest.raises(
+        UserError, match="Eval: joining a batch fails on 0.jpg, 1.jpg: RuntimeError: no batch"
+    ):
         loaded(Squares(), workers, evaluation(), collate_fn=refuse)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_joining_a_batch_lacks_is_no_picture_to_leave_out(workers):
+    def refuse(samples):
+        raise OSError("disk full")
+
+    watcher = reading.TrainingWatch("Train", LENGTH, describe, 1, "share")
+    with pytest.raises(UserError, match="Train: joining a batch fails on 0.jpg, 1.jpg: disk full"):
+        loaded(Squares(), workers, watcher, collate_fn=refuse)
+
+
+def test_an_interruption_in_a_dataset_ends_the_loader():
+    with pytest.raises(UserError, match="data loader failed: KeyboardInterrupt: x"):
+        loaded(Squares([3], KeyboardInterrupt("x")), 0)
+    with pytest.raises(UserError, match=r"data loader failed: worker \d+ ended before its work was done"):
+        loaded(Squares([3], KeyboardInterrupt("x")), 2)
+
+
+@pytest.mark.parametrize(
+    "value, cause",
+    [
+        (lambda: 1, r"\w+Error: .*pickle"),
+        (np.array([{}], dtype=object), "ValueError: .*array data type"),
+    ],
+    ids=["function", "array of objects"],
+)
+@pytest.mark.parametrize("shared", [False, True], ids=["queue", "shared memory"])
+def test_a_batch_that_cannot_be_sent_ends_the_loader(value, cause, shared):
+    def collate(samples):
+        return [np.zeros(1), value]
+
+    loader = paddle.io.DataLoader(
+        Squares(), batch_size=2, num_workers=2, collate_fn=collate, use_shared_memory=shared
+    )
+    with pytest.raises(UserError, match=f"the data loader failed: {cause}"):
+        list(loader)
+
+
+def test_an_exception_that_cannot_be_sent_ends_the_loader():
+    class Unknown(Exception):
+        """A class that no other process can find."""
+
+    with pytest.raises(UserError, match="pickle"):
+        loaded(Squares([3], Unknown("x")), 2)
 
 
 def test_an_error_of_the_sampler_ends_the_loader():
@@ -148,6 +199,36 @@ def test_training_stops_above_a_share(workers):
 def test_an_error_that_is_not_the_files_stops_at_once(workers, watcher):
     with pytest.raises(UserError, match="reading fails on 3.jpg: KeyError: 'a'"):
         loaded(Squares([3], KeyError("a")), workers, watcher())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("error", [SystemExit(3), StopIteration("a")])
+def test_no_exception_of_a_watched_dataset_goes_unsaid(workers, error):
+    with pytest.raises(UserError, match=f"reading fails on 3.jpg: {type(error).__name__}"):
+        loaded(Squares([3], error), workers, evaluation())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("error", [KeyError("a"), OSError("x")])
+def test_inference_leaves_out_whatever_fails_and_names_it(workers, error, caplog):
+    failures = {}
+    watcher = reading.InferenceWatch("Test", LENGTH, describe, failures)
+    batches = loaded(Squares([0, 2, 3], error), workers, watcher)
+    assert batches == [[1], [4, 5], [6, 7]] and list(failures) == ["0.jpg", "2.jpg", "3.jpg"]
+    assert "3.jpg" in caplog.records[2].getMessage()
+
+
+def test_of_several_files_of_a_sample_the_unreadable_one_is_to_blame(tmp_path):
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.new("RGB", (2, 2)).save(good)
+    with pytest.raises(AttributeError) as raised:
+        None.shape  # noqa: B018
+    error = raised.value
+    said = [
+        str(reading.Failure.of_sample(7, files, error, ("no.room",))) for files in ([good, bad], [good], [])
+    ]
+    assert said[0] == f"{bad} cannot be read: No such file or directory"
+    assert said[1] == f"reading fails on {good}: AttributeError: {error}" and "fails on sample 7" in said[2]
 
 
 def test_a_loader_that_is_started_again_says_the_same_again():

@@ -190,7 +190,9 @@ def test_a_transform_of_batches_that_fails_is_named(folder):
     operators = [MixupOperator(class_num=2, alpha=0.2)]  # labels go up to 3
     loader.collate_fn = lambda batch: transform(batch, operators)
     loading.watch(loader, reading.watcher({"Global": {"unreadable_share": 1}}, "DataLoader.Train", 4))
-    with pytest.raises(UserError, match="DataLoader.Train: MixupOperator fails: IndexError: index"):
+    with pytest.raises(
+        UserError, match="DataLoader.Train: MixupOperator fails on .*/3.jpg: IndexError: index"
+    ):
         list(loader)
 
 

@@ -19,9 +19,9 @@ def command_line(scenes, config, *overrides, flags=()):
     return [str(part) for part in ("-c", config, *flags, "-o", *settings, *overrides)]
 
 
-def tool(name, *arguments, **options):
+def tool(name, *arguments, check=True, **options):
     """Runs `tools/det/NAME.py` in a process of its own."""
-    return run(sys.executable, f"tools/det/{name}.py", *command_line(*arguments, **options))
+    return run(sys.executable, f"tools/det/{name}.py", *command_line(*arguments, **options), check=check)
 
 
 def module(verb, *arguments, check=True, **options):

@@ -14,6 +14,7 @@ from crashes import states
 from PIL import Image, ImageDraw
 
 from ppcls_mixformer.hosting import whole
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.weights.checkpoint import read_file
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -266,3 +267,68 @@ class Table:
 
     def __init__(self, rows):
         self.table = str(rows)
+
+
+def test_packages_for_lanes_need_not_be_there(monkeypatch):
+    from ppcls_mixformer.paddledet import lanes
+
+    monkeypatch.setattr(lanes, "PACKAGES", ("no_such_package", "numpy"))
+    with lanes.packages_stood_in_for():
+        import no_such_package.lines as lines
+        from no_such_package.lines.deep import LineString
+    for part in (LineString, lines.Polygon):
+        with pytest.raises(UserError, match="need no_such_package, which is not installed"):
+            part([0, 1])
+    assert not [name for name in sys.modules if name.startswith("no_such_package")]
+    with pytest.raises(ModuleNotFoundError):
+        import no_such_package  # noqa: F401
+    assert np.zeros(1).tolist() == [0]
+
+
+def test_a_font_of_the_tree_is_not_downloaded(monkeypatch, tmp_path):
+    from ppdet.utils import visualizer
+
+    from ppcls_mixformer.paddledet import bridges
+
+    monkeypatch.setattr(visualizer, "get_path", lambda url, folder: ("downloaded", False), raising=False)
+    monkeypatch.setattr(visualizer, "__file__", str(tmp_path / "visualizer.py"))
+    (tmp_path / "own.ttf").touch()
+    bridges.font_of_the_tree()
+    assert visualizer.get_path("https://example.com/own.ttf", "~") == (str(tmp_path / "own.ttf"), True)
+    assert visualizer.get_path("https://example.com/other.ttf", "~") == ("downloaded", False)
+
+
+def test_inference_reads_no_annotations(monkeypatch):
+    from ppdet.data.source import dataset
+
+    from ppcls_mixformer.paddledet import bridges
+
+    class AsInDevelop:
+        def _load_images(self, do_eval=False):
+            return dataset.COCO("names.txt"), do_eval
+
+    monkeypatch.setattr(dataset, "COCO", lambda path: f"annotations in {path}", raising=False)
+    monkeypatch.setattr(dataset, "ImageFolder", AsInDevelop)
+    bridges.pictures_without_annotations()
+    assert AsInDevelop()._load_images() == (None, False)
+    assert AsInDevelop()._load_images(do_eval=True) == ("annotations in names.txt", True)
+
+
+def test_keypoints_have_the_name_of_each_release(monkeypatch):
+    from ppcls_mixformer.paddledet import skeletons
+
+    def transform(record):
+        assert record["joints"] is record["gt_joints"]
+        return {**record, "image": np.zeros([8, 4, 3], "float32")}
+
+    class Model:
+        def __call__(self, inputs):
+            assert inputs["image"].shape == [1, 3, 8, 4]
+            return {"keypoint": [[["found"]]]}
+
+    config = types.SimpleNamespace(
+        trainsize=[4, 8], pixel_std=200, num_joints=3, global_mean=[0.5] * 3, global_std=[0.5] * 3
+    )
+    monkeypatch.setattr(skeletons, "TopDownAffine", lambda size: transform)
+    picture = np.zeros([20, 20, 3], "uint8")
+    assert skeletons.find_keypoints(Model(), config, picture, (0, 0, 9, 9)) == "found"

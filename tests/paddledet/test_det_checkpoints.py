@@ -23,10 +23,11 @@ class Run:
     """What PaddleDetection's Checkpointer sees of a trainer, whose evaluations end as `evaluate` is told."""
 
     def __init__(self, folder):
+        from ppdet.core.workspace import AttrDict
         from ppdet.engine.callbacks import Checkpointer
 
         self.model, self.optimizer, self.use_ema = paddle.nn.Linear(1, 1), Optimizer(), False
-        self.cfg = SimpleNamespace(save_dir=str(folder), filename="x", epoch=9, snapshot_epoch=1)
+        self.cfg = AttrDict(save_dir=str(folder), filename="x", epoch=9, snapshot_epoch=1)
         self._metrics = [SimpleNamespace(get_results=lambda: {"bbox": [self.precision]})]
         self.checkpointer = Checkpointer(self)
 
@@ -72,6 +73,29 @@ def test_without_an_ap_the_first_evaluation_replaces_the_best_model(tmp_path, ca
     assert "best_model has no AP beside it" in caplog.text
     run.evaluate(1, 0.05)
     assert best_in(tmp_path) == (1, 0.05)
+
+
+def test_the_score_that_develop_writes_is_known(tmp_path):
+    (tmp_path / "x").mkdir()
+    paddle.save({"metric": 0.25, "epoch": 3}, str(tmp_path / "x/best_model.pdstates"))
+    assert resumed(tmp_path).checkpointer.best_ap == 0.25
+
+
+def test_checkpoints_have_a_folder_of_their_config(tmp_path, monkeypatch):
+    from ppdet.engine import callbacks
+
+    from ppcls_mixformer.paddledet import bridges
+
+    class AsInDevelop:
+        def __init__(self, model):
+            self.save_dir, self.uniform_output_enabled = model.cfg.save_dir, model.cfg.epoch == 1
+
+    monkeypatch.setattr(callbacks, "Checkpointer", AsInDevelop)
+    bridges.folders_of_checkpoints()
+    run = Run(tmp_path)
+    assert run.checkpointer.save_dir == str(tmp_path / "x")
+    run.cfg.epoch = 1  # stands for what only PaddleX asks for
+    assert callbacks.Checkpointer(run).save_dir == str(tmp_path)
 
 
 @pytest.mark.parametrize("content", [{}, {"ap": "much"}, {"ap": None}, [1]])
