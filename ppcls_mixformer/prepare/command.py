@@ -56,19 +56,13 @@ def run(argv):
     output = Path(os.path.realpath(flags.output))
     writing.check_output(output, Path(os.path.realpath(flags.folder)))
     shares = {"val": review.VAL if flags.val is None else flags.val, "test": flags.test}
-    result = review.look(flags.folder, shares, flags.seed, flags.multi_label, flags.strict)
-    choices = recipe.Choices(
-        flags.model,
-        flags.device or find_device(),
-        flags.seed,
-        flags.size,
-        flags.batch,
-        flags.epochs,
-        flags.pretrained,
-    )
     output.parent.mkdir(parents=True, exist_ok=True)
-    with whole_folder(output) as folder:
+    with whole_folder(output) as folder:  # which finds out now whether it can be written
         folder.mkdir()
+        result = review.look(flags.folder, shares, flags.seed, flags.multi_label, flags.strict)
+        device = flags.device or find_device()
+        said = flags.size, flags.batch, flags.epochs, flags.pretrained
+        choices = recipe.Choices(flags.model, device, flags.seed, *said)
         report = writing.write(result, choices, folder, output)
     for line in told(report, output):
         print(line)

@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.predict import sources
 from ppcls_mixformer.prepare import tables
-from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, shown
+from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, nearest_class, shown
 
 TABLES = (".csv", ".tsv")
 FOREIGN = ("__MACOSX", "@eaDir")  # folders in which other programs keep copies
@@ -107,9 +106,10 @@ def _of_splits(root, paths, kinds, notes):
         if picture.labels[0] not in known:
             raise UserError(
                 f"{picture.path}: its class {picture.labels[0]!r} has no pictures for training"
-                f"{did_you_mean(picture.labels[0], known)}"
+                f"{nearest_class(picture.labels[0], known)}"
             )
-    return Found("train and val folders of a folder for each class", root, pictures, False, [], notes)
+    form = f"the folders {', '.join(sorted(kinds))}, with a folder for each class"
+    return Found(form, root, pictures, False, [], notes)
 
 
 def _left_over(root, paths, classes, depth):

@@ -2,6 +2,7 @@
 
 from typing import Any, List, NamedTuple, Optional, Sequence
 
+from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 
 SPLITS = {
@@ -86,6 +87,13 @@ def check_names(names):
 def plain(name):
     """A name as one line, without spaces at its ends."""
     return " ".join(name.split())
+
+
+def nearest_class(name, known):
+    """The end of a sentence that refuses a class: the one that is meant, or the first that there are."""
+    alike = [other for other in known if plain(other).casefold() == plain(name).casefold()]
+    near = alike[0] if alike else nearest(name, known)
+    return f"; did you mean {near!r}?" if near else f"; there are {shown(map(repr, known))}"
 
 
 # Words

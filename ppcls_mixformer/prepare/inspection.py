@@ -1,10 +1,10 @@
 """Every picture is opened, as the trainer does, and what is odd about it is noted."""
 
-import concurrent.futures
 import hashlib
 import io
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ppcls_mixformer.hosting.errors import first_line
-from ppcls_mixformer.hosting.pictures import ORIENTATION, decode
+from ppcls_mixformer.hosting.pictures import ORIENTATION, Unreadable, decode
 from ppcls_mixformer.predict.sources import Source
 
 TINY = 32  # pixels of the shorter side, below which the network's last map is less than one cell
@@ -58,7 +58,7 @@ def look_at_all(paths, workers=None):
     Args:
         workers: threads; None for one on each core. Decoding and hashing release Python's lock.
     """
-    pool = concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -73,13 +73,16 @@ def look_at_all(paths, workers=None):
 def look_at(path):
     """The `Look` at one picture file."""
     try:
-        data = Source(path).data()
-        if not data:
-            return Look(EMPTY)
-        pixels = decode(data)
+        data = Source(os.fspath(path)).data()
     except OSError as error:
         return Look(error.strerror or first_line(error))
-    except Exception as error:  # of OpenCV and of Pillow's plugins
+    except Unreadable as error:
+        return Look(str(error))
+    if not data:
+        return Look(EMPTY)
+    try:
+        pixels = decode(data)
+    except Exception as error:  # of OpenCV and of Pillow's plugins, which raise what they like
         return Look(first_line(error))
     height, width = pixels.shape[:2]
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)

@@ -3,16 +3,15 @@
 import os
 from typing import Any, Dict, List, NamedTuple
 
-from ppcls_mixformer.hosting.advice import did_you_mean
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.prepare import forms, inspection, split
-from ppcls_mixformer.prepare.found import Found, check_names, classes_of, counted, shown
+from ppcls_mixformer.prepare.found import Found, check_names, classes_of, counted, nearest_class, shown
 
 VAL = 0.2  # of the pictures, where the user's have no validation set
 LEFT_OUT = {
     "missing": "not there, or without a label",
     "empty": "files without content",
-    "unreadable": "no picture, or only a part of one",
+    "unreadable": "no pictures that can be read, or parts of one",
     "contradictory": "copies of a picture that have other labels",
     "leaked": "copies of pictures of a later split",
 }
@@ -68,6 +67,7 @@ def look(place, shares, seed, several, strict):
     classes = classes_of([found.pictures[index] for index in kept])
     lost = sorted(set(classes_of(found.pictures)) - set(classes))
     notes = [*found.notes, *([f"no usable pictures of {shown(lost)}"] if lost else []), *check_names(classes)]
+    notes += _notes_on_labels(found, splits, classes, [pictures[index] for index in parts.contradictory])
     odd = {kind: [found.pictures[i].name for i in kept if kind in looks[i].odd] for kind in inspection.ODD}
     odd["duplicates"] = [pictures[index].name for index in parts.duplicates]
     odd = {kind: names for kind, names in odd.items() if names}
@@ -93,6 +93,17 @@ def _left_out(found, looks, usable, parts):
     return {kind: items for kind, items in kinds.items() if items}
 
 
+def _notes_on_labels(found, splits, classes, contradictory):
+    """What labels may mean that was not meant."""
+    paths = [picture.path for picture in contradictory]
+    if len(set(paths)) < len(paths):
+        yield "rows give a picture several labels: if it may have them, add --multi-label"
+    seen = {label for index in splits.get("val", ()) for label in found.pictures[index].labels}
+    unseen = [name for name in classes if name not in seen]
+    if unseen and seen:
+        yield f"no pictures for validation of {shown(unseen)}"
+
+
 def _refuse(left_out):
     items = [item for kind in left_out.values() for item in kind]
     names = shown(f"{name} ({reason})" for name, reason in items)
@@ -110,7 +121,7 @@ def _check_classes(result):
     known = {label for labels in result.labels("train") for label in labels}
     unknown = [name for name in classes if name not in known]
     if unknown:
-        near = did_you_mean(unknown[0], sorted(known)) if known else ""
+        near = nearest_class(unknown[0], sorted(known)) if known else ""
         raise UserError(
             f"{place}: validation or test has pictures of {shown(unknown)}, training has none{near}"
             + _why(result)
@@ -124,4 +135,6 @@ def _check_classes(result):
 def _why(result):
     """What was left out, as the end of a sentence."""
     words = [f"{len(items):,} {kind}" for kind, items in result.left_out.items()]
-    return f" (left out: {', '.join(words)})" if words else ""
+    words = [f"left out: {', '.join(words)}"] if words else []
+    words += [note for note in result.found.notes if "--" in note]
+    return f" ({'; '.join(words)})" if words else ""

@@ -27,8 +27,8 @@ def check_output(output, place):
     is_inside = place.is_dir() and place in output.parents
     if output == place or is_inside or output in place.parents:
         raise UserError(
-            f"--output {output} is, holds or is in the folder of the pictures, where nothing is written; "
-            "name another"
+            f"--output {output} is, holds or lies in the folder of the pictures, which stays as it is: "
+            "name another folder"
         )
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is no folder")
