@@ -13,6 +13,7 @@ ROWS = 40  # classes on the sheet, and in the chart
 INK, PALE, PAPER = (40, 40, 40), (205, 205, 205), (255, 255, 255)
 COLORS = {"train": (55, 110, 175), "val": (235, 145, 50), "test": (95, 160, 90)}
 WORDS = {"train": "training", "val": "validation", "test": "test"}
+NOT_A_LETTER = "\uffff"  # which fonts draw as what they lack
 BAR, PLOT = 320, 420  # pixels: the longest bar, and each side of the plot of sizes
 FONTS = (  # the first that this machine has; those before DejaVu have Chinese, Japanese and Korean too
     *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-microhei.ttc", "msyh.ttc", "simhei.ttf"),
@@ -21,41 +22,48 @@ FONTS = (  # the first that this machine has; those before DejaVu have Chinese, 
 
 
 class Text:
-    """Writes on pictures, with a font of this machine or Pillow's own."""
+    """Writes on pictures, with a font of this machine or Pillow's own, marking letters that it lacks."""
 
     def __init__(self, size=14):
-        self.font, self.has_all = _font(size)
+        self.font, self.known = _font(size), {}
 
     def shown(self, text):
-        """`text` with a mark in the place of what the font lacks."""
-        return text if self.has_all else text.encode("latin-1", "replace").decode("latin-1")
+        return "".join(letter if self._has(letter) else "?" for letter in text)
+
+    def _has(self, letter):
+        if letter not in self.known:
+            try:
+                drawn = bytes(self.font.getmask(letter))
+                self.known[letter] = letter.isspace() or drawn != bytes(self.font.getmask(NOT_A_LETTER))
+            except UnicodeEncodeError:  # of a font that knows Latin letters only
+                self.known[letter] = ord(letter) < 128
+        return self.known[letter]
 
     def width(self, text):
-        return math.ceil(
-            self.font.getlength(self.shown(text)) if hasattr(self.font, "getlength") else 6 * len(text)
-        )
+        return self.font.getmask(self.shown(text)).size[0]
 
     def cut(self, text, width):
         """`text`, shortened to `width` pixels."""
-        while len(text) > 2 and self.width(text) > width:
-            text = text[:-2] + "…" if self.has_all else text[:-1]
-        return text
+        if self.width(text) <= width:
+            return text
+        while text and self.width(f"{text}...") > width:
+            text = text[:-1]
+        return f"{text}..."
 
     def write(self, draw, place, text, fill=INK):
         draw.text(place, self.shown(text), font=self.font, fill=fill)
 
 
 def _font(size):
-    """A font, and whether it has more letters than Latin ones."""
     for name in FONTS:
         try:
-            return ImageFont.truetype(name, size), True
+            return ImageFont.truetype(name, size)
         except OSError:
             continue
     try:
-        return ImageFont.load_default(size), False
+        return ImageFont.load_default(size)
     except TypeError:  # Pillow before 10.1
-        return ImageFont.load_default(), False
+        return ImageFont.load_default()
 
 
 def draw_samples(rows, total):
@@ -76,8 +84,7 @@ def draw_samples(rows, total):
         text.write(draw, (MARGIN, top + 4), text.cut(title, label - 10))
         text.write(draw, (MARGIN, top + 24), count, fill=(120, 120, 120))
         for column, path in enumerate(paths[:SAMPLES]):
-            picture = Image.fromarray(decode(Source(path).data()))
-            picture = _fitted(picture)
+            picture = _fitted(Image.fromarray(decode(Source(path).data())))
             left = MARGIN + label + column * (CELL + GAP)
             sheet.paste(picture, (left + (CELL - picture.width) // 2, top + (CELL - picture.height) // 2))
     return sheet
@@ -113,9 +120,8 @@ def _chosen(counts):
     if len(order) <= ROWS:
         return order, ""
     half = ROWS // 2
-    return order[:half] + order[
-        -half:
-    ], f"the {half} most frequent and the {half} rarest of {len(order)} classes"
+    words = f"the {half} most frequent and the {half} rarest of {len(order)} classes"
+    return order[:half] + order[-half:], words
 
 
 def _draw_counts(draw, text, chosen, between):
@@ -140,9 +146,8 @@ def _draw_counts(draw, text, chosen, between):
 def _draw_sizes(draw, text, place, sizes, side):
     """Width against height, both on a scale of powers."""
     left, top = place[0] + 40, place[1] + 14
-    text.write(
-        draw, (place[0], MARGIN // 2), f"Width and height in pixels; the frame is the input, {side}×{side}"
-    )
+    title = f"Width (across) and height in pixels; the frame is the input, {side}x{side}"
+    text.write(draw, (place[0], MARGIN // 2), title)
     low = math.floor(math.log2(max(1, min(side, *(min(size) for size in sizes)))))
     high = math.ceil(math.log2(max(side, *(max(size) for size in sizes)) + 1))
 
@@ -160,4 +165,3 @@ def _draw_sizes(draw, text, place, sizes, side):
         x, y = left + at(width), top + PLOT - at(height)
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=COLORS["train"])
     draw.rectangle((left, top + PLOT - at(side), left + at(side), top + PLOT), outline=COLORS["val"], width=2)
-    text.write(draw, (left + PLOT // 2 - 20, top + PLOT + 26), "width →")
