@@ -130,6 +130,6 @@ def _next_commands(config, output, has_test):
     )
     if has_test:
         listing = shlex.quote(f"DataLoader.Eval.dataset.cls_label_path={output / 'test_list.txt'}")
-        words = f"{evaluate} -c {shlex.quote(config)} -o {listing} -o Global.pretrained_model=…"
+        words = f"{evaluate} -c {shlex.quote(config)} -o {listing} -o Global.pretrained_model=…/best_model"
         yield f"at the very end, on the pictures for testing: {words}"
     yield f"next: {train} -c {shlex.quote(config)}"

@@ -16,7 +16,7 @@ from ppcls_mixformer.hosting.pictures import ORIENTATION, Unreadable, decode
 from ppcls_mixformer.predict.sources import Source
 
 TINY = 32  # pixels of the shorter side, below which the network's last map is less than one cell
-HUGE = 20_000_000  # pixels, from which on decoding takes longer than a training step of the picture
+HUGE = 20_000_000  # pixels; a larger picture takes long to read, in each epoch anew
 STRIDE = 16  # of the pixels that are compared first
 BITS = 258  # the tag of TIFF
 EMPTY = "the file is empty"

@@ -32,10 +32,18 @@ class Names(NamedTuple):
 def name_all(pictures, root, output):
     """The `Names` of pictures: their own where a list can hold them all, those of links in `output` else."""
     own = [picture.name for picture in pictures]
-    if not any(UNFIT.search(name) for name in own):
+    if not any(UNFIT.search(name) for name in own) and is_text(root):
         return Names(root, own, False)
     fit = _apart(UNFIT.sub("_", name) for name in own)
     return Names(output, [f"{FOLDER}/{name}" for name in fit], True)
+
+
+def is_text(path):
+    """Whether a path can be written into a file in UTF-8."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _apart(names):

@@ -128,8 +128,8 @@ def _decide_rates(values, reasons, recipe):
     values["rate"] = float(f"{float(rates['learning_rate']) * share:.2g}")
     recipe_rate = rates["learning_rate"]
     reasons["rate"] = (
-        f"{recipe_rate} × √({values['batch']}/{full}): the recipe's is for {full} images a step, and with "
-        "AdamW it goes with the square root of their number; on n GPUs multiply it by √n"
+        f"{recipe_rate} * sqrt({values['batch']} / {full}): the recipe's is for {full} images a step; with "
+        "AdamW it goes with the square root of their number; on n GPUs multiply it by sqrt(n)"
     )
     warm, of = rates["warmup_epoch"], recipe["Global"]["epochs"]
     values["warmup"] = min(max(1, round(values["epochs"] * warm / of)), values["epochs"] - 1)
@@ -303,9 +303,12 @@ def _emit(node, indent, prefix, comments):
 
 
 def _scalar(value):
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
     return text.removesuffix("...\n").rstrip("\n")
 
 
 def _comment(text, indent):
+    text = text.encode(
+        "ascii", "replace"
+    ).decode()  # PaddleClas reads a config in the encoding of its machine
     return [f"{indent}# {line}\n" for line in textwrap.wrap(text, WIDTH)]

@@ -30,6 +30,8 @@ def check_output(output, place):
             f"--output {output} is, holds or lies in the folder of the pictures, which stays as it is: "
             "name another folder"
         )
+    if not listing.is_text(output):
+        raise UserError(f"--output {output}: its name is no text in UTF-8: name another folder")
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is no folder")
     written = _written(output)

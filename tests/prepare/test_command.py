@@ -99,6 +99,16 @@ def test_names_that_a_list_cannot_hold_are_links(pictures, prepare):
     assert config["DataLoader"]["Train"]["dataset"]["image_root"] == f"{output}/"
 
 
+def test_folders_whose_names_are_no_text(pictures, prepare, tmp_path):
+    pictures.add_classes({"a": 3, "b": 3})
+    place = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(pictures.root, place)
+    output, _ = prepare(place=place)
+    assert Image.open(output / next(iter(listed(output, "train")))).size == (40, 40)
+    with pytest.raises(UserError, match="--output .* is no text in UTF-8"):
+        prepare(output=place.with_name(f"{place.name}2"))
+
+
 def test_rare_classes_are_repeated_in_the_training_list_alone(pictures, prepare):
     pictures.add_classes({"a": 60, "b": 3})
     output, report = prepare()

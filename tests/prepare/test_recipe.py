@@ -157,6 +157,7 @@ def test_several_labels():
 
 @pytest.mark.parametrize("root", ["/with space/: and # 'quotes'", "/日本"])
 def test_paths_of_all_kinds_are_read_back(root):
+    assert written(DATA._replace(root=root, name="日本")).isascii()
     assert config(DATA._replace(root=root))["DataLoader"]["Train"]["dataset"]["image_root"] == f"{root}/"
 
 
