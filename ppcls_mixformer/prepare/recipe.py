@@ -85,18 +85,18 @@ def decide(data, choices, recipe):
         reasons[key] = reason if given is None else "as the command said"
 
     side = min(SIDE, max(LEAST_SIDE, STRIDE * math.ceil(data.short_side / STRIDE)))
-    shorter = f"half of the pictures have a shorter side of {data.short_side} pixels or less"
-    at_least = f"; the network divides by {STRIDE}, so less than {LEAST_SIDE} leaves it little to see"
-    why = "the recipe's, and what the weights were trained on" if side == SIDE else shorter + at_least
+    why = f"half of the pictures have a shorter side of {data.short_side} pixels or less"
+    if side == SIDE:
+        why = "the recipe's, and that of the published weights"
+    elif side == LEAST_SIDE:
+        why += f"; the network divides by {STRIDE}, and a smaller input would leave it little to see"
     choose("size", choices.size, side, why)
 
     published = VARIANTS[choices.model].has_weights
     others = ", ".join(name.split("_")[1] for name, variant in VARIANTS.items() if variant.has_weights)
-    why = (
-        "the published weights of ImageNet-1k, downloaded once; the head of the classes below starts anew"
-        if published
-        else f"no weights are published for {choices.model} (there are some for {others}): from random ones"
-    )
+    why = f"no weights are published for {choices.model} (there are some for {others}): from random ones"
+    if published:
+        why = "the published weights of ImageNet-1k, downloaded once; the head starts anew"
     choose("pretrained", choices.pretrained, published, why)
     tuned = bool(values["pretrained"])
 

@@ -66,32 +66,35 @@ def read(path, root, several):
         _refuse(path, lines, tried)
     header, rows = _header(best)
     labels_of, found_several = _labels(path, best.column, header, rows, several)
+    seen, missing = _sorted_rows(path, best, header, rows, labels_of, found_several)
+    if not seen:
+        place, reason = missing[0]
+        raise UserError(f"{path}: none of its rows has a picture and a label; {place}: {reason}")
+    pictures, repeated = _merge(seen, found_several)
+    notes = [f"{counted(repeated, 'row')} of {path} repeat others"] if repeated else []
+    root = _root([picture.path for picture in pictures], best.base)
+    pictures = [picture._replace(name=_relative(picture.path, root)) for picture in pictures]
+    labels = "several labels" if found_several else "one label"
+    form = f"the table {os.path.basename(path)}, {labels} a picture"
+    return Found(form, root, pictures, found_several, missing, notes)
+
+
+def _sorted_rows(path, reading, header, rows, labels_of, several):
+    """`{(file, split): labels of each of its rows}`, and `(place, reason)` of rows that lack something."""
     split_column = _split_column(header, rows)
-    seen, missing, notes = {}, [], []
+    seen, missing = {}, []
     for line, cells in rows:
-        cell = _cell(cells, best.column)
-        file = _resolve(best.base, cell)
-        labels = labels_of(cells)
+        cell, labels = _cell(cells, reading.column), labels_of(cells)
+        file = _resolve(reading.base, cell)
         split = None if split_column is None else SPLITS[_cell(cells, split_column).lower()]
-        reason = None if file else "there is no such file" if cell else "no picture is named"
-        reason = reason or (None if labels or found_several else "it has no label")
+        reason = None if labels or several else "it has no label"
+        if file is None:
+            reason = "there is no such file" if cell else "no picture is named"
         if reason:
             missing.append((f"{path}, line {line}: {cell}", reason))
         else:
             seen.setdefault((file, split), []).append(labels)
-    pictures, repeated = _merge(seen, found_several)
-    if repeated:
-        notes.append(f"{counted(repeated, 'row')} of {path} repeat others")
-    if not pictures:
-        raise UserError(
-            f"{path}: none of its rows has a picture and a label; {missing[0][0]}: {missing[0][1]}"
-        )
-    root = _root([picture.path for picture in pictures], best.base)
-    pictures = [picture._replace(name=_relative(picture.path, root)) for picture in pictures]
-    form = (
-        f"the table {os.path.basename(path)}, {'several labels' if found_several else 'one label'} a picture"
-    )
-    return Found(form, root, pictures, found_several, missing, notes)
+    return seen, missing
 
 
 def _bases(path, root):
@@ -147,7 +150,7 @@ def _refuse(path, lines, tried):
     if named:
         line, cell = named[0]
         folder = os.path.dirname(path)
-        raise UserError(f"{path}, line {line}: there is no {cell} in {folder}, nor any other of its pictures")
+        raise UserError(f"{path}, line {line}: there is no {cell} in {folder}, nor others of its pictures")
     raise UserError(f"{path}: {EXPECTED}; its first line is {filled[0][:100]!r}")
 
 
