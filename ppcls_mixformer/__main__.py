@@ -1,6 +1,7 @@
 """The command line: `python -m ppcls_mixformer VERB …`, or `ppcls-mixformer VERB …`.
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
+    prepare FOLDER --output FOLDER          looks at one's own pictures; writes lists and a config for train
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
@@ -125,6 +126,7 @@ COMMANDS = {
     "infer": later("paddleclas.commands:infer"),
     "export": later("paddleclas.commands:export"),
     "predict": later("paddleclas.commands:predict"),
+    "prepare": later("prepare.command:run"),
     "benchmark": later("benchmark.command:run"),
     "det train": later("paddledet.commands:train"),
     "det eval": later("paddledet.commands:evaluate"),

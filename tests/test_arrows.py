@@ -19,6 +19,7 @@ ALLOWED = {
     "convert": {"weights"} | SHARED,
     "published": {"zoo", "network", "weights"} | SHARED,
     "predict": {"hosting"},
+    "prepare": {"predict", "hosting", "variants"},
     "benchmark": {"predict", "hosting", "paddleclas.lists"},
     **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict"} for host in HOSTS},
     "__init__": {"hosting.errors"},  # and, once they are asked for, those of MODULE_OF

@@ -20,6 +20,7 @@ MODULES = (
     "paddleseg.commands",
     "predict.classifier",
     "predict.command",
+    "prepare.command",
     "variants",
 )
 NETWORKS = sorted(set(ppcls_mixformer.__all__) - {"Classifier", "VARIANTS", "WeightsError"})

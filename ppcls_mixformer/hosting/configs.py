@@ -13,6 +13,7 @@ from ppcls_mixformer.hosting.errors import UserError
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".yaml", ".yml")
+RECIPE_BATCH = 1024  # images a step that the learning rates of the ImageNet configs are for
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

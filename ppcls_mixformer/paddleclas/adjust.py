@@ -13,7 +13,6 @@ from ppcls_mixformer.paddleclas.backbone import networks
 logger = logging.getLogger(__name__)
 
 CLASSES = 1000  # of a network whose section does not say
-RECIPE_BATCH = 1024  # images a step that the learning rates of the recipe are for
 FAR = 4  # from so many times more or fewer images on there is a hint
 
 
@@ -105,12 +104,12 @@ def hint_at_learning_rate(config):
         return
     processes = paddle.distributed.get_world_size()
     images = batch * processes * config["Global"].get("update_freq", 1)
-    if RECIPE_BATCH / FAR < images < RECIPE_BATCH * FAR:
+    if configs.RECIPE_BATCH / FAR < images < configs.RECIPE_BATCH * FAR:
         return
     logger.warning(
         "Optimizer.lr.learning_rate: %g is the recipe's for %d images a step, here are %d; in proportion it "
         "is -o Optimizer.lr.learning_rate=%.3g",
-        *(rate, RECIPE_BATCH, images, rate * images / RECIPE_BATCH),
+        *(rate, configs.RECIPE_BATCH, images, rate * images / configs.RECIPE_BATCH),
     )
 
 
