@@ -1,6 +1,7 @@
 """The command line: `python -m ppcls_mixformer VERB …`, or `ppcls-mixformer VERB …`.
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
+    explain                                 what a network looked at, drawn over pictures
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
@@ -124,6 +125,7 @@ COMMANDS = {
     "eval": later("paddleclas.commands:evaluate"),
     "infer": later("paddleclas.commands:infer"),
     "export": later("paddleclas.commands:export"),
+    "explain": later("paddleclas.commands:explain"),
     "predict": later("paddleclas.commands:predict"),
     "benchmark": later("benchmark.command:run"),
     "det train": later("paddledet.commands:train"),

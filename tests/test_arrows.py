@@ -19,8 +19,9 @@ ALLOWED = {
     "convert": {"weights"} | SHARED,
     "published": {"zoo", "network", "weights"} | SHARED,
     "predict": {"hosting"},
+    "understand": {"hosting"},
     "benchmark": {"predict", "hosting", "paddleclas.lists"},
-    **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict"} for host in HOSTS},
+    **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict", "understand"} for host in HOSTS},
     "__init__": {"hosting.errors"},  # and, once they are asked for, those of MODULE_OF
     "__main__": {"__init__", "variants", "weights", "hosting", *HOSTS},
 }

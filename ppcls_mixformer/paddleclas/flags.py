@@ -2,9 +2,16 @@
 
 from argparse import ArgumentParser
 
+HOST_MODES = {"explain": "infer"}  # of the commands that PaddleClas does not have, which of its it is like
+
+
+def host_mode(mode):
+    """The mode of PaddleClas's Engine in which the command `mode` runs."""
+    return HOST_MODES.get(mode, mode)
+
 
 def parser(mode):
-    """The flags of a command, which `mode` names: train, eval, infer or export."""
+    """The flags of a command, which `mode` names: train, eval, infer, export or explain."""
     flags = ArgumentParser()
     flags.add_argument(
         "-c", "--config", required=True, help="config file, or the name of one that comes with the package"
@@ -48,6 +55,26 @@ def parser(mode):
         flags.add_argument("--save", metavar="FILE", help="write the results to this .csv or .jsonl file too")
         flags.add_argument(
             "--features", metavar="FILE", help="write pooled features to this .npz file, instead of classes"
+        )
+    if mode == "explain":
+        flags.add_argument(
+            "--image", required=True, metavar="PICTURES", help="a picture, a folder or an address"
+        )
+        flags.add_argument(
+            "--output", required=True, metavar="FOLDER", help="write a sheet for each picture here"
+        )
+        flags.add_argument(
+            "--class",
+            dest="classes",
+            action="append",
+            default=[],
+            metavar="CLASS",
+            help="draw what speaks for this class, a name or a number; may be given again",
+        )
+        flags.add_argument(
+            "--at",
+            metavar="X,Y",
+            help="draw the attention of this place, shares of width and height (the default: 0.5,0.5)",
         )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
