@@ -1,7 +1,7 @@
 """The command line: `python -m ppcls_mixformer VERB …`, or `ppcls-mixformer VERB …`.
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
-    explain                                 what a network looked at, drawn over pictures
+    explain, report                         what a network looks at, and what it gets wrong, as pictures
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
@@ -126,6 +126,7 @@ COMMANDS = {
     "infer": later("paddleclas.commands:infer"),
     "export": later("paddleclas.commands:export"),
     "explain": later("paddleclas.commands:explain"),
+    "report": later("paddleclas.commands:report"),
     "predict": later("paddleclas.commands:predict"),
     "benchmark": later("benchmark.command:run"),
     "det train": later("paddledet.commands:train"),

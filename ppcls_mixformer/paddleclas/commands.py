@@ -1,11 +1,11 @@
-"""The bodies of the commands train, eval, infer, explain and export, which take PaddleClas's flags."""
+"""The bodies of train, eval, infer, explain, report, export and predict, which take PaddleClas's flags."""
 
 from ppcls_mixformer.paddleclas import register
 from ppcls_mixformer.paddleclas.flags import host_mode, parser
 
 
 def build_engine(argv, mode):
-    """PaddleClas's Engine for `mode` (train, eval, infer, explain, export), and the flags.
+    """PaddleClas's Engine for `mode` (train, eval, infer, explain, report, export), and the flags.
 
     Args:
         argv: flags, `-c CONFIG -o key=value …`.
@@ -60,6 +60,14 @@ def explain(argv):
     from ppcls_mixformer.paddleclas import explain
 
     explain.run(engine, flags)
+
+
+def report(argv):
+    """Evaluates on DataLoader.Eval, and writes what that says as a page."""
+    engine, flags = build_engine(argv, "report")
+    from ppcls_mixformer.paddleclas import report
+
+    report.run(engine, flags)
 
 
 def export(argv):

@@ -12,7 +12,7 @@ from ppcls_mixformer.paddleclas.flags import HOST_MODES, parser
 
 
 def settings(argv, mode):
-    """Flags and PaddleClas's config, checked for `mode` (train, eval, infer, explain, export).
+    """Flags and PaddleClas's config, checked for `mode` (train, eval, infer, explain, report, export).
 
     Raises:
         UserError: something about the config or a file that a user can fix.

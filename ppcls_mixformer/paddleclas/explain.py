@@ -15,7 +15,7 @@ from ppcls_mixformer.paddleclas.backbone import MixFormer
 from ppcls_mixformer.paddleclas.describe import NAMES_KEY, known_names
 from ppcls_mixformer.predict import names, predictor, results
 from ppcls_mixformer.predict.sources import find
-from ppcls_mixformer.understand import heat, saliency, sheet
+from ppcls_mixformer.understand import heat, lettering, saliency, sheet
 
 BATCH = 8  # pictures of which maps and gradients are kept at once
 MIDDLE = (0.5, 0.5)
@@ -133,18 +133,18 @@ def run(engine, flags):
 
     def classify(images, batch):
         explained = explain(engine, network, images, classes, labels, point)
-        for source, result in zip(batch, explained):
+        for source, (answer, result) in zip(batch, explained):
             path = folder / files[id(source)]
             with whole_file(path) as part:
                 sheet.draw(result, part)
-            yield {"file_name": source.name, "sheet": str(path), "title": result.title}
+            yield {"file_name": source.name, "answer": answer, "sheet": path}
 
     stream = predictor.predict(sources, infer.preparing(engine), classify, BATCH)
-    results.hand_out(stream, lambda found: f"{found['file_name']}: {found['title']}: {found['sheet']}", None)
+    results.hand_out(stream, lambda found: f"{found['file_name']}: {found['answer']}: {found['sheet']}", None)
 
 
 def explain(engine, network, images, classes, labels, point):
-    """What `sheet.draw` takes, for each of the `images` `[N, C, H, W]`.
+    """The answer in words, and what `sheet.draw` takes, for each of the `images` `[N, C, H, W]`.
 
     Args:
         network: the MixFormer of PaddleClas's `engine`.
@@ -167,20 +167,24 @@ def explain(engine, network, images, classes, labels, point):
         for stage in stages
     ]
 
-    def named(index, number):
-        return f"{labels[number]}, {scores[index, number]:.1%}"
+    def named(index, number, name=lettering.shown):
+        return f"{name(labels[number], number)}, {scores[index, number]:.1%}"
 
     for index, image in enumerate(images):
         picture, times = heat.legible(seen(image, engine.preprocess_func))
-        yield sheet.Explained(
-            picture,
-            named(index, best[index]),
-            [stage.stride * times for stage in stages],
-            [
-                (named(index, numbers[index]), [stage_maps[index] for stage_maps in maps])
-                for numbers, maps in zip(asked, cams)
-            ],
-            [maps[index] for maps in gates],
-            [window.of(index) for window in windows],
-            (x * times, y * times),
+        answer = named(index, best[index], lambda name, number: name)
+        yield (
+            answer,
+            sheet.Explained(
+                picture,
+                named(index, best[index]),
+                [stage.stride * times for stage in stages],
+                [
+                    (named(index, numbers[index]), [stage_maps[index] for stage_maps in maps])
+                    for numbers, maps in zip(asked, cams)
+                ],
+                [maps[index] for maps in gates],
+                [window.of(index) for window in windows],
+                (x * times, y * times),
+            ),
         )

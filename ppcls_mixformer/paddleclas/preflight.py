@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(settings, mode, said=()):
-    """Checks all that `mode` (train, eval, infer, explain, export) needs before anything is built.
+    """Checks all that `mode` (train, eval, infer, explain, report, export) needs before anything is built.
 
     Args:
         said: dotted keys of which there was a warning already.

@@ -1,6 +1,7 @@
 """`explain`: a sheet for each picture, and refusals in one line."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +74,21 @@ def test_no_file_is_written_twice(bridged_paddleclas):
     found = file_names(map(Source, names))
     assert len({name.lower() for name in found}) == len(names)
     assert found[0] == "a.png" and all(name.endswith(".png") and "/" not in name for name in found)
+
+
+def test_of_a_distilled_network_the_student_is_explained(host):
+    import ppcls.arch
+
+    from ppcls_mixformer.paddleclas.explain import mixformer_of
+
+    small = {"name": "MixFormer_B0", "class_num": 4, "depths": [1, 1, 1, 1]}
+    names = ("Teacher", "Student")
+    model = ppcls.arch.DistillationModel(models=[{name: dict(small)} for name in names])
+    engine = SimpleNamespace(model=model, config={"Arch": {"name": "DistillationModel"}})
+    assert mixformer_of(engine) is model.model_list[1]
+    engine.config["Arch"]["infer_model_name"] = "Teacher"
+    assert mixformer_of(engine) is model.model_list[0]
+    assert mixformer_of(SimpleNamespace(model=model.model_list[0].norm)) is None
 
 
 @pytest.mark.parametrize("to_rgb", [True, False])
