@@ -102,7 +102,7 @@ def _frozen(network):
     """Yields the weights of layer norms, which alone have gradients beside the maps.
 
     Paddle's partial gradients refuse a PyLayer of a map and a weight. And where the gradient of its weight is
-    not asked for, a layer norm of Paddle 3.1 on CPU leaves the weight out of the gradient of its input.
+    not asked for, a layer norm on CPU leaves the weight out of the gradient of its input.
     """
     norms = [layer.weight for layer in network.sublayers() if isinstance(layer, nn.LayerNorm)]
     before = [(weight, weight.stop_gradient) for weight in network.parameters()]
