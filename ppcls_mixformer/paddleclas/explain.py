@@ -123,11 +123,7 @@ def run(engine, flags):
         sources = find(flags.image)
     except UserError as error:
         raise UserError(f"--image: {error}") from None
-    folder = Path(flags.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UserError(f"--output {folder} is a file; sheets are written into a folder") from None
+    folder = _output(flags.output, sources)
     files = dict(zip(map(id, sources), file_names(sources)))
     network.eval()
 
@@ -141,6 +137,22 @@ def run(engine, flags):
 
     stream = predictor.predict(sources, infer.preparing(engine), classify, BATCH)
     results.hand_out(stream, lambda found: f"{found['file_name']}: {found['answer']}: {found['sheet']}", None)
+
+
+def _output(name, sources):
+    """The folder for sheets, which is made where there is none.
+
+    Raises:
+        UserError: it is a file, or has some of the pictures in it, which sheets might replace.
+    """
+    folder = Path(name)
+    if any(os.path.realpath(os.path.dirname(source.name)) == os.path.realpath(folder) for source in sources):
+        raise UserError(f"--output {folder}: the pictures themselves lie there; name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"--output {folder} is a file; sheets are written into a folder") from None
+    return folder
 
 
 def explain(engine, network, images, classes, labels, point):

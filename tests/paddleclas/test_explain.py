@@ -76,6 +76,22 @@ def test_no_file_is_written_twice(bridged_paddleclas):
     assert found[0] == "a.png" and all(name.endswith(".png") and "/" not in name for name in found)
 
 
+def test_pictures_are_not_replaced_by_their_sheets(bridged_paddleclas, tmp_path):
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.explain import _output
+
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pictures")
+    sources = [Source("http://host/a.png"), Source(str(tmp_path / "pictures/a.png"))]
+    for folder in ("pictures", "link", "pictures/../link"):
+        with pytest.raises(UserError, match="the pictures themselves lie there"):
+            _output(tmp_path / folder, sources)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file"):
+        _output(tmp_path / "file", sources)
+    assert _output(tmp_path / "new/sheets", sources).is_dir()
+
+
 def test_of_a_distilled_network_the_student_is_explained(host):
     import ppcls.arch
 
