@@ -42,7 +42,7 @@ DENSE = [
 ]
 
 DEMO = [
-    "matplotlib",  # curves and picture sheets
+    "matplotlib>=3.7",  # curves, picture sheets and reports; earlier ones have no legends outside of axes
     "scikit-image",  # carries the photographs of the scenes
     "scikit-learn",  # carries the digits
 ]

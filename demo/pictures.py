@@ -12,17 +12,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image
 
-AVERAGE = re.compile(r"\[(Train|Eval)\]\[Epoch (\d+)[^]]*\]\[Avg\](.*)")
+from ppcls_mixformer.understand.curves import read_averages
+
 PREDICTION = re.compile(r"class_ids: (\[[^]]*\]), scores: (\[[^]]*\]), .*filename: (\S+)")
 SHEET = (6, 8)  # rows and columns
-
-
-def read_averages(log):
-    """`{"Train": {epoch: {metric: value}}, "Eval": …}` from a PaddleClas log; a resumed epoch counts last."""
-    averages = {"Train": {}, "Eval": {}}
-    for phase, epoch, values in AVERAGE.findall(log):
-        averages[phase][int(epoch)] = {k: float(v) for k, v in re.findall(r"(\w+): ([\d.]+)", values)}
-    return averages
 
 
 def draw_curve(averages, path):

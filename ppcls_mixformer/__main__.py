@@ -2,6 +2,7 @@
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
     prepare FOLDER --output FOLDER          looks at one's own pictures; writes lists and a config for train
+    explain, report                         what a network looks at, and what it gets wrong, as pictures
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
@@ -125,6 +126,8 @@ COMMANDS = {
     "eval": later("paddleclas.commands:evaluate"),
     "infer": later("paddleclas.commands:infer"),
     "export": later("paddleclas.commands:export"),
+    "explain": later("paddleclas.commands:explain"),
+    "report": later("paddleclas.commands:report"),
     "predict": later("paddleclas.commands:predict"),
     "prepare": later("prepare.command:run"),
     "benchmark": later("benchmark.command:run"),

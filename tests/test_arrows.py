@@ -20,8 +20,9 @@ ALLOWED = {
     "published": {"zoo", "network", "weights"} | SHARED,
     "predict": {"hosting"},
     "prepare": {"predict", "hosting", "variants"},
+    "understand": {"hosting"},
     "benchmark": {"predict", "hosting", "paddleclas.lists"},
-    **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict"} for host in HOSTS},
+    **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict", "understand"} for host in HOSTS},
     "__init__": {"hosting.errors"},  # and, once they are asked for, those of MODULE_OF
     "__main__": {"__init__", "variants", "weights", "hosting", *HOSTS},
 }

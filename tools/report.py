@@ -1,11 +1,12 @@
-"""Draws a training run: `python tools/report.py --help`."""
+"""Writes what an evaluation says as a page: `python tools/report.py -c CONFIG --output FOLDER`."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from demo.pictures import main
+from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.paddleclas import commands
 
 if __name__ == "__main__":
-    main()
+    cli.run(commands.report)

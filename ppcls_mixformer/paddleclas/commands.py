@@ -1,11 +1,11 @@
-"""The bodies of the commands train, eval, infer and export, which take PaddleClas's flags."""
+"""The bodies of train, eval, infer, explain, report, export and predict, which take PaddleClas's flags."""
 
 from ppcls_mixformer.paddleclas import register
-from ppcls_mixformer.paddleclas.flags import parser
+from ppcls_mixformer.paddleclas.flags import host_mode, parser
 
 
 def build_engine(argv, mode):
-    """PaddleClas's Engine for `mode` (train, eval, infer, export), and the flags.
+    """PaddleClas's Engine for `mode` (train, eval, infer, explain, report, export), and the flags.
 
     Args:
         argv: flags, `-c CONFIG -o key=value …`.
@@ -22,7 +22,7 @@ def build_engine(argv, mode):
 
     flags, config = settings(argv, mode)
     with weights.recorded() as loaded:
-        engine = Engine(config, mode=mode)
+        engine = Engine(config, mode=host_mode(mode))
     if mode != "train" and not flags.random_weights:
         if weights.are_named(config) or not getattr(flags, "inference_dir", None):
             weights.check_loaded(engine.model, loaded, config, mode)
@@ -52,6 +52,22 @@ def infer(argv):
 
     evaluation.average(engine, flags.tta)
     infer.run(engine, flags)
+
+
+def explain(argv):
+    """Draws over pictures what the network looked at."""
+    engine, flags = build_engine(argv, "explain")
+    from ppcls_mixformer.paddleclas import explain
+
+    explain.run(engine, flags)
+
+
+def report(argv):
+    """Evaluates on DataLoader.Eval, and writes what that says as a page."""
+    engine, flags = build_engine(argv, "report")
+    from ppcls_mixformer.paddleclas import report
+
+    report.run(engine, flags)
 
 
 def export(argv):

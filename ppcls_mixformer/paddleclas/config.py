@@ -8,11 +8,11 @@ from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import preflight, schema
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section
-from ppcls_mixformer.paddleclas.flags import parser
+from ppcls_mixformer.paddleclas.flags import HOST_MODES, parser
 
 
 def settings(argv, mode):
-    """Flags and PaddleClas's config, checked for `mode` (train, eval, infer, export).
+    """Flags and PaddleClas's config, checked for `mode` (train, eval, infer, explain, report, export).
 
     Raises:
         UserError: something about the config or a file that a user can fix.
@@ -21,6 +21,11 @@ def settings(argv, mode):
     config, unknown = read(flags.config, flags.override)
     config.profiler_options = flags.profiler_options
     config.skip_unreadable = getattr(flags, "skip_unreadable", False)
+    if mode == "explain":
+        config.setdefault("Infer", ppcls_config.AttrDict())["infer_imgs"] = flags.image
+        config.Infer.pop("infer_list", None)
+    if mode in HOST_MODES:
+        config.Global.to_static = False  # a compiled network has no layers to be looked at
     checked = Settings(flags, config)
     preflight.check(checked, mode, said=unknown)
     return checked

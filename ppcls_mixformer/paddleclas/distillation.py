@@ -32,12 +32,14 @@ def _with_weights_of_each(original):
 
 
 def chosen_output(engine):
-    """The postprocessing that `infer` uses, and the keys of the scores in a network's output, one in another.
+    """The postprocessing of `infer`, and the keys of the scores in a network's output, one in another.
+
+    The former is None in other modes.
 
     PaddleClas 2.3 looks for a key `output` that several networks, or RecModel, do not have; 2.5 and later
     take the student's output, in which DistillationPostProcess then looks for the student once more.
     """
-    post, arch = engine.postprocess_func, engine.config["Arch"]
+    post, arch = getattr(engine, "postprocess_func", None), engine.config["Arch"]
     if isinstance(post, DistillationPostProcess):
         return post.func, (post.model_name, post.key, "logits", "output")
     return post, (arch.get("infer_model_name") or "Student", "logits", "output")

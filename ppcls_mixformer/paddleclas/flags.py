@@ -2,9 +2,19 @@
 
 from argparse import ArgumentParser
 
+HOST_MODES = {
+    "explain": "infer",
+    "report": "eval",
+}  # of the commands that PaddleClas does not have, which of its it is like
+
+
+def host_mode(mode):
+    """The mode of PaddleClas's Engine in which the command `mode` runs."""
+    return HOST_MODES.get(mode, mode)
+
 
 def parser(mode):
-    """The flags of a command, which `mode` names: train, eval, infer or export."""
+    """The flags of a command, which `mode` names: train, eval, infer, export, explain or report."""
     flags = ArgumentParser()
     flags.add_argument(
         "-c", "--config", required=True, help="config file, or the name of one that comes with the package"
@@ -24,7 +34,7 @@ def parser(mode):
             action="store_true",
             help="go on without weights, or with some missing; what comes out is no result",
         )
-    if mode in ("train", "eval"):
+    if mode in ("train", "eval", "report"):
         flags.add_argument(
             "--skip-unreadable",
             action="store_true",
@@ -48,6 +58,44 @@ def parser(mode):
         flags.add_argument("--save", metavar="FILE", help="write the results to this .csv or .jsonl file too")
         flags.add_argument(
             "--features", metavar="FILE", help="write pooled features to this .npz file, instead of classes"
+        )
+    if mode == "explain":
+        flags.add_argument(
+            "--image", required=True, metavar="PICTURES", help="a picture, a folder or an address"
+        )
+        flags.add_argument(
+            "--output", required=True, metavar="FOLDER", help="write a sheet for each picture here"
+        )
+        flags.add_argument(
+            "--class",
+            dest="classes",
+            action="append",
+            default=[],
+            metavar="CLASS",
+            help="draw what speaks for this class, a name or a number; may be given again",
+        )
+        flags.add_argument(
+            "--at",
+            metavar="X,Y",
+            help="draw the attention of this place, shares of width and height (the default: 0.5,0.5)",
+        )
+    if mode == "report":
+        flags.add_argument("--output", required=True, metavar="FOLDER", help="write the report here")
+        flags.add_argument("--log", metavar="FILE", help="train.log of the run, where it is not found")
+        flags.add_argument(
+            "--beside",
+            action="append",
+            default=[],
+            metavar="FOLDER",
+            help="compare with the report in this folder; may be given again",
+        )
+        flags.add_argument("--title", help="heading of the page (the default: network and config)")
+        flags.add_argument(
+            "--mistakes",
+            type=int,
+            default=12,
+            metavar="N",
+            help="show so many of each kind (the default: 12)",
         )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")

@@ -78,11 +78,11 @@ def run(engine, flags):
     if flags.features is not None:
         save_features(engine, sources, infer["batch_size"], flags.features)
         return
-    stream = predictor.predict(sources, _preparing(engine), _ranking(engine), infer["batch_size"])
+    stream = predictor.predict(sources, preparing(engine), _ranking(engine), infer["batch_size"])
     results.hand_out(stream, str, flags.save)
 
 
-def _preparing(engine):
+def preparing(engine):
     """From a `Source` to the network's input, by the transforms of PaddleClas's `engine`."""
 
     def prepare(source):
@@ -109,9 +109,14 @@ def _ranking(engine):
     return rank
 
 
-def _forward(engine, network, images):
+def casting(engine):
+    """The precision in which PaddleClas's `engine` runs a network, as a context."""
     automatic = getattr(engine, "auto_cast", None)  # of PaddleClas 2.6, where mixed precision is asked for
-    with paddle.no_grad(), automatic(is_eval=True) if automatic else contextlib.nullcontext():
+    return automatic(is_eval=True) if automatic else contextlib.nullcontext()
+
+
+def _forward(engine, network, images):
+    with paddle.no_grad(), casting(engine):
         return network(paddle.to_tensor(images))
 
 
@@ -138,7 +143,7 @@ def save_features(engine, sources, batch_size, path):
         rows = _forward(engine, network.forward_features, images).astype("float32").numpy()
         return [{"file_name": source.name, "row": row} for row, source in zip(rows, batch)]
 
-    found = list(predictor.predict(sources, _preparing(engine), classify, batch_size))
+    found = list(predictor.predict(sources, preparing(engine), classify, batch_size))
     kept = [result for result in found if "error" not in result]
     if kept:
         with whole_file(path) as part, open(part, "wb") as file:

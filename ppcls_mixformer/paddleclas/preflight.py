@@ -16,13 +16,14 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import history, labels, lists, names, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
+from ppcls_mixformer.paddleclas.flags import host_mode
 from ppcls_mixformer.predict.sources import SCHEMES
 
 logger = logging.getLogger(__name__)
 
 
 def check(settings, mode, said=()):
-    """Checks all that `mode` (train, eval, infer, export) needs before anything is built.
+    """Checks all that `mode` (train, eval, infer, explain, report, export) needs before anything is built.
 
     Args:
         said: dotted keys of which there was a warning already.
@@ -31,6 +32,7 @@ def check(settings, mode, said=()):
         UserError: names the key, the value and what to do.
     """
     flags, config = settings
+    command, mode = mode, host_mode(mode)
     if mode == "export":
         if flags.fp16 and not flags.onnx:
             raise UserError("--fp16 halves what --onnx writes: give both")
@@ -48,14 +50,14 @@ def check(settings, mode, said=()):
     adjust(config, mode)
     labels.check(config, mode)
     exported = getattr(flags, "inference_dir", None)
-    weights.check(config, mode, mode != "train" and flags.random_weights, optional=exported is not None)
+    weights.check(config, command, mode != "train" and flags.random_weights, optional=exported is not None)
     for split in schema.splits_of(config, mode):
         classes = Classes.of(config["Arch"])
         if split == "Eval" and config["Global"].get("eval_mode") == "retrieval":
             classes = Classes("", None)  # pictures are compared with others, not with classes
         check_data(config["DataLoader"][split], f"DataLoader.{split}", classes)
     if mode == "infer":
-        check_infer(config)
+        check_infer(config, "--image" if command == "explain" else "Infer.infer_imgs")
 
 
 class Classes(NamedTuple):
@@ -207,14 +209,14 @@ def _hint_at_classes(path, listing, classes):
         logger.warning("%s is not set, so it is %d; the labels of %s go to %d", *classes[:2], path, highest)
 
 
-def check_infer(config):
-    """Refuses missing pictures and a missing class-name file."""
+def check_infer(config, key):
+    """Refuses missing pictures, which `key` names, and a missing class-name file."""
     place = str(config["Infer"]["infer_imgs"])
     if not place.startswith(SCHEMES) and not Path(place).exists():
-        raise UserError(f"Infer.infer_imgs: there is no file or folder {place}")
+        raise UserError(f"{key}: there is no file or folder {place}")
     eval_mode = config["Global"].get("eval_mode", "classification")
     if eval_mode != "classification":
-        raise UserError(f"Global.eval_mode is {eval_mode}, but infer shows classes")
+        raise UserError(f"Global.eval_mode is {eval_mode}, but this command shows classes")
     names = config["Infer"]["PostProcess"].get("class_id_map_file")
     if names and not Path(names).is_file():
         raise UserError(f"Infer.PostProcess.class_id_map_file: there is no file {names}")

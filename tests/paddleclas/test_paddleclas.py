@@ -95,7 +95,7 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported, tmp_path):
     (tmp_path / "predict.log").write_text(wrapper)
     logs = ("--train_log", checkpoint(trained[0], "train.log"), "--predict_log", tmp_path / "predict.log")
     images = ("--list", digits / "test_list.txt", "--images", picture.parent)
-    run(sys.executable, "tools/report.py", *logs, *images, "--output", tmp_path)
+    run(sys.executable, "-m", "demo.pictures", *logs, *images, "--output", tmp_path)
     for name in ("curve.png", "predictions.png"):
         assert Image.open(tmp_path / name).size[0] > 600
     for output in outputs:

@@ -1,0 +1,129 @@
+"""`explain`: a sheet for each picture, and refusals in one line."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from commands import checkpoint, error_line, overrides, tool
+from PIL import Image
+
+from ppcls_mixformer.predict.sources import Source
+
+
+def explain(digits, trained, *flags, settings=(), check=True):
+    weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
+    settings = [*overrides(digits, trained[0]), weights, *settings]
+    return tool("explain", *settings, flags=flags, check=check)
+
+
+@pytest.mark.slow
+def test_each_picture_gets_a_sheet_and_a_bad_one_is_named(digits, trained, tmp_path):
+    first = next((digits / "test").glob("*.png"))
+    pictures = tmp_path / "pictures"
+    (pictures / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png", "sub/ü b.png"):
+        shutil.copyfile(first, pictures / name)
+    (pictures / "bad.png").write_bytes(first.read_bytes()[:90])
+    log = explain(
+        digits,
+        trained,
+        *("--image", pictures, "--output", tmp_path / "sheets", "--class", "digit 3", "--class", "5"),
+        *("--at", "0,1"),
+        settings=["Global.to_static=True"],
+        check=False,
+    )
+    assert error_line(log) == f"error: 1 of 4 pictures have no answer: {pictures / 'bad.png'}"
+    sheets = sorted(path.name for path in (tmp_path / "sheets").iterdir())
+    assert sheets == ["a-2.png", "a.png", "ü_b.png"]
+    with Image.open(tmp_path / "sheets/a.png") as one, Image.open(tmp_path / "sheets/a-2.png") as other:
+        assert one.size == other.size and one.size[0] > 1000
+        assert (np.asarray(one) == np.asarray(other)).all()
+    assert "sub/ü b.png: digit " in log and f"{tmp_path / 'sheets/ü_b.png'}" in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags, settings, message",
+    [
+        (["--class", "digt 3"], [], "--class digt 3: there is no such class; did you mean digit 3?"),
+        (["--class", "10"], [], "--class 10: the network has 10 classes, from 0 on"),
+        (["--at", "2,0"], [], "--at 2,0: it takes shares of width and height, such as --at 0.5,0.25"),
+        ([], ["Global.pretrained_model=null"], "names no weights, which explain needs"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(digits, trained, tmp_path, flags, settings, message):
+    paths = ("--image", digits / "test", "--output", tmp_path / "sheets")
+    log = explain(digits, trained, *paths, *flags, settings=settings, check=False)
+    assert message in error_line(log)
+    assert not (tmp_path / "sheets").exists()
+
+
+@pytest.mark.slow
+def test_another_network_is_refused(digits, trained, tmp_path):
+    flags = ["--image", digits / "test", "--output", tmp_path / "sheets", "--random-weights"]
+    settings = [*overrides(digits, tmp_path), "Arch.name=ResNet18"]
+    log = tool("explain", *settings, flags=flags, check=False)
+    assert error_line(log) == "error: explain: Arch.name is ResNet18, but it needs a MixFormer"
+
+
+def test_no_file_is_written_twice(bridged_paddleclas):
+    from ppcls_mixformer.paddleclas.explain import file_names
+
+    names = ["x/a.png", "x/a-2.png", "y/a.jpg", "z/A.gif", "http://h/p.jpg?q=1", "/"]
+    found = file_names(map(Source, names))
+    assert len({name.lower() for name in found}) == len(names)
+    assert found[0] == "a.png" and all(name.endswith(".png") and "/" not in name for name in found)
+
+
+def test_pictures_are_not_replaced_by_their_sheets(bridged_paddleclas, tmp_path):
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.explain import _output
+
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pictures")
+    sources = [Source("http://host/a.png"), Source(str(tmp_path / "pictures/a.png"))]
+    for folder in ("pictures", "link", "pictures/../link"):
+        with pytest.raises(UserError, match="the pictures themselves lie there"):
+            _output(tmp_path / folder, sources)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file"):
+        _output(tmp_path / "file", sources)
+    assert _output(tmp_path / "new/sheets", sources).is_dir()
+
+
+def test_of_a_distilled_network_the_student_is_explained(host):
+    import ppcls.arch
+
+    from ppcls_mixformer.paddleclas.explain import mixformer_of
+
+    small = {"name": "MixFormer_B0", "class_num": 4, "depths": [1, 1, 1, 1]}
+    names = ("Teacher", "Student")
+    model = ppcls.arch.DistillationModel(models=[{name: dict(small)} for name in names])
+    engine = SimpleNamespace(model=model, config={"Arch": {"name": "DistillationModel"}})
+    assert mixformer_of(engine) is model.model_list[1]
+    engine.config["Arch"]["infer_model_name"] = "Teacher"
+    assert mixformer_of(engine) is model.model_list[0]
+    assert mixformer_of(SimpleNamespace(model=model.model_list[0].norm)) is None
+
+
+@pytest.mark.parametrize("to_rgb", [True, False])
+def test_the_picture_is_what_the_network_saw(bridged_paddleclas, tmp_path, to_rgb):
+    from ppcls.data.dataloader.common_dataset import create_operators
+
+    from ppcls_mixformer.paddleclas.explain import seen
+
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28, 3)).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    scaling = {"scale": "1.0/255.0", "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "order": ""}
+    operators = create_operators(
+        [
+            {"DecodeImage": {"to_rgb": to_rgb, "channel_first": False}},
+            {"NormalizeImage": scaling},
+            {"ToCHWImage": None},
+        ]
+    )
+    image = (tmp_path / "a.png").read_bytes()
+    for operator in operators:
+        image = operator(image)
+    np.testing.assert_array_equal(seen(image, operators), pixels)
