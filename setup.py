@@ -53,6 +53,13 @@ ONNX = [
     "onnxruntime>=1.16",  # folds and checks what was converted; earlier ones need PyTorch for half precision
 ]
 
+# In an environment without paddleclas: OpenCV's package is another one there, and numpy is older than 2.4.
+PADDLEX = [
+    "onnxruntime>=1.16",
+    "paddlepaddle>=3",  # 2 does not read inference.json
+    "paddlex[cv]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
+]
+
 SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles
 
 setup(
@@ -80,6 +87,7 @@ setup(
         "dense": DENSE,
         "demo": DEMO,
         "onnx": ONNX,
+        "paddlex": PADDLEX,
         "safetensors": SAFETENSORS,
         "test": [*DENSE, *DEMO, *ONNX, *SAFETENSORS, "pytest>=8", "ruff"],
     },

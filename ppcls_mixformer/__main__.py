@@ -8,6 +8,7 @@
     quickstart                              trains on digits, evaluates, exports and predicts, in this folder
     weights [verify, import]                lists published checkpoints, checks them, takes one from a file
     convert FILE [FILE]                     writes a .pdparams checkpoint as .safetensors, or back
+    paddlex --pipeline FILE …               PaddleX's own command line, which knows these exports then
 
 Without a verb it says what is in use. `VERB --help` lists the flags.
 """
@@ -138,6 +139,7 @@ COMMANDS = {
     "quickstart": quickstart,
     "weights": later("published:run_command"),
     "convert": later("convert:run_command"),
+    "paddlex": later("paddlex.commands:run"),
 }
 
 
