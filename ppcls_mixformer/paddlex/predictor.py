@@ -108,7 +108,7 @@ def _rgb(instance, path, pages):
         UserError: it cannot be read; names it.
     """
     if pages == 1 and not path.lower().endswith(".pdf"):
-        instance = path  # of a TIFF PaddleX 3.7.2 ignores the orientation, and cuts 16 bits off at 255
+        instance = path  # PaddleX 3.7.2 reads TIFFs in another way: 16 bits are cut off at 255
     if isinstance(instance, np.ndarray):
         has_colors = instance.ndim == 3 and instance.shape[2] >= 3
         return of_array(instance[:, :, 2::-1] if has_colors else instance)

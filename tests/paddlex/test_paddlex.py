@@ -176,9 +176,7 @@ def test_its_scores_are_those_of_the_classifier(environment, exports, pictures, 
     ]
     cases[-1]["batch_size"] = 3
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    environment(
-        "python", ROOT / "tests/scripts/paddlex_predict.py", tmp_path / "cases.json", tmp_path / "found.json"
-    )
+    environment(ROOT / "tests/scripts/paddlex_predict.py", tmp_path / "cases.json", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     for (engine, name, _, asked), results in zip(kinds, found):
         classify = Classifier(exports[name], ENGINES[engine], **asked)
