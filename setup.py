@@ -57,7 +57,7 @@ ONNX = [
 PADDLEX = [
     "onnxruntime>=1.16",
     "paddlepaddle>=3",  # 2 does not read inference.json
-    "paddlex[cv]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
+    "paddlex[cv,serving]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
 ]
 
 SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles

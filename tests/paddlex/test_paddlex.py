@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import socket
 import subprocess
 import venv
 
@@ -93,7 +94,8 @@ def environment(wheel, tmp_path_factory):
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     (paddle,) = [line.split()[0] for line in pins if line.startswith("paddlepaddle==")]
     pip = ("-m", "pip", "install", "--quiet", "--no-compile")
-    run(*pip, f"{wheel}[paddlex]", f"paddlex=={paddlex.TRIED}", paddle)
+    pillow = f"pillow=={importlib.metadata.version('pillow')}"  # 13 resizes tall pictures in another way
+    run(*pip, f"{wheel}[paddlex]", f"paddlex=={paddlex.TRIED}", paddle, pillow)
     yield run
     shutil.rmtree(folder / "env")
 
@@ -146,7 +148,7 @@ def same(found, wanted):
 
 ENGINES = {"paddle_static": "paddle", **({"onnxruntime": "onnxruntime"} if HAS_ONNX else {})}
 KINDS = [
-    ("exported", "image_classification", {}),
+    ("exported", "image_classification", {"topk": 4}),  # which it has as 5 where nothing is said
     ("exported", None, {"topk": 2}),
     ("older", None, {}),
     ("independent", "image_multilabel_classification", {}),
@@ -196,8 +198,9 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
         return environment(*command, **options)
 
     run("--input", pictures, "--save_path", tmp_path / "saved", "--topk", 1)
-    saved = [json.loads(path.read_text()) for path in sorted((tmp_path / "saved").glob("*.json"))]
-    assert same(saved, Classifier(exports["exported"], topk=1)(sorted(one["input_path"] for one in saved)))
+    saved = [json.loads(path.read_text()) for path in (tmp_path / "saved").glob("*.json")]
+    assert len(saved) == len(list(pictures.iterdir()))
+    assert same(saved, Classifier(exports["exported"], topk=1)([one["input_path"] for one in saved]))
     assert (tmp_path / "saved/small_res.png").is_file()  # too small for PaddleX's letters
 
     (tmp_path / "half.png").write_bytes((pictures / "rgba.png").read_bytes()[:2000])
@@ -206,3 +209,24 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
     line = error_line(run("--input", pictures, "--engine", "hpi", check=False))
     assert "'hpi' is unavailable because dependency 'ultra-infer' is not installed" in line
     assert "ultra" not in error_line(run("--input", pictures, "--engine", "none", check=False))
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
+    chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
+    flags = ("--requests", 70, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
+    assert "70 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_service_that_cannot_start_is_one_line(environment, exports, tmp_path):
+    def serve(*flags):
+        return error_line(environment("-m", "ppcls_mixformer", "serve", *flags, check=False))
+
+    assert f"{tmp_path} holds no inference.yml" in serve(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"--port {port}: Address already in use" in serve(exports["exported"], "--port", port)
