@@ -57,7 +57,20 @@ ONNX = [
 PADDLEX = [
     "onnxruntime>=1.16",
     "paddlepaddle>=3",  # 2 does not read inference.json
-    "paddlex[cv,serving]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
+    "paddlex[serving]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
+    'paddlex[cv]; python_version < "3.13"',
+    # What cv stands for: it asks for a pycocotools up to 2.0.8, which has no wheels for Python 3.13.
+    *(
+        f'{requirement}; python_version >= "3.13"'
+        for requirement in (
+            "faiss-cpu",
+            "matplotlib",
+            "opencv-contrib-python==4.10.0.84",
+            "pycocotools",
+            "pypdfium2>=4",
+            "scikit-image",
+        )
+    ),
 ]
 
 SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles
