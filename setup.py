@@ -53,6 +53,26 @@ ONNX = [
     "onnxruntime>=1.16",  # folds and checks what was converted; earlier ones need PyTorch for half precision
 ]
 
+# In an environment without paddleclas: OpenCV's package is another one there, and numpy is older than 2.4.
+PADDLEX = [
+    "onnxruntime>=1.16",
+    "paddlepaddle>=3",  # 2 does not read inference.json
+    "paddlex[serving]>=3.7.2,<4",  # earlier ones have no registry of models, or another one
+    'paddlex[cv]; python_version < "3.13"',
+    # What cv stands for: it asks for a pycocotools up to 2.0.8, which has no wheels for Python 3.13.
+    *(
+        f'{requirement}; python_version >= "3.13"'
+        for requirement in (
+            "faiss-cpu",
+            "matplotlib",
+            "opencv-contrib-python==4.10.0.84",
+            "pycocotools",
+            "pypdfium2>=4",
+            "scikit-image",
+        )
+    ),
+]
+
 SAFETENSORS = ["safetensors>=0.4"]  # checkpoints that are no pickles
 
 setup(
@@ -80,6 +100,7 @@ setup(
         "dense": DENSE,
         "demo": DEMO,
         "onnx": ONNX,
+        "paddlex": PADDLEX,
         "safetensors": SAFETENSORS,
         "test": [*DENSE, *DEMO, *ONNX, *SAFETENSORS, "pytest>=8", "ruff"],
     },

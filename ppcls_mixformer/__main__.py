@@ -10,6 +10,8 @@
     quickstart                              trains on digits, evaluates, exports and predicts, in this folder
     weights [verify, import]                lists published checkpoints, checks them, takes one from a file
     convert FILE [FILE]                     writes a .pdparams checkpoint as .safetensors, or back
+    paddlex --pipeline FILE …               PaddleX's own command line, which knows these exports then
+    serve FOLDER                            an export as an HTTP service, with PaddleX
 
 Without a verb it says what is in use. `VERB --help` lists the flags.
 """
@@ -143,6 +145,8 @@ COMMANDS = {
     "quickstart": quickstart,
     "weights": later("published:run_command"),
     "convert": later("convert:run_command"),
+    "paddlex": later("paddlex.commands:run"),
+    "serve": later("paddlex.serving:run"),
 }
 
 

@@ -28,14 +28,13 @@ def describe(config):
         raise ValueError("the program gives features and no classes")
     key, operators = _transforms(config)
     shown = (config.get("Infer") or {}).get("PostProcess") or {}
-    arch = config["Arch"]
     found = Description(
         transform_ops=_plain(operators),
         independent=bool(config["Global"].get("use_multilabel")),
         topk=shown.get("topk") or (None if "Multi" in str(shown.get("name")) else TOPK),
         threshold=shown.get("threshold") or THRESHOLD,
         image_shape=_fixed(config["Global"].get("image_shape")),
-        model_name=(arch.get("Backbone") or arch)["name"],
+        model_name=_network(config["Arch"])["name"],
     )
     if shown.get("name", "Topk") not in SHOWN[found.independent]:
         logger.warning(
@@ -51,6 +50,15 @@ def describe(config):
         raise ValueError(str(error)) from None
     found.check_size(built, key)
     return found
+
+
+def _network(arch):
+    """The section of the network that is exported; PaddleX looks its name up.
+
+    Of several (DistillationModel) it is the one that `infer_model_name` names, usually the student.
+    """
+    several = {name: section for entry in arch.get("models") or () for name, section in entry.items()}
+    return several.get(arch.get("infer_model_name")) or arch.get("Backbone") or arch
 
 
 def _transforms(config):

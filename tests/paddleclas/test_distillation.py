@@ -8,6 +8,7 @@ from commands import CONFIG, ROOT, losses, tool
 
 from ppcls_mixformer import MixFormer_B0
 from ppcls_mixformer.paddleclas import register
+from ppcls_mixformer.predict import description
 
 
 @pytest.fixture(scope="module")
@@ -96,4 +97,7 @@ def test_it_trains_and_classifies(config, tmp_path, post):
     path.write_text(yaml.safe_dump(config))
     assert len(losses(tool("train", config=path))) == 2
     best = next(tmp_path.rglob("latest.pdparams"))
-    assert "class_ids" in tool("infer", f"Global.pretrained_model={best}", config=path)
+    weights = f"Global.pretrained_model={best}"
+    assert "class_ids" in tool("infer", weights, config=path)
+    tool("export_model", weights, f"Global.save_inference_dir={tmp_path}/export", config=path)
+    assert description.read(tmp_path / "export").model_name == "MixFormer_B0"

@@ -1,0 +1,148 @@
+"""Many clients at one `serve`, one request in ten bad: no wrong answer, memory, milliseconds to an answer.
+
+    python benchmarks/serving.py FOLDER PICTURE …      # with the Python that has PaddleX
+
+Ends with status 1 where an answer was wrong, the service ended, or SIGTERM did not end it with status 0.
+"""
+
+import argparse
+import base64
+import concurrent.futures
+import json
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ppcls_mixformer import Classifier
+
+PATIENCE = 120  # seconds, for the service to start and for an answer
+
+
+def chunk(kind, data):
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bomb(side=10000):
+    """A PNG of a few KB that becomes a picture of `side` by `side` pixels."""
+    rows = zlib.compress(bytes(side * (1 + side // 8)), 9)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+BOMB = bomb()
+BAD = {  # a request's body, from the bytes of a picture, and the status that it must get
+    "no picture": (lambda data: request(b"no picture"), 422),
+    "half a picture": (lambda data: request(data[: len(data) // 2]), 422),
+    "no JSON": (lambda data: b"{", 422),
+    "too large": (lambda data: b" " * (17 << 20), 413),
+    "too many pixels": (lambda data: request(BOMB), 413),
+    "an address": (lambda data: json.dumps({"image": "http://127.0.0.1/a.png"}).encode(), 403),
+}
+
+
+def request(data):
+    """The body that asks for the classes of a picture."""
+    return json.dumps({"image": base64.b64encode(data).decode()}).encode()
+
+
+def send(address, body):
+    """Status and answer, a dict."""
+    asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def memory(pid):
+    """MiB that a process has in use."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / (1 << 20)
+
+
+class Load:
+    """Requests for pictures whose answers are known, and what came back."""
+
+    def __init__(self, address, folder, pictures):
+        self.address, self.wrong, self.seconds = address, [], []
+        self.known = [
+            (Path(path).read_bytes(), shown) for path, shown in zip(pictures, Classifier(folder)(pictures))
+        ]
+        self.lock = threading.Lock()
+
+    def ask(self, number):
+        """Sends request `number`; every tenth is a bad one."""
+        data, shown = random.Random(number).choice(self.known)
+        kind = list(BAD)[number // 10 % len(BAD)] if number % 10 == 9 else None
+        body, status = (BAD[kind][0](data), BAD[kind][1]) if kind else (request(data), 200)
+        start = time.perf_counter()
+        got, answer = send(self.address, body)
+        seconds = time.perf_counter() - start
+        right = got == status and (kind or same(answer, shown))
+        with self.lock:
+            if not right:
+                self.wrong.append((kind, got, answer))
+            if not kind:
+                self.seconds.append(seconds)
+
+
+def same(answer, shown):
+    """Whether an answer of the service is the result of `Classifier`."""
+    found = answer["result"]["categories"]
+    names = [one["name"] for one in found] == shown["label_names"]
+    return names and np.allclose([one["score"] for one in found], shown["scores"], atol=1e-5, rtol=0)
+
+
+def start(folder):
+    """A service on a free port, and its address."""
+    command = [sys.executable, "-u", "-m", "ppcls_mixformer", "serve", folder, "--port", "0"]
+    service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in service.stdout:
+        if found := re.match(r"http://\S+", line):
+            threading.Thread(target=service.stdout.read, daemon=True).start()
+            return service, f"{found[0]}/image-classification"
+    sys.exit(f"error: the service ended with status {service.wait()}")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder")
+    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--clients", type=int, default=16)
+    flags = parser.parse_args()
+    service, address = start(flags.folder)
+    load = Load(address, flags.folder, flags.pictures)
+    memories = []
+    with concurrent.futures.ThreadPoolExecutor(flags.clients) as pool:
+        for part in np.array_split(np.arange(flags.requests), 5):
+            list(pool.map(load.ask, map(int, part)))
+            memories.append(memory(service.pid))
+    service.send_signal(signal.SIGTERM)
+    status = service.wait(PATIENCE)
+    half, most = np.percentile(load.seconds, [50, 99]) * 1000
+    print(f"{flags.requests} requests by {flags.clients} clients, {len(load.wrong)} wrong answers")
+    print(f"p50 {half:.0f} ms, p99 {most:.0f} ms; SIGTERM ended it with status {status}")
+    print("MiB after each fifth:", *map(round, memories))
+    for wrong in load.wrong[:3]:
+        print(*wrong)
+    sys.exit(bool(load.wrong) or status != 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Exports in PaddleX, in an environment of its own: its scores are those of `Classifier`."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import venv
+
+import numpy as np
+import pytest
+from commands import HAS_ONNX, ROOT, error_line
+from PIL import Image
+
+from ppcls_mixformer import Classifier, paddlex
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddlex import commands
+from ppcls_mixformer.predict import description
+
+PIPELINE = """
+pipeline_name: image_classification
+SubModules:
+  ImageClassification:
+    module_name: image_classification
+    model_name: {name}
+    model_dir: {folder}
+    batch_size: 4
+"""
+
+
+def test_a_missing_paddlex_is_one_line(monkeypatch):
+    try:
+        importlib.metadata.version("paddlex")
+        pytest.skip("PaddleX is installed")
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    with pytest.raises(
+        UserError, match="PaddleX is not installed: pip install 'ppcls_mixformer\\[paddlex\\]'"
+    ):
+        commands.run(["--pipeline", "image_classification"])
+
+
+def test_another_major_version_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "paddlex-2.1.0.dist-info").mkdir()
+    (tmp_path / "paddlex-2.1.0.dist-info/METADATA").write_text("Name: paddlex\nVersion: 2.1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="this is PaddleX 2.1.0, and 3, such as 3.7.2, is needed"):
+        paddlex.register()
+
+
+@pytest.mark.parametrize(
+    "name, folder, message",
+    [
+        ("MixFormer_B9", "export", "model_name: there is no MixFormer_B9; did you mean"),
+        ("mixformer_b0", "export", "model_name: there is no mixformer_b0; did you mean MixFormer_B0"),
+        ("MixFormer_B0", "null", "model_dir is missing; it takes the folder of an export of MixFormer_B0"),
+        ("MixFormer_B0", "empty", "model_dir: .*empty holds no inference.yml"),
+    ],
+)
+def test_a_pipeline_without_an_export_is_refused(tmp_path, name, folder, message):
+    place = folder if folder == "null" else tmp_path / folder
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name=name, folder=place))
+    with pytest.raises(UserError, match=f"pipeline.yaml: SubModules.ImageClassification.{message}"):
+        commands.check(tmp_path / "pipeline.yaml")
+
+
+def test_pipelines_of_other_models_are_not_looked_at(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name="PP-LCNet_x0_5", folder="null"))
+    commands.check(tmp_path / "pipeline.yaml")
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    """A function that runs a command of an environment with the package and PaddleX, without paddleclas."""
+    folder = tmp_path_factory.mktemp("paddlex")
+    venv.create(folder / "env", with_pip=True)
+
+    surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def run(*arguments, check=True):
+        result = subprocess.run(
+            [str(part) for part in (folder / "env/bin/python", *arguments)],
+            cwd=folder,
+            env=surroundings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+        assert not check or result.returncode == 0, result.stdout[-3000:]
+        return result.stdout
+
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    (paddle,) = [line.split()[0] for line in pins if line.startswith("paddlepaddle==")]
+    pip = ("-m", "pip", "install", "--quiet", "--no-compile")
+    pillow = f"pillow=={importlib.metadata.version('pillow')}"  # 13 resizes tall pictures in another way
+    run(*pip, f"{wheel}[paddlex]", f"paddlex=={paddlex.TRIED}", paddle, pillow)
+    yield run
+    shutil.rmtree(folder / "env")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of pictures of many kinds."""
+    folder = tmp_path_factory.mktemp("pictures")
+    noise = np.random.RandomState(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+
+    def save(name, *shape, kind="uint8", **options):
+        values = noise.randint(0, np.iinfo(kind).max, shape).astype(kind)
+        Image.fromarray(values).save(folder / name, **options)
+
+    save("wide.jpg", 40, 200, 3)
+    save("tall.png", 180, 33, 3)
+    save("small.png", 5, 9, 3)
+    save("grey.png", 50, 60)
+    save("rgba.png", 50, 60, 4)
+    save("deep.png", 50, 60, kind="uint16")
+    save("deep.tif", 50, 60, kind="uint16")
+    save("turned.jpg", 50, 90, 3, exif=exif)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exports(exported, tmp_path_factory):
+    """Folders of one network: as exported, in the older layout alone, and with independent labels."""
+    folder, _ = exported
+    copies = {name: tmp_path_factory.mktemp(name) for name in ("older", "independent")}
+    for copy in copies.values():
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    (copies["older"] / "inference.json").unlink(missing_ok=True)
+    read = description.read(folder)
+    labels = read._replace(independent=True, topk=None, threshold=0.1)
+    description.write(copies["independent"] / description.NAME, labels)
+    return {"exported": folder, **copies}
+
+
+def same(found, wanted):
+    """Whether PaddleX's results are those of `Classifier`, and more than none."""
+    assert len(found) == len(wanted) > 0
+    for one, other in zip(found, wanted):
+        assert (one["class_ids"], one["label_names"]) == (other["class_ids"], other["label_names"])
+        np.testing.assert_allclose(one["scores"], other["scores"], atol=1e-5, rtol=0)
+    return True
+
+
+ENGINES = {"paddle_static": "paddle", **({"onnxruntime": "onnxruntime"} if HAS_ONNX else {})}
+KINDS = [
+    ("exported", "image_classification", {"topk": 4}),  # which it has as 5 where nothing is said
+    ("exported", None, {"topk": 2}),
+    ("older", None, {}),
+    ("independent", "image_multilabel_classification", {}),
+    ("independent", None, {"threshold": 0.02}),
+    ("independent", None, {"topk": 3}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_its_scores_are_those_of_the_classifier(environment, exports, pictures, tmp_path):
+    kinds = [
+        (engine, *kind)
+        for engine in ENGINES
+        for kind in KINDS
+        if (engine, kind[0]) != ("onnxruntime", "older")
+    ]
+    cases = [
+        {
+            "engine": engine,
+            "folder": str(exports[name]),
+            "pictures": str(pictures),
+            "pipeline": pipeline,
+            **asked,
+        }
+        for engine, name, pipeline, asked in kinds
+    ]
+    cases[-1]["batch_size"] = 3
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    environment(ROOT / "tests/scripts/paddlex_predict.py", tmp_path / "cases.json", tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    for (engine, name, _, asked), results in zip(kinds, found):
+        classify = Classifier(exports[name], ENGINES[engine], **asked)
+        assert same(results, classify([result["input_path"] for result in results]))
+    sizes = {len(result["class_ids"]) for result in found[3]}
+    assert len(sizes) > 1, "the threshold chooses as many labels everywhere"
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_its_command_line_knows_the_backbones(environment, exports, pictures, tmp_path):
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(PIPELINE.format(name="MixFormer_B0", folder=exports["exported"]))
+
+    def run(*flags, **options):
+        command = ("-m", "ppcls_mixformer", "paddlex", "--pipeline", pipeline, "--device", "cpu", *flags)
+        return environment(*command, **options)
+
+    run("--input", pictures, "--save_path", tmp_path / "saved", "--topk", 1)
+    saved = [json.loads(path.read_text()) for path in (tmp_path / "saved").glob("*.json")]
+    assert len(saved) == len(list(pictures.iterdir()))
+    assert same(saved, Classifier(exports["exported"], topk=1)([one["input_path"] for one in saved]))
+    assert (tmp_path / "saved/small_res.png").is_file()  # too small for PaddleX's letters
+
+    (tmp_path / "half.png").write_bytes((pictures / "rgba.png").read_bytes()[:2000])
+    line = error_line(run("--input", tmp_path / "half.png", check=False))
+    assert line.startswith(f"error: {tmp_path}/half.png: ")
+    line = error_line(run("--input", pictures, "--engine", "hpi", check=False))
+    assert "'hpi' is unavailable because dependency 'ultra-infer' is not installed" in line
+    assert "ultra" not in error_line(run("--input", pictures, "--engine", "none", check=False))
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
+    chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
+    flags = ("--requests", 70, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
+    assert "70 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_service_that_cannot_start_is_one_line(environment, exports, tmp_path):
+    def serve(*flags):
+        return error_line(environment("-m", "ppcls_mixformer", "serve", *flags, check=False))
+
+    assert f"{tmp_path} holds no inference.yml" in serve(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"--port {port}: Address already in use" in serve(exports["exported"], "--port", port)
