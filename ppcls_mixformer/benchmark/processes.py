@@ -5,10 +5,12 @@ import functools
 import multiprocessing
 import os
 import signal
+import threading
 
 from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.errors import UserError, gist
 
+HELD = (signal.SIGINT, signal.SIGTERM)  # while a process is started
 SPAWN = multiprocessing.get_context("spawn")  # a fork would bring along what this process has loaded
 
 
@@ -18,7 +20,8 @@ class Process:
     def __init__(self, make, *arguments):
         self.pipe, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self.process.start()
+        with _undisturbed():
+            self.process.start()
         theirs.close()  # or the end of that process would not be seen here
 
     def call(self, method, *arguments, within=None):
@@ -65,6 +68,31 @@ def once(function, *arguments, within=None):
         return process.call("__call__", *arguments, within=within)
 
 
+@contextlib.contextmanager
+def _undisturbed():
+    """Has Ctrl-C and SIGTERM wait until the block ends: a process that is half started prints a traceback.
+
+    A process that is started in it does not get them until it says so.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # starting it would let signals through
+    came = []
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in HELD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)  # of this thread; another may take them
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came:
+            signal.raise_signal(number)
+
+
 def _status(exitcode):
     if exitcode == -getattr(signal, "SIGKILL", 9):
         return "SIGKILL: there may not be enough memory"
@@ -74,6 +102,8 @@ def _status(exitcode):
 def _serve(pipe, make, arguments):
     """Answers calls until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the other process that ends this one
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)  # see `_undisturbed`
     cli.set_up_logging()
     made = None
     with contextlib.suppress(EOFError, OSError):

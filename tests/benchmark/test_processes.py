@@ -1,5 +1,6 @@
 """The processes that hold what is measured."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -58,6 +59,40 @@ def test_a_process_that_dies_is_named():
         once(signal.raise_signal, signal.SIGKILL)
     with pytest.raises(UserError, match="^its process ended with status 3$"):
         once(os._exit, 3)
+
+
+class Terminated:
+    """Asks this process to end while it is handed to another one."""
+
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Counter, (1,)
+
+
+def test_a_signal_waits_until_a_process_is_started():
+    """It ended in a traceback of that process, which got half of what it needs."""
+    started = []
+
+    def count(number, frame):
+        started.append(len(multiprocessing.active_children()) - others)
+
+    others = len(multiprocessing.active_children())
+    before = signal.signal(signal.SIGTERM, count)
+    try:
+        with Process(Terminated()):
+            assert started == [1] and signal.getsignal(signal.SIGTERM) is count
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_interruption_reaches_no_process_that_starts():
+    """Ctrl-C goes to all processes of a terminal."""
+    with Process(Counter, 1) as process:
+        os.kill(process.process.pid, signal.SIGINT)
+        assert process.call("add", 1)[0] == 2
+        os.kill(process.process.pid, signal.SIGTERM)
+        with pytest.raises(UserError, match="^its process ended with signal 15$"):
+            process.call("add", 1)
 
 
 def test_a_process_that_hangs_is_given_up():
