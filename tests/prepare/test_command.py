@@ -239,3 +239,20 @@ def test_the_trainer_takes_the_config_as_it_is(digits_by_class, tmp_path):
     assert re.search(r"top1: [\d.]+", log)
     log = tool("infer", output, f"Global.pretrained_model={weights}", config=config)
     assert "class_ids" in log
+
+
+@pytest.mark.slow
+def test_the_trainer_takes_several_labels(digits, tmp_path):
+    lines = [line.split() for line in (digits / "train_list.txt").read_text().splitlines()[:48]]
+    kinds = {"even": lambda n: n % 2 == 0, "large": lambda n: n > 5}
+    rows = [f"{digits / name},{';'.join(k for k in kinds if kinds[k](int(n)))}\n" for name, n in lines]
+    (tmp_path / "labels.csv").write_text("image,tags\n" + "".join(rows))
+    flags = ["--model", "MixFormer_B0", "--epochs", 1, "--size", 28, "--device", "cpu", "--multi-label"]
+    log = run(
+        *(sys.executable, "tools/prepare_data.py", tmp_path / "labels.csv"),
+        *("--output", tmp_path / "set"),
+        *flags,
+    )
+    config = re.search(r"next: python tools/train.py -c (\S+)", log)[1]
+    log = tool("train", f"Global.output_dir={tmp_path / 'runs'}", config=config)
+    assert "AccuracyScore" in log and "warning: " not in log
