@@ -10,6 +10,7 @@ from ppcls_mixformer.hosting.errors import UserError
 COLOURS, COOLEST, HOTTEST = "turbo", 0.1, 0.88  # without its darkest blue and red
 OPACITY = 0.75
 LEGIBLE = 224  # pixels
+ROUNDING = 1e-5  # of a value
 PACKAGES = {"sklearn": "scikit-learn"}  # names of modules that are not those of their packages
 DIMMED = 0.35  # brightness of what a map says nothing about
 
@@ -37,9 +38,10 @@ def enlarged(values, stride, size):
 
 
 def to_unit(values):
-    """`values` from 0 to 1, the least to the greatest; all 0 where they are all the same."""
+    """`values` from 0 to 1, the least to the greatest; all 0 where they are the same but for rounding."""
     low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    differ = high - low > ROUNDING * max(abs(low), abs(high))
+    return (values - low) / (high - low) if differ else np.zeros_like(values)
 
 
 def legible(picture):

@@ -38,7 +38,7 @@ def test_each_picture_gets_a_sheet_and_a_bad_one_is_named(digits, trained, tmp_p
     assert sheets == ["a-2.png", "a.png", "ü_b.png"]
     with Image.open(tmp_path / "sheets/a.png") as one, Image.open(tmp_path / "sheets/a-2.png") as other:
         assert one.size == other.size and one.size[0] > 1000
-        assert (np.asarray(one) == np.asarray(other)).all()
+        assert np.abs(np.asarray(one, "float32") - np.asarray(other, "float32")).mean() < 1
     assert "sub/ü b.png: digit " in log and f"{tmp_path / 'sheets/ü_b.png'}" in log
 
 

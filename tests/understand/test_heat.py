@@ -26,6 +26,14 @@ def test_a_picture_shines_through_where_it_is_cool():
     assert (heat.of_map(picture, np.full((1, 1), 0.7, "float32"), 2) == picture).all()
 
 
+def test_rounding_is_not_blown_up_to_a_map():
+    values = np.full((3, 3), 0.5, "float32")
+    values[1, 1] += 1e-6
+    assert not heat.to_unit(values).any()
+    values[1, 1] += 1e-3
+    assert heat.to_unit(values).max() == 1
+
+
 def test_beyond_its_window_attention_says_nothing():
     picture = np.full((64, 64, 3), 200, "uint8")
     weights = np.zeros((1, 1, 4, 4), "float32")
