@@ -214,12 +214,15 @@ def _can_read(folder, reader):
 
 
 def _shape(folder, readers, size):
-    """`(C, H, W)` of the pictures that the programs of `readers` in `folder` take.
+    """`(C, H, W)` of the pictures that the programs of `readers` in `folder` take; None if none can be read.
 
     Raises:
-        UserError: they say no size and `--size` is missing, or another one; none can be read.
+        UserError: they say no size and `--size` is missing, or another one.
     """
-    _, channels, *sides = _first_shape(folder, readers)
+    found = _first_shape(folder, readers)
+    if found is None:
+        return None  # whoever measures them says why
+    _, channels, *sides = found
     described = Path(folder, descriptions.NAME).is_file() and descriptions.read(folder).image_shape
     known = sides if None not in sides else described[1:] if described else None
     if size and known and list(known) != list(size):
@@ -231,13 +234,10 @@ def _shape(folder, readers, size):
 
 def _first_shape(folder, readers):
     """Shape of the input of the first program that can be read, ONNX first, which is quicker."""
-    errors = []
     for reader in sorted(readers, key=lambda reader: worker.READERS[reader].engine == programs.PADDLE):
-        try:
+        with contextlib.suppress(UserError):
             return once(worker.input_shape, folder, reader)
-        except UserError as error:
-            errors.append(error)
-    raise errors[0]
+    return None
 
 
 def _accuracies(flags, tasks):

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -37,7 +37,7 @@ class Task(NamedTuple):
         device: `cpu` or `gpu`.
         threads: of the math library.
         batch: pictures a run.
-        shape: of a picture, `(C, H, W)`.
+        shape: of a picture, `(C, H, W)`; None where no program of the folder can be read.
     """
 
     folder: str
@@ -45,7 +45,7 @@ class Task(NamedTuple):
     device: str
     threads: int
     batch: int
-    shape: Tuple[int, int, int]
+    shape: Optional[Tuple[int, int, int]]
 
     def options(self):
         """How `programs.load` is to load it."""
@@ -57,8 +57,7 @@ class Runner:
 
     def __init__(self, task):
         os.environ["OMP_NUM_THREADS"] = str(task.threads)  # read when Paddle is loaded
-        self.task, self.program = task, None
-        self.images = np.random.default_rng(0).standard_normal([task.batch, *task.shape], "float32")
+        self.task, self.program, self.images = task, None, None
 
     def load(self):
         """Seconds to load the program; the engine itself is imported before.
@@ -71,7 +70,10 @@ class Runner:
             importlib.import_module(options.engine)
             start = time.perf_counter()
             self.program = programs.load(self.task.folder, options)
-            return time.perf_counter() - start
+            seconds = time.perf_counter() - start
+        shape = [self.task.batch, *self.task.shape]
+        self.images = np.random.default_rng(0).standard_normal(shape, "float32")
+        return seconds
 
     def first(self):
         """Seconds of the first run.

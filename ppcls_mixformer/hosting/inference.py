@@ -101,7 +101,8 @@ def input_shapes(program):
 def _input_shapes(program):
     if program.suffix == ".json":
         return [list(spec.shape) for spec in paddle.jit.load(str(program.with_suffix("")))._input_spec()]
-    block = _described(program).block(0)  # Paddle 3 does not load the older format as a network
+    described = _described(program)  # Paddle 3 does not load the older format as a network
+    block = described.block(0)  # lives as long as what it is a part of
     inputs = [op.output("Out") for op in map(block.op, range(block.op_size())) if op.type() == "feed"]
     return [block.find_var(name.encode()).shape() for (name,) in inputs]
 
