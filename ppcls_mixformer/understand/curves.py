@@ -10,15 +10,16 @@ def read_averages(log):
     """`{"Train": {epoch: {metric: value}}, "Eval": …}` from the text of a log.
 
     A run that goes on, or starts anew in the same file, takes the place of the epochs that it repeats and of
-    those behind them.
+    those behind them. Of two evaluations of an epoch the first stays: the other is that of averaged weights.
     """
     averages = {"Train": {}, "Eval": {}}
     for phase, epoch, values in AVERAGE.findall(log):
         if phase == "Train":
-            for found in averages.values():
-                for later in [number for number in found if number >= int(epoch)]:
-                    del found[later]
-        averages[phase][int(epoch)] = {name: float(value) for name, value in VALUE.findall(values)}
+            for known in averages.values():
+                for later in [number for number in known if number >= int(epoch)]:
+                    del known[later]
+        found = {name: float(value) for name, value in VALUE.findall(values)}
+        averages[phase].setdefault(int(epoch), found)
     return averages
 
 

@@ -34,6 +34,19 @@ def _figure(path, width, height):
         figure.savefig(path, dpi=DPI, format="png")
 
 
+def mark_epochs(axis):
+    """Has whole numbers below, also where there is one only."""
+    axis.set(xlabel="epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def shares():
+    """Percents, with as many digits as tell the marks of an axis apart."""
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1.0, decimals=None)
+
+
 def draw_curves(averages, path):
     """Loss and top-1 accuracy over epochs."""
     with _figure(path, 9, 3.1) as figure:
@@ -42,13 +55,13 @@ def draw_curves(averages, path):
                 epochs, values = curves.points(averages, phase, metric)
                 if epochs:
                     axis.plot(epochs, values, marker="o", markersize=3, color=colour, label=name)
-            axis.set(title=title, xlabel="epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set(title=title)
+            mark_epochs(axis)
             axis.grid(alpha=0.25)
             if axis.lines:
                 axis.legend(frameon=False)
             if metric == "top1":
-                axis.yaxis.set_major_formatter("{x:.0%}")
+                axis.yaxis.set_major_formatter(shares())
 
 
 def draw_runs(runs, path):
@@ -58,10 +71,10 @@ def draw_runs(runs, path):
             for number, (name, averages) in enumerate(runs):
                 epochs, values = curves.points(averages, "Eval", metric)
                 axis.plot(epochs, values, marker="o", markersize=3, label=lettering.shown(name, number))
-            axis.set(title=f"{title}, evaluation", xlabel="epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set(title=f"{title}, evaluation")
+            mark_epochs(axis)
             axis.grid(alpha=0.25)
-        axis.yaxis.set_major_formatter("{x:.0%}")
+        axis.yaxis.set_major_formatter(shares())
         figure.legend(*axis.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
 
 

@@ -26,3 +26,8 @@ def test_a_run_that_goes_on_or_starts_anew_takes_the_place_of_what_it_repeats():
     found = read(*first, TRAIN.format(1, 0.7, 0.5), EVAL.format(1, 0.8))
     assert curves.points(found, "Train", "top1") == [[1], [0.7]]
     assert curves.points(found, "Eval", "top1") == [[1], [0.8]]
+
+
+def test_averaged_weights_are_not_taken_for_those_that_are_trained():
+    found = read(TRAIN.format(1, 0.2, 0.5), EVAL.format(1, 0.5), EVAL.format(1, 0.1))
+    assert curves.points(found, "Eval", "top1") == [[1], [0.5]]
