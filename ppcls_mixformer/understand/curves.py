@@ -10,7 +10,7 @@ def read_averages(log):
     """`{"Train": {epoch: {metric: value}}, "Eval": …}` from the text of a log.
 
     A run that goes on, or starts anew in the same file, takes the place of the epochs that it repeats and of
-    those behind them. Of two evaluations of an epoch the first stays: the other is that of averaged weights.
+    those behind them. Of two evaluations of an epoch the second is that of averaged weights, `"EMA"`.
     """
     averages = {"Train": {}, "Eval": {}}
     for phase, epoch, values in AVERAGE.findall(log):
@@ -19,11 +19,16 @@ def read_averages(log):
                 for later in [number for number in known if number >= int(epoch)]:
                     del known[later]
         found = {name: float(value) for name, value in VALUE.findall(values)}
-        averages[phase].setdefault(int(epoch), found)
+        is_averaged = phase == "Eval" and int(epoch) in averages["Eval"]
+        averages.setdefault("EMA" if is_averaged else phase, {})[int(epoch)] = found
     return averages
 
 
 def points(averages, phase, metric):
     """`(epochs, values)` of a metric, two lists; empty where it is not in the log."""
-    found = [(epoch, values[metric]) for epoch, values in sorted(averages[phase].items()) if metric in values]
+    found = [
+        (epoch, values[metric])
+        for epoch, values in sorted(averages.get(phase, {}).items())
+        if metric in values
+    ]
     return [list(column) for column in zip(*found)] or [[], []]

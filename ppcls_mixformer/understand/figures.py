@@ -8,6 +8,7 @@ from ppcls_mixformer.understand import curves, lettering
 
 DPI = 144
 BLUE, ORANGE, GREY = "#2563a8", "#d9622b", "#8a94a0"
+PHASES = (("Train", "training", BLUE), ("Eval", "evaluation", ORANGE), ("EMA", "averaged weights", GREY))
 COUNTED = 25  # classes up to which the confusion matrix has its numbers in it
 NAMED = 60  # classes up to which it has their names beside it
 
@@ -51,7 +52,7 @@ def draw_curves(averages, path):
     """Loss and top-1 accuracy over epochs."""
     with _figure(path, 9, 3.1) as figure:
         for axis, metric, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy")):
-            for phase, name, colour in (("Train", "training", BLUE), ("Eval", "evaluation", ORANGE)):
+            for phase, name, colour in PHASES:
                 epochs, values = curves.points(averages, phase, metric)
                 if epochs:
                     axis.plot(epochs, values, marker="o", markersize=3, color=colour, label=name)

@@ -94,6 +94,8 @@ def test_mistakes_are_shown_worst_first_and_the_best_epoch_is_named(evaluation, 
     places = [text.index(file) for file in ("folder/2.png", "folder/4.png", "folder/1.png")]
     assert places == sorted(places) and "folder/0.png" not in text
     assert "The best epoch was 2 of 3, with 75.00%" in text
+    averaged = {**AVERAGES, "EMA": {3: {"loss": 0.7, "top1": 0.8}}}
+    assert "The best epoch was 3 of 3, with 80.00%" in write(evaluation, tmp_path, averages=averaged)
 
 
 def test_without_a_log_and_without_mistakes(evaluation, tmp_path):
