@@ -204,10 +204,10 @@ def run(engine, flags):
     evaluation, numbers = evaluate(engine)
     tiles = Tiles(engine, evaluation, numbers)
     weights = config["Global"]["pretrained_model"]
-    name = config["Arch"]["name"]
+    name, stem = config["Arch"]["name"], Path(flags.config).stem
     report.write(
         report.Report(
-            title=flags.title or f"{name}: {Path(flags.config).stem}",
+            title=flags.title or (stem if stem.startswith(name) else f"{name}: {stem}"),
             lines=[
                 f"Weights: {f'{weights}.pdparams' if weights else config['Arch'].get('pretrained')}",
                 f"Pictures: {config['DataLoader']['Eval']['dataset'].get('cls_label_path')}",

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import zipfile
 
 import paddle
@@ -11,7 +12,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
-from ppcls_mixformer.paddleclas import training
+from ppcls_mixformer.paddleclas import keys, training
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, MixFormer, networks
 from ppcls_mixformer.paddleclas.describe import gives_features
 from ppcls_mixformer.weights import checkpoint, download, windows
@@ -44,7 +45,7 @@ def check(config, mode, allow_random, optional=False):
         section[key] = _path(section.get(key), f"Global.{key}")
     if mode != "train":
         _take_checkpoints(section)
-    found = {key: _check_file(section[key] + ".pdparams", f"Global.{key}") for key in KEYS if section[key]}
+    found = {key: _check_file(_file_of(section[key]), f"Global.{key}") for key in KEYS if section[key]}
     for where, arch in networks(config["Arch"]):
         if found and mode != "train":
             arch["pretrained"] = False  # what Global names takes its place
@@ -112,6 +113,12 @@ def _take_checkpoints(section):
     section["checkpoints"] = None
 
 
+def _file_of(path):
+    """The file that PaddleClas reads for `path`; the folder itself, to be refused, where that is all."""
+    file = f"{path}.pdparams"
+    return path if os.path.isdir(path) and not os.path.isfile(file) else file
+
+
 def _check_file(path, key):
     return _told(read_checkpoint, path, key=key)
 
@@ -172,7 +179,8 @@ def _has_random_parts(config, mode):
 def _other_keys(config):
     """Keys of the top level and of Global that may be a misspelt one of KEYS."""
     yield from (key for key, value in config.items() if not isinstance(value, (dict, list)))
-    yield from (f"Global.{key}" for key, value in config["Global"].items() if key not in KEYS and value)
+    known = keys.since("Global")
+    yield from (f"Global.{key}" for key, value in config["Global"].items() if key not in known and value)
 
 
 # Whether they fit, before anything is built

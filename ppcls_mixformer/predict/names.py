@@ -96,6 +96,15 @@ def _unquoted(name):
     return name[1:-1].replace('""', '"') if is_quoted else name
 
 
+def line(number, name):
+    """The line of a file that `read` takes for the name of a class, in quotes where a part of it would go."""
+    text = f"{number} {name}"
+    if _unquoted(NUMBERED.fullmatch(text)[2]) == name:
+        return text
+    doubled = name.replace('"', '""')
+    return f'{number} "{doubled}"'
+
+
 def given(value):
     """The `Names` in a list, or in a dict by number.
 

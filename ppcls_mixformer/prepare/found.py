@@ -62,7 +62,7 @@ def check_names(names):
     """Refuses names of classes that a file of names cannot hold, and returns notes on those much alike.
 
     Raises:
-        UserError: no text, or two that differ in nothing but spaces.
+        UserError: no text, nothing but spaces, or two that differ in nothing but spaces.
     """
     known = {}
     for name in names:
@@ -72,6 +72,8 @@ def check_names(names):
             raise UserError(
                 f"the name of the class {name!r} is no text in UTF-8: rename its folder"
             ) from None
+        if not plain(name):
+            raise UserError(f"the name of a class is blank, {name!r}: rename its folder")
         if known.setdefault(plain(name), name) != name:
             raise UserError(f"the classes {known[plain(name)]!r} and {name!r} differ in nothing but spaces")
     alike = {}

@@ -9,6 +9,7 @@ import re
 import shutil
 from typing import List, NamedTuple
 
+from ppcls_mixformer.predict.names import line
 from ppcls_mixformer.prepare.found import plain
 
 FOLDER = "pictures"  # of links, in the output
@@ -82,4 +83,4 @@ def lines(names, labels, classes, several):
 
 def label_lines(classes):
     """`0 name` for each class."""
-    return [f"{number} {plain(name)}\n" for number, name in enumerate(classes)]
+    return [f"{line(number, plain(name))}\n" for number, name in enumerate(classes)]

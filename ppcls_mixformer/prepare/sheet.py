@@ -148,7 +148,8 @@ def _draw_sizes(draw, text, place, sizes, side):
     left, top = place[0] + 40, place[1] + 14
     title = f"Width (across) and height in pixels; the frame is the input, {side}x{side}"
     text.write(draw, (place[0], MARGIN // 2), title)
-    low = math.floor(math.log2(max(1, min(side, *(min(size) for size in sizes)))))
+    smallest = min(side - 1, *(min(size) for size in sizes))  # so that the frame has an area
+    low = math.floor(math.log2(max(1, smallest)))
     high = math.ceil(math.log2(max(side, *(max(size) for size in sizes)) + 1))
 
     def at(pixels):

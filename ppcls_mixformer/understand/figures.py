@@ -8,6 +8,7 @@ from ppcls_mixformer.understand import curves, lettering
 
 DPI = 144
 BLUE, ORANGE, GREY = "#2563a8", "#d9622b", "#8a94a0"
+PHASES = (("Train", "training", BLUE), ("Eval", "evaluation", ORANGE), ("EMA", "averaged weights", GREY))
 COUNTED = 25  # classes up to which the confusion matrix has its numbers in it
 NAMED = 60  # classes up to which it has their names beside it
 
@@ -34,21 +35,34 @@ def _figure(path, width, height):
         figure.savefig(path, dpi=DPI, format="png")
 
 
+def mark_epochs(axis):
+    """Has whole numbers below, also where there is one only."""
+    axis.set(xlabel="epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def shares():
+    """Percents, with as many digits as tell the marks of an axis apart."""
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1.0, decimals=None)
+
+
 def draw_curves(averages, path):
     """Loss and top-1 accuracy over epochs."""
     with _figure(path, 9, 3.1) as figure:
         for axis, metric, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy")):
-            for phase, name, colour in (("Train", "training", BLUE), ("Eval", "evaluation", ORANGE)):
+            for phase, name, colour in PHASES:
                 epochs, values = curves.points(averages, phase, metric)
                 if epochs:
                     axis.plot(epochs, values, marker="o", markersize=3, color=colour, label=name)
-            axis.set(title=title, xlabel="epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set(title=title)
+            mark_epochs(axis)
             axis.grid(alpha=0.25)
             if axis.lines:
                 axis.legend(frameon=False)
             if metric == "top1":
-                axis.yaxis.set_major_formatter("{x:.0%}")
+                axis.yaxis.set_major_formatter(shares())
 
 
 def draw_runs(runs, path):
@@ -58,10 +72,10 @@ def draw_runs(runs, path):
             for number, (name, averages) in enumerate(runs):
                 epochs, values = curves.points(averages, "Eval", metric)
                 axis.plot(epochs, values, marker="o", markersize=3, label=lettering.shown(name, number))
-            axis.set(title=f"{title}, evaluation", xlabel="epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set(title=f"{title}, evaluation")
+            mark_epochs(axis)
             axis.grid(alpha=0.25)
-        axis.yaxis.set_major_formatter("{x:.0%}")
+        axis.yaxis.set_major_formatter(shares())
         figure.legend(*axis.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
 
 

@@ -42,7 +42,7 @@ th { position: sticky; top: 0; background: #fff; text-align: right; color: var(-
   font-size: 13px; border-bottom: 2px solid var(--line); padding: 6px 10px; white-space: nowrap; }
 td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, .text { text-align: left; }
-td.text { overflow-wrap: anywhere; }
+td.text { overflow-wrap: anywhere; min-width: 8em; }
 th button { all: unset; cursor: pointer; }
 th button:hover, th button:focus-visible { color: var(--blue); text-decoration: underline; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }

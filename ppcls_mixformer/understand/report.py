@@ -4,8 +4,6 @@ import csv
 import json
 from typing import Any, Callable, List, NamedTuple, Optional
 
-import numpy as np
-
 from ppcls_mixformer.hosting.whole import whole_set
 from ppcls_mixformer.understand import beside, curves, figures, metrics, page
 from ppcls_mixformer.understand.beside import ESCAPED, SUMMARY, TABLE
@@ -150,13 +148,16 @@ def _compared(found):
 def _curves(report, part, folder):
     if not report.averages:
         return [page.Section("Training", report.log, "")]
-    epochs, values = curves.points(report.averages, "Eval", "top1")
+    measured = [
+        (value, -epoch)  # the first of equals is the greatest
+        for phase in ("Eval", "EMA")
+        for epoch, value in zip(*curves.points(report.averages, phase, "top1"))
+    ]
     words = f"From {report.log}."
-    if epochs:
-        best = int(np.argmax(values))
-        words += (
-            f" The best epoch was {epochs[best]} of {max(epochs)}, with {values[best]:.2%} on evaluation."
-        )
+    if measured:
+        value, epoch = max(measured)
+        last = -min(epoch for _, epoch in measured)
+        words += f" The best epoch was {-epoch} of {last}, with {value:.2%} on evaluation."
     drawn = _drawn(
         "curves.png", "loss and accuracy by epoch", part, folder, figures.draw_curves, report.averages
     )

@@ -59,6 +59,15 @@ def test_a_misspelt_key_is_named(settings, ten, key):
     assert f"({key} is no key that eval reads)" in refusal(settings, "eval", f"{key}={ten}")
 
 
+def test_a_key_that_another_command_reads_is_not_called_misspelt(settings):
+    assert "needs: set" in refusal(settings, "eval", "Global.keep_checkpoints=3")
+
+
+def test_the_checkpoints_in_a_folder_are_named(settings, ten):
+    text = refusal(settings, "eval", f"Global.pretrained_model={ten.parent}")
+    assert f"{ten.parent} is a folder; name a checkpoint in it (" in text and ten.name in text
+
+
 def test_checkpoints_are_the_weights_where_nothing_is_trained(settings, ten):
     section = settings("eval", f"Global.checkpoints={ten}")["Global"]
     assert (section["pretrained_model"], section["checkpoints"]) == (str(ten)[:-9], None)

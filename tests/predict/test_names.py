@@ -68,6 +68,15 @@ def test_quotes_of_spreadsheets_are_taken_off(read):
     assert names.fit(read(lines), 3, "") == expected
 
 
+PUNCTUATED = '- z   -   - - z   : x   = x   , x   ;   |a   "q"   "   ""   - "q"   . x   ) x   #x   ~   a: b'
+LIKE_OTHER_THINGS = "3   3 x   nan   null   yes   1e3"
+
+
+@pytest.mark.parametrize("name", f"{PUNCTUATED}   {LIKE_OTHER_THINGS}   日本".split("   "))
+def test_a_line_is_read_as_the_name_that_was_written(read, name):
+    assert read(f"{names.line(0, 'cat')}\n{names.line(1, name)}") == {0: "cat", 1: name}
+
+
 def test_digits_are_names_too(read):
     assert names.fit(read("\n".join("0123456789")), 10, "") == list("0123456789")
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from commands import error_line, run, tool
@@ -13,6 +14,7 @@ from PIL import Image
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import lists
 from ppcls_mixformer.predict import names
+from ppcls_mixformer.prepare import sheet
 
 
 def listed(output, split, several=False):
@@ -77,23 +79,25 @@ def test_what_cannot_be_used_is_left_out_and_listed(pictures, prepare, capsys):
 
 
 def test_names_that_a_list_cannot_hold_are_links(pictures, prepare):
-    pictures.add_classes({"my class": 3, "日本": 3, "tab\tand\nline": 3})
+    pictures.add_classes({"my class": 3, "日本": 3, "tab\tand\nline": 3, "- z": 3, "null": 3})
     pictures.add("my class/a b.png")
     pictures.add("my_class/a_b.png")
     pictures.add("my_class/" + os.fsdecode(b"\xff") + ".png")
     output, _ = prepare()
     everything = {**listed(output, "train"), **listed(output, "val")}
-    assert len(everything) == 12 and "pictures/日本/0.png" in everything
+    assert len(everything) == 18 and "pictures/日本/0.png" in everything
     for line in (output / "train_list.txt").read_text(encoding="utf-8").splitlines():
         name, label = line.split(" ")  # as PaddleClas does
         assert Image.open(output / name).size == (40, 40)
     twins = [(output / "pictures/my_class" / name).read_bytes() for name in ("a_b.png", "a_b_2.png")]
     assert twins == [(pictures.root / name).read_bytes() for name in ("my class/a b.png", "my_class/a_b.png")]
     assert names.read(output / "label_list.txt") == {
-        0: "my class",
-        1: "my_class",
-        2: "tab and line",
-        3: "日本",
+        0: "- z",
+        1: "my class",
+        2: "my_class",
+        3: "null",
+        4: "tab and line",
+        5: "日本",
     }
     config = yaml.safe_load((output / "MixFormer_B2_set.yaml").read_text(encoding="utf-8"))
     assert config["DataLoader"]["Train"]["dataset"]["image_root"] == f"{output}/"
@@ -198,6 +202,12 @@ def test_flags_that_nothing_can_be_made_of(pictures, prepare, flags, words):
     pictures.add_classes({"a": 3, "b": 3})
     with pytest.raises(UserError, match=words):
         prepare(*flags)
+
+
+def test_the_frame_of_the_input_has_an_area_where_all_pictures_are_larger():
+    chart = sheet.draw_chart([("0 a", {"train": 3})], [(100, 90)], 64)
+    marked = (np.asarray(chart) == sheet.COLORS["val"]).all(axis=2)
+    assert marked.any(axis=1).sum() > 50 and marked.any(axis=0).sum() > 50
 
 
 def test_many_classes_with_long_names_are_drawn(pictures, prepare):

@@ -106,5 +106,7 @@ def test_names_of_classes_that_are_alike():
     assert "'Rose' and 'rose'" in check_names(["Rose", "rose", "x"])[0]
     with pytest.raises(UserError, match="'a  b' and 'a b' differ in nothing but spaces"):
         check_names(["a  b", "a b"])
+    with pytest.raises(UserError, match="a class is blank, ' ': rename its folder"):
+        check_names(["a", " "])
     with pytest.raises(UserError, match="no text in UTF-8"):
         check_names([os.fsdecode(b"\xff")])

@@ -26,3 +26,10 @@ def test_a_run_that_goes_on_or_starts_anew_takes_the_place_of_what_it_repeats():
     found = read(*first, TRAIN.format(1, 0.7, 0.5), EVAL.format(1, 0.8))
     assert curves.points(found, "Train", "top1") == [[1], [0.7]]
     assert curves.points(found, "Eval", "top1") == [[1], [0.8]]
+
+
+def test_averaged_weights_are_not_taken_for_those_that_are_trained():
+    epochs = [(TRAIN.format(n, 0.2, 0.5), EVAL.format(n, 0.5), EVAL.format(n, 0.1)) for n in (1, 2)]
+    found = read(*epochs[0], *epochs[1], TRAIN.format(2, 0.3, 0.5))
+    assert curves.points(found, "Eval", "top1") == [[1], [0.5]]
+    assert curves.points(found, "EMA", "top1") == [[1], [0.1]]

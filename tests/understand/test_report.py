@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 from browser import Page, browse, needs_browser
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.understand import beside, metrics, report
+from ppcls_mixformer.understand import beside, figures, metrics, report
 
 AVERAGES = {
     "Train": {epoch: {"loss": 2 / epoch, "top1": epoch / 10} for epoch in (1, 2, 3)},
@@ -93,6 +94,8 @@ def test_mistakes_are_shown_worst_first_and_the_best_epoch_is_named(evaluation, 
     places = [text.index(file) for file in ("folder/2.png", "folder/4.png", "folder/1.png")]
     assert places == sorted(places) and "folder/0.png" not in text
     assert "The best epoch was 2 of 3, with 75.00%" in text
+    averaged = {**AVERAGES, "EMA": {3: {"loss": 0.7, "top1": 0.8}}}
+    assert "The best epoch was 3 of 3, with 80.00%" in write(evaluation, tmp_path, averages=averaged)
 
 
 def test_without_a_log_and_without_mistakes(evaluation, tmp_path):
@@ -140,6 +143,18 @@ def test_reports_side_by_side(evaluation, tmp_path):
     again = beside.read(tmp_path / "own")
     assert again.averages == AVERAGES and again.numbers["mistakes"] == 2
     assert list(again.is_right.values()) == evaluation.is_right.tolist()
+
+
+def test_axes_of_a_run_of_one_epoch_tell_their_marks_apart():
+    axis = Figure().subplots()
+    axis.plot([1, 1], [0.165, 0.18], "o")
+    figures.mark_epochs(axis)
+    axis.yaxis.set_major_formatter(figures.shares())
+    axis.figure.canvas.draw()
+    epochs = [label.get_text() for label in axis.get_xticklabels()]
+    assert "1" in epochs and all(text.isdigit() for text in epochs)
+    texts = [label.get_text() for label in axis.get_yticklabels()]
+    assert len(texts) == len(set(texts)) > 2 and all(text.endswith("%") for text in texts)
 
 
 def test_what_is_no_report_is_refused(evaluation, tmp_path):
