@@ -17,7 +17,9 @@ from paddleseg.transforms import RandomPaddingCrop, ResizeByShort, transforms
 from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.reading import operator_of
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg import reading
 from ppcls_mixformer.paddleseg.checkpoints import Saver
@@ -26,6 +28,7 @@ from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
 
+LOSSES = ("paddleseg.models.losses.",)
 saver = Saver()
 
 
@@ -37,6 +40,7 @@ def apply():
         configs_that_run_nothing,
         archives.guard,
         one_element_losses,
+        losses_that_fail,
         scalars_in_concat,
         labels_times_floats,
         crops_of_pictures,
@@ -73,6 +77,22 @@ def one_element_losses():
 def _with_one_element_each(original):
     def loss_computation(*args, **kwargs):
         return [loss.reshape([1]) for loss in original(*args, **kwargs)]
+
+    return loss_computation
+
+
+def losses_that_fail():
+    """All releases: a loss that does not fit the network or the data ends in a traceback."""
+    replace_once(trainer, "loss_computation", _in_one_line)
+
+
+def _in_one_line(original):
+    def loss_computation(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        except Exception as error:  # whatever a loss raises
+            loss = operator_of(error, LOSSES)
+            raise UserError(f"loss: {loss}{' fails: ' if loss else ''}{gist(error)}") from error
 
     return loss_computation
 
