@@ -38,6 +38,8 @@ def check(settings, mode):
     if mode != "export":
         check_windows(config, flags)
     if mode == "train":
+        if not isinstance(config.iters, int) or config.iters < 1:
+            raise UserError(f"iters must be a whole number above 0, got {config.iters}")
         check_losses(config)
         if flags.resume_model:
             check_resume(flags.resume_model, config.iters)

@@ -37,7 +37,7 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
 @pytest.mark.parametrize(
     "override, text",
     [
-        ("train_dataset.dataset_root=no", "train_dataset: there is no folder no"),
+        ("train_dataset.dataset_root=none", "train_dataset: there is no folder none"),
         ("model.num_classes=5", "the data have 8 classes, but model.num_classes is 5"),
         ("model.type=UPerNetFNC", "did you mean UPerNetFCN?"),
         ("model.backbone.ach=1", "ach is not an argument of MixFormer; did you mean arch?"),
@@ -122,6 +122,8 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
     "override, text",
     [
         ("batch_size=7", "train_dataset: 6 pictures are fewer than batch_size 7: lower it"),
+        ("iters=10k", "iters must be a whole number above 0, got 10k"),
+        ("iters=0", "iters must be a whole number above 0, got 0"),
         ("batch_size=0", "batch_size must be a whole number above 0, got 0"),
         ("train_dataset.mode=val", "train_dataset: mode must be train here, got val"),
         ("val_dataset.transforms=[{'type':'RandomPaddingCrop'}]", "RandomPaddingCrop has no place in eval"),
@@ -183,7 +185,10 @@ def test_windows_of_the_config_are_checked(host):
         preflight.check_windows(config, flags=None)
 
 
-@pytest.mark.parametrize("word, value", [("null", None), ("~", None), ("true", True), ("False", False)])
+@pytest.mark.parametrize(
+    "word, value",
+    [("null", None), ("~", None), ("", None), ("true", True), ("False", False), ("no", False), ("On", True)],
+)
 def test_words_of_yaml_mean_in_overrides_what_they_mean_in_configs(host, word, value):
     from ppcls_mixformer.paddleseg.config import load
 
