@@ -122,6 +122,9 @@ def check_section(section, split, model_classes):
         if not root or not Path(root).is_dir():
             raise UserError(f"there is no folder {root} ({key}); nothing is downloaded, put the data there")
     classes = 150 if kind == "ADE20K" else section.get("num_classes")
+    for count in (classes, model_classes):
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise UserError(f"num_classes must be a whole number above 0, got {count!r}")
     if classes and model_classes and classes != model_classes:
         raise UserError(f"the data have {classes} classes, but model.num_classes is {model_classes}")
     mode, given = split.split("_")[0], str(section.get("mode", "train")).lower()
@@ -134,6 +137,8 @@ def check_section(section, split, model_classes):
         raise UserError(f"transforms must be a list, each with a `type`, got {chain}")
     if mode == "val":
         check_transforms(chain)
+    else:
+        check_padding(chain, section.get("ignore_index", UNLABELLED), classes or model_classes)
 
 
 def check_list(section, key):
@@ -170,6 +175,19 @@ def check_transforms(transforms):
             raise UserError(
                 f"transforms: {transform['type']} has no place in evaluation and prediction, whose results "
                 "are those of whole pictures; use Resize or Padding, which are undone in them"
+            )
+
+
+def check_padding(transforms, unlabelled, classes):
+    """Refuses class maps padded with a number that is neither a class nor `unlabelled`."""
+    for transform in transforms:
+        found = manager.TRANSFORMS.components_dict.get(transform["type"])
+        argument = inspect.signature(found).parameters.get("label_padding_value") if found else None
+        value = transform.get("label_padding_value", argument.default) if argument else unlabelled
+        if value != unlabelled and value not in range(classes or 0):
+            raise UserError(
+                f"transforms: {transform['type']} pads class maps with {value} (label_padding_value), which "
+                f"is no class; set it to {unlabelled}, which means unlabelled here"
             )
 
 

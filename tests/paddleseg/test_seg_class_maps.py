@@ -395,6 +395,23 @@ def test_a_path_that_no_system_takes_is_refused(own):
     own.refuse("1 of 1 class maps are of pictures that are missing", "null byte", opts=["batch_size=1"])
 
 
+def test_a_number_of_classes_is_a_number(own):
+    names = ("train_dataset", "val_dataset", "model")
+    own.refuse("num_classes must be a whole number above 0", opts=[f"{n}.num_classes=2.0" for n in names])
+
+
+def test_padding_that_is_no_class_is_refused(own):
+    opts = ["train_dataset.ignore_index=9"]
+    own.refuse(
+        "RandomPaddingCrop pads class maps with 255 (label_padding_value), which is no class", opts=opts
+    )
+    crop = "{'type': 'RandomPaddingCrop', 'label_padding_value': %d}"
+    for path in own.maps():
+        write(path, labels(0, 1, 9))
+    for value in (9, 1):
+        own.check(opts=[*opts, f"train_dataset.transforms=[{crop % value}]"])
+
+
 def test_an_empty_separator_is_refused(own):
     own.refuse("separator must not be empty", opts=["train_dataset.separator=''"])
 
