@@ -10,22 +10,25 @@ import inspect
 import paddle
 import paddle.nn.functional as F
 from paddleseg.cvlibs import config
-from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff
+from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff, ade
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss
-from paddleseg.transforms import RandomPaddingCrop, ResizeByShort
+from paddleseg.transforms import RandomPaddingCrop, ResizeByShort, transforms
 from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
+from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.reading import operator_of
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg import reading
 from ppcls_mixformer.paddleseg.checkpoints import Saver
-from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs
+from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs, read_map
 from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
 
+LOSSES = ("paddleseg.models.losses.",)
 saver = Saver()
 
 
@@ -37,6 +40,7 @@ def apply():
         configs_that_run_nothing,
         archives.guard,
         one_element_losses,
+        losses_that_fail,
         scalars_in_concat,
         labels_times_floats,
         crops_of_pictures,
@@ -46,6 +50,7 @@ def apply():
         best_model_on_resume,
         pictures_of_ade20k,
         maps_of_other_pictures,
+        maps_of_16_bits,
         reading.apply,
     ):
         bridge()
@@ -72,6 +77,22 @@ def one_element_losses():
 def _with_one_element_each(original):
     def loss_computation(*args, **kwargs):
         return [loss.reshape([1]) for loss in original(*args, **kwargs)]
+
+    return loss_computation
+
+
+def losses_that_fail():
+    """All releases: a loss that does not fit the network or the data ends in a traceback."""
+    replace_once(trainer, "loss_computation", _in_one_line)
+
+
+def _in_one_line(original):
+    def loss_computation(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        except Exception as error:  # whatever a loss raises
+            loss = operator_of(error, LOSSES)
+            raise UserError(f"loss: {loss}{' fails: ' if loss else ''}{gist(error)}") from error
 
     return loss_computation
 
@@ -183,6 +204,12 @@ def maps_of_other_pictures():
     """All releases: where one class map is missing, each later picture gets that of another, in silence."""
     for dataset in PLACES:
         replace_once(dataset, "__init__", _with_pairs_by_fixed_names)
+
+
+def maps_of_16_bits():
+    """All releases: Paddle takes the uint16 of class maps for bfloat16; all their classes become 0."""
+    for module in (transforms, ade):
+        shadow_module(module, "Image", open=read_map)
 
 
 # Where pictures and class maps of each mode are.

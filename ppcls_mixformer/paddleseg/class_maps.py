@@ -154,7 +154,7 @@ def _check_size(picture, size):
         own, stored = pictures.read_size(picture)
         if not cv2.haveImageReader(str(picture)):
             raise pictures.Unreadable(pictures.NO_PICTURE)
-    except (pictures.Unreadable, OSError) as error:
+    except (ValueError, OSError) as error:  # Unreadable, or a path that no system takes
         why = (isinstance(error, OSError) and error.strerror) or first_line(error)
         raise Wrong(NO_PICTURES, f"{picture}: {why}") from None
     if own != size:

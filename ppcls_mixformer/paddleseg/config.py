@@ -11,7 +11,8 @@ from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import preflight
 from ppcls_mixformer.paddleseg.flags import parser
 
-WORDS = {"null": "None", "~": "None", "true": "True", "false": "False"}
+NONE, TRUE, FALSE = ("", "~", "null"), ("true", "yes", "on"), ("false", "no", "off")
+WORDS = {word: value for words, value in ((NONE, "None"), (TRUE, "True"), (FALSE, "False")) for word in words}
 COMPONENTS = (manager.MODELS, manager.BACKBONES, manager.DATASETS, manager.LOSSES, manager.OPTIMIZERS)
 
 
@@ -62,9 +63,9 @@ def load(name, overrides, **recipe):
 
 
 def as_python(override):
-    """A `key=value` with YAML's null, true and false as PaddleSeg, which reads Python, knows them.
+    """A `key=value` with YAML's words for nothing, true and false as Python, which PaddleSeg reads, has them.
 
-    It takes them for texts: `null` for a file of that name, `false` for true.
+    It takes them for texts: `null` for a file of that name, `false` and `no` for true.
     """
     key, value = configs.split_override("--opts", override)
     return f"{key}={WORDS.get(value.strip().lower(), value)}"

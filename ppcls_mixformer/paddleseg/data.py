@@ -11,6 +11,7 @@ from PIL import Image
 from ppcls_mixformer.hosting.errors import UserError
 
 SPLITS = {"train": "training", "val": "validation"}
+MOST = 255  # classes in 8 bits, beside the number for unlabelled
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")  # in any case
 
 
@@ -30,13 +31,16 @@ class ADE20KLayout(paddle.io.Dataset):
         mode: `train` or `val`.
 
     Raises:
-        UserError: no such folder, no pictures, a picture without a class map, or two with the same one.
+        UserError: no such folder, no pictures, a picture without a class map, two with the same one, or more
+            classes than a class map can hold.
     """
 
     IGNORE_INDEX = 255
     IMG_CHANNELS = 3
 
     def __init__(self, transforms, dataset_root, num_classes, mode="train"):
+        if num_classes > MOST:
+            raise UserError(f"class maps in ADE20K's layout hold {MOST} classes at most, not {num_classes}")
         self.transforms = Compose(transforms)
         self.num_classes = num_classes
         self.ignore_index = self.IGNORE_INDEX
@@ -49,7 +53,7 @@ class ADE20KLayout(paddle.io.Dataset):
     def __getitem__(self, index):
         """A dict with `img`, `[3, H, W]`, and `label`, `[H, W]` in training and else `[1, H, W]`."""
         picture, class_map = self.file_list[index]
-        label = np.asarray(Image.open(class_map)) - np.uint8(1)  # 0 becomes 255
+        label = read_map(class_map) - np.uint8(1)  # 0 becomes 255
         sample = {"img": picture, "label": label, "trans_info": [], "gt_fields": []}
         if self.mode == "train":
             sample["gt_fields"].append("label")
@@ -57,6 +61,17 @@ class ADE20KLayout(paddle.io.Dataset):
         if self.mode != "train":
             sample["label"] = sample["label"][np.newaxis]
         return sample
+
+
+def read_map(path):
+    """The numbers in a class map, `[H, W]`: uint8, or int32 where some are above 255.
+
+    Of 16 bits, Pillow gives uint16, which Paddle takes for bfloat16: every class becomes 0.
+    """
+    numbers = np.asarray(Image.open(path))
+    if numbers.dtype == "uint8":
+        return numbers
+    return numbers.astype("int32" if numbers.max() > 255 else "uint8")
 
 
 def list_pairs(root, mode):

@@ -21,6 +21,8 @@ from ppcls_mixformer.weights.checkpoint import find_file, read_file
 
 logger = logging.getLogger(__name__)
 
+UNLABELLED = 255  # unless `ignore_index` says otherwise
+LEAST = {"iters": 1, "batch_size": 1, "save_interval": 1, "log_iters": 1, "num_workers": 0}
 MORE_TO_TRAIN_ON = {("train", "trainaug"), ("train", "trainval")}  # of PascalVOC and PascalContext
 
 
@@ -31,10 +33,13 @@ def check(settings, mode):
         UserError: names the flag or the key, the value and what to do.
     """
     flags, config = settings
+    check_numbers(flags)
     set_device(flags.device)
     if mode != "export":
         check_windows(config, flags)
     if mode == "train":
+        if not isinstance(config.iters, int) or config.iters < 1:
+            raise UserError(f"iters must be a whole number above 0, got {config.iters}")
         check_losses(config)
         if flags.resume_model:
             check_resume(flags.resume_model, config.iters)
@@ -50,6 +55,17 @@ def check(settings, mode):
     find_file(flags.model_path)
     if mode == "eval":
         check_data(config, "val_dataset")
+
+
+def check_numbers(flags):
+    """Refuses counts and scales that PaddleSeg would divide by, or that it would ignore silently."""
+    for name, least in LEAST.items():
+        value = getattr(flags, name, None)
+        if value is not None and value < least:
+            raise UserError(f"--{name} must be at least {least}, got {value}")
+    scales = getattr(flags, "scales", 1.0)
+    if not all(0 < scale < float("inf") for scale in (scales if isinstance(scales, list) else [scales])):
+        raise UserError(f"--scales must be numbers above 0, got {scales}")
 
 
 def set_device(device):
@@ -106,6 +122,9 @@ def check_section(section, split, model_classes):
         if not root or not Path(root).is_dir():
             raise UserError(f"there is no folder {root} ({key}); nothing is downloaded, put the data there")
     classes = 150 if kind == "ADE20K" else section.get("num_classes")
+    for count in (classes, model_classes):
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise UserError(f"num_classes must be a whole number above 0, got {count!r}")
     if classes and model_classes and classes != model_classes:
         raise UserError(f"the data have {classes} classes, but model.num_classes is {model_classes}")
     mode, given = split.split("_")[0], str(section.get("mode", "train")).lower()
@@ -113,8 +132,13 @@ def check_section(section, split, model_classes):
         raise UserError(f"mode must be {mode} here, got {section.get('mode', 'none, which means train')}")
     if kind == "Dataset":
         check_list(section, f"{mode}_path")
+    chain = section.get("transforms") or []
+    if not isinstance(chain, list) or not all(isinstance(each, dict) and each.get("type") for each in chain):
+        raise UserError(f"transforms must be a list, each with a `type`, got {chain}")
     if mode == "val":
-        check_transforms(section.get("transforms"))
+        check_transforms(chain)
+    else:
+        check_padding(chain, section.get("ignore_index", UNLABELLED), classes or model_classes)
 
 
 def check_list(section, key):
@@ -124,12 +148,16 @@ def check_list(section, key):
         inside = Path(section["dataset_root"], path or "")
         hint = f"; {inside} is there, but {key} is not looked for in dataset_root" * inside.is_file()
         raise UserError(f"there is no file {path} ({key}), the list of pictures and class maps{hint}")
+    if separator == "":
+        raise UserError("separator must not be empty: it is what stands between a picture and its class map")
     try:
         rows = Path(path).read_text(encoding=locale.getpreferredencoding(False)).splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} ({key}) cannot be read: {error}") from None
     if not rows:
         raise UserError(f"{path} ({key}) is empty")
+    if rows[0].startswith("\ufeff"):
+        raise UserError(f"{path} ({key}) begins with a byte-order mark; save it as UTF-8 without one")
     wrong = [n for n, row in enumerate(rows, 1) if len(row.strip().split(separator)) != 2]
     if wrong:
         raise UserError(
@@ -147,6 +175,19 @@ def check_transforms(transforms):
             raise UserError(
                 f"transforms: {transform['type']} has no place in evaluation and prediction, whose results "
                 "are those of whole pictures; use Resize or Padding, which are undone in them"
+            )
+
+
+def check_padding(transforms, unlabelled, classes):
+    """Refuses class maps padded with a number that is neither a class nor `unlabelled`."""
+    for transform in transforms:
+        found = manager.TRANSFORMS.components_dict.get(transform["type"])
+        argument = inspect.signature(found).parameters.get("label_padding_value") if found else None
+        value = transform.get("label_padding_value", argument.default) if argument else unlabelled
+        if value != unlabelled and value not in range(classes or 0):
+            raise UserError(
+                f"transforms: {transform['type']} pads class maps with {value} (label_padding_value), which "
+                f"is no class; set it to {unlabelled}, which means unlabelled here"
             )
 
 
@@ -195,10 +236,15 @@ def check_class_maps(section, dataset, split):
 
 
 def check_losses(config):
-    """Refuses class weights of a loss that are not one number of 0 or more for each class."""
+    """Refuses class weights of a loss that are not one number of 0 or more for each class.
+
+    And a loss that takes another number for unlabelled than the data.
+    """
     classes = config.dic["model"].get("num_classes")
+    unlabelled = section_of(config, "train_dataset").get("ignore_index", UNLABELLED)
     for name in ("loss", "distill_loss"):
         for loss in losses_in(config.dic.get(name)):
+            check_unlabelled(name, loss, unlabelled)
             weights = loss.get("weight")
             if not isinstance(weights, (list, tuple)):
                 continue
@@ -209,6 +255,19 @@ def check_losses(config):
                 )
             if not all(isinstance(w, (int, float)) and 0 <= w < float("inf") for w in weights):
                 raise UserError(f"{name}: class weights must be numbers of 0 or more, got {weights}")
+
+
+def check_unlabelled(name, loss, unlabelled):
+    """Refuses a loss of the section `name` that would learn `unlabelled`, the number for it in the data."""
+    found = manager.LOSSES.components_dict.get(loss["type"])
+    if found is None or "ignore_index" not in inspect.signature(found).parameters:
+        return
+    ignored = loss.get("ignore_index", UNLABELLED)
+    if ignored != unlabelled:
+        raise UserError(
+            f"{name}: {loss['type']} leaves out {ignored} (ignore_index), but in train_dataset {unlabelled} "
+            "is unlabelled; set ignore_index to the same number in both"
+        )
 
 
 def losses_in(node):
@@ -223,6 +282,8 @@ def losses_in(node):
 def check_windows(config, flags):
     """Refuses sliding windows, of the flags or of the config's `test_config`, that do not cover a picture."""
     options = config.test_config
+    if not isinstance(options, dict):
+        raise UserError(f"test_config must be a mapping of options, such as is_slide, got {options}")
     given = [f"--{name}" for name in ("crop_size", "stride") if getattr(flags, name, None)]
     if getattr(flags, "is_slide", False):
         options.update(is_slide=True, crop_size=flags.crop_size, stride=flags.stride)

@@ -9,6 +9,7 @@ import pytest
 from paddle import nn
 from segmentation import noise
 
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import PADDLE_3
 
 
@@ -24,6 +25,24 @@ def test_one_element_losses(bridges):
     assert losses[0].numpy()[0] == 1.5
     with pytest.raises(IndexError):
         paddle.to_tensor(1.5).numpy()[0]
+
+
+@pytest.mark.parametrize(
+    "kinds, text",
+    [
+        (["DiceLoss", "DiceLoss"], "loss: RuntimeError: The length of logits_list should equal"),
+        (["FocalLoss"], "loss: FocalLoss fails: AssertionError: The channel of logit should be 2"),
+        (["CrossEntropyLoss"], "loss: CrossEntropyLoss fails: "),
+    ],
+)
+def test_losses_that_fail(bridges, kinds, text):
+    from paddleseg.models import losses
+
+    logits, label = paddle.to_tensor(noise((1, 3, 2, 2))), paddle.full([1, 2, 2], 77, "int64")
+    parts = {"types": [getattr(losses, kind)() for kind in kinds], "coef": [1] * len(kinds)}
+    with pytest.raises(UserError) as error:
+        bridges.trainer.loss_computation(logits_list=[logits], labels=label, edges=None, losses=parts)
+    assert str(error.value).startswith(text) and "\n" not in str(error.value)
 
 
 def test_scalars_in_concat(bridges):

@@ -156,6 +156,49 @@ def test_a_palette_is_a_class_map(data):
     data.check()
 
 
+@pytest.mark.parametrize("split", ["train_dataset", "val_dataset"])
+@pytest.mark.parametrize("kind", ["uint16", "int32"])
+def test_classes_of_more_than_8_bits_reach_the_network(data, kind, split):
+    from ppcls_mixformer.paddleseg.builder import Builder
+    from ppcls_mixformer.paddleseg.config import load
+
+    numbers = [0, 1, 255] if data.kind == "own" else [1, 2, 0]
+    write(data.map(0), labels(*numbers).astype(kind), format="PNG" if kind == "uint16" else "TIFF")
+    if data.kind == "ade":
+        shutil.copy(data.map(0), data.root / "annotations/validation/000.png")
+    data.check(split)
+    builder = Builder(load(str(data.config()), [f"{split}.transforms=[]"]))
+    label = getattr(builder, split)[0]["label"]
+    assert label.dtype == "uint8"
+    read = paddle.to_tensor(label).astype("int64").numpy().reshape(HEIGHT, WIDTH)
+    assert (read == labels(0, 1, 255)).all()
+
+
+def test_a_class_above_255_reaches_the_network(host, tmp_path):
+    from paddleseg.transforms import Compose, RandomPaddingCrop, ResizeStepScaling
+
+    numbers = np.full((HEIGHT, WIDTH), 300, "uint16")
+    write(tmp_path / "a.png", numbers)
+    write(tmp_path / "a.jpg", np.zeros((HEIGHT, WIDTH, 3), "uint8"))
+    chain = Compose([ResizeStepScaling(0.5, 0.5), RandomPaddingCrop((WIDTH, HEIGHT), label_padding_value=7)])
+    paths = {"img": str(tmp_path / "a.jpg"), "label": str(tmp_path / "a.png")}
+    label = chain({**paths, "gt_fields": ["label"]})["label"]
+    assert label.dtype == "int32" and set(np.unique(label)) == {7, 300}
+
+
+def test_paddlesegs_ade20k_knows_what_is_unlabelled_in_16_bits(host, ade):
+    from paddleseg.datasets import ADE20K
+
+    write(ade.map(0), labels(0, 1).astype("uint16"))
+    label = ADE20K([], str(ade.root))[0]["label"]
+    assert (label == labels(255, 0)).all()
+
+
+def test_more_classes_than_ade20ks_layout_holds_are_refused(ade):
+    counts = [f"{name}.num_classes=256" for name in ("train_dataset", "val_dataset", "model")]
+    ade.refuse("hold 255 classes at most, not 256", opts=counts)
+
+
 def test_another_size_is_refused(data):
     write(data.map(2), labels(0, 1)[:-1])
     data.refuse("have another size than their pictures", "(40×29; the picture is 40×30)")
@@ -339,11 +382,38 @@ def test_a_refusal_ends_all_processes(ade, tmp_path):
         ("", "is empty"),
         ("p/000.jpg m/000.png\n\n", "1 of 2 lines, first line 2, are not a picture, ' ' and its class map"),
         ("a picture.jpg m/000.png", "1 of 1 lines, first line 1"),
+        ("\ufeffp/000.jpg m/000.png", "begins with a byte-order mark"),
     ],
 )
 def test_wrong_lists_are_named(own, lines, text):
-    (own.root / "list.txt").write_text(lines)
+    (own.root / "list.txt").write_text(lines, encoding="utf-8")
     own.refuse(f"{own.root / 'list.txt'} (train_path)", text)
+
+
+def test_a_path_that_no_system_takes_is_refused(own):
+    (own.root / "list.txt").write_text("p/0\x0000.jpg m/000.png")
+    own.refuse("1 of 1 class maps are of pictures that are missing", "null byte", opts=["batch_size=1"])
+
+
+def test_a_number_of_classes_is_a_number(own):
+    names = ("train_dataset", "val_dataset", "model")
+    own.refuse("num_classes must be a whole number above 0", opts=[f"{n}.num_classes=2.0" for n in names])
+
+
+def test_padding_that_is_no_class_is_refused(own):
+    opts = ["train_dataset.ignore_index=9"]
+    own.refuse(
+        "RandomPaddingCrop pads class maps with 255 (label_padding_value), which is no class", opts=opts
+    )
+    crop = "{'type': 'RandomPaddingCrop', 'label_padding_value': %d}"
+    for path in own.maps():
+        write(path, labels(0, 1, 9))
+    for value in (9, 1):
+        own.check(opts=[*opts, f"train_dataset.transforms=[{crop % value}]"])
+
+
+def test_an_empty_separator_is_refused(own):
+    own.refuse("separator must not be empty", opts=["train_dataset.separator=''"])
 
 
 def test_a_list_in_the_folder_of_the_data_is_found_for_the_user(own):

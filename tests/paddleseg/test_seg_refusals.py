@@ -37,7 +37,7 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
 @pytest.mark.parametrize(
     "override, text",
     [
-        ("train_dataset.dataset_root=no", "train_dataset: there is no folder no"),
+        ("train_dataset.dataset_root=none", "train_dataset: there is no folder none"),
         ("model.num_classes=5", "the data have 8 classes, but model.num_classes is 5"),
         ("model.type=UPerNetFNC", "did you mean UPerNetFCN?"),
         ("model.backbone.ach=1", "ach is not an argument of MixFormer; did you mean arch?"),
@@ -70,6 +70,14 @@ def test_an_override_of_a_key_that_nothing_reads_is_warned_of(host, caplog):
         ("train", ["--device", "npu"], "--device npu: this machine or this Paddle has none"),
         ("eval", ["--model_path", "nowhere"], "checkpoint not found: nowhere"),
         ("eval", ["--model_path", "nowhere", "--is_slide"], "--is_slide needs --crop_size and --stride"),
+        ("train", ["--iters", "0"], "--iters must be at least 1, got 0"),
+        ("train", ["--save_interval", "0"], "--save_interval must be at least 1, got 0"),
+        ("train", ["--num_workers", "-1"], "--num_workers must be at least 0, got -1"),
+        (
+            "eval",
+            ["--model_path", "x", "--aug_eval", "--scales", "1", "0"],
+            "--scales must be numbers",
+        ),
         ("predict", ["--model_path", "x", "--image_path", "no"], "--image_path: no is neither a picture"),
         ("predict", ["--model_path", "x", "--image_path", "Makefile"], "does not exist or is not a picture"),
     ],
@@ -114,12 +122,27 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
     "override, text",
     [
         ("batch_size=7", "train_dataset: 6 pictures are fewer than batch_size 7: lower it"),
+        ("iters=10k", "iters must be a whole number above 0, got 10k"),
+        ("iters=0", "iters must be a whole number above 0, got 0"),
         ("batch_size=0", "batch_size must be a whole number above 0, got 0"),
         ("train_dataset.mode=val", "train_dataset: mode must be train here, got val"),
         ("val_dataset.transforms=[{'type':'RandomPaddingCrop'}]", "RandomPaddingCrop has no place in eval"),
         ("loss.types=[{'type':'CrossEntropyLoss','weight':[1,2]}]", "has 2 class weights"),
         ("loss.types=[{'type':'M','losses':[{'type':'X','weight':[1,2]}]}]", "X has 2 class weights"),
         (f"loss.types=[{{'type':'DiceLoss','weight':{[-1] * 8}}}]", "must be numbers of 0 or more, got [-1"),
+        (
+            "loss.types=[{'type':'DiceLoss','ignore_index':0}]",
+            "DiceLoss leaves out 0 (ignore_index)",
+        ),
+        (
+            "train_dataset.ignore_index=7",
+            "leaves out 255 (ignore_index), but in train_dataset 7",
+        ),
+        (
+            "val_dataset.transforms=['Normalize']",
+            "val_dataset: transforms must be a list",
+        ),
+        ("train_dataset.transforms=[{'mean':1}]", "train_dataset: transforms must be a list"),
     ],
 )
 def test_what_cannot_be_trained_or_measured_is_named(host, scenes, override, text):
@@ -157,9 +180,15 @@ def test_windows_of_the_config_are_checked(host):
             continue
         with pytest.raises(UserError, match=re.escape(text)):
             preflight.check_windows(config, flags=None)
+    config.dic["test_config"] = ["is_slide"]
+    with pytest.raises(UserError, match="test_config must be a mapping"):
+        preflight.check_windows(config, flags=None)
 
 
-@pytest.mark.parametrize("word, value", [("null", None), ("~", None), ("true", True), ("False", False)])
+@pytest.mark.parametrize(
+    "word, value",
+    [("null", None), ("~", None), ("", None), ("true", True), ("False", False), ("no", False), ("On", True)],
+)
 def test_words_of_yaml_mean_in_overrides_what_they_mean_in_configs(host, word, value):
     from ppcls_mixformer.paddleseg.config import load
 
