@@ -38,7 +38,7 @@ def check(settings, mode):
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
     check_backbone(config["MixFormer"])
     check_transforms(config)
-    check_batches(config)
+    check_counts(config)
     check_checkpoints(settings, mode)
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
         raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
@@ -99,12 +99,15 @@ def check_transforms(config):
                 raise UserError(f"{key}: {error}") from None
 
 
-def check_batches(config):
-    """Refuses a `batch_size` that is no whole number above 0."""
+def check_counts(config):
+    """Refuses counts that are no whole numbers, or too low; with some of them a run fails after an epoch."""
+    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0}
+    counts = {key: config.get(key, minimum) for key, minimum in least.items()}
     for reader in ("TrainReader", "EvalReader", "TestReader"):
-        size = (config.get(reader) or {}).get("batch_size", 1)
-        if type(size) is not int or size < 1:
-            raise UserError(f"{reader}.batch_size: it is {size}, not a whole number above 0")
+        counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
+    for key, count in counts.items():
+        if type(count) is not int or count < least.get(key, 1):
+            raise UserError(f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on")
 
 
 def check_checkpoints(settings, mode):
