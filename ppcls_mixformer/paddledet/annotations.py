@@ -704,6 +704,9 @@ def check_pictures(file, path_of):
         elif said != size:
             others.append((path, size, said, stored))
     _say_of_pictures(file, missing, unreadable, others, path_of)
+    counts = Counter(path_of(image) for image in file.content["images"])
+    shared = [image for image in file.content["images"] if counts[path_of(image)] > 1]
+    file.note(shared, "are of a picture that another one is of, too, each with objects of its own", "images")
     file.note(unsized, "have no width and height: those of the files are taken", "images")
     file.note(missing, "have no picture file, and are left out with their annotations", "images")
     file.content["images"] = _without(file.content["images"], missing)

@@ -424,6 +424,16 @@ def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
         annotations.check_pictures(read(content_of()), pictures)
 
 
+def test_two_entries_of_one_picture_are_mentioned(read, pictures):
+    content = content_of()
+    content["images"][1]["file_name"] = "1.png"
+    file = read(content)
+    annotations.check_pictures(file, pictures)
+    assert file.notes == [
+        "2 of 2 images are of a picture that another one is of, too, each with objects of its own (id 1, 2)"
+    ]
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp"])
 @pytest.mark.parametrize("length", [0, 0.5])
 def test_pictures_that_are_not_whole_are_refused(read, tmp_path, suffix, length):
