@@ -26,6 +26,14 @@ def apply():
     loading.apply()
 
 
+class SteppingScaler(paddle.amp.GradScaler):
+    """`GradScaler` whose `minimize` also takes optimizers with parameter groups."""
+
+    def minimize(self, optimizer, *args, **kwargs):
+        self.step(optimizer)
+        self.update()
+
+
 def numbers_of_one_element():
     """numpy 2.4: `int()` and `float()` of a tensor with one element fail unless it is 0-D.
 

@@ -26,6 +26,7 @@ from ppcls_mixformer.hosting.text import read_lines
 FIRST = 3  # how many ids an error names
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
+LARGEST_ID = 2**63 - 1  # tensors hold ids
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 # Part of the metric's name, what its annotations are called, and the keys that a file of them has.
@@ -44,6 +45,7 @@ KINDS = {
     ),
 }
 OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
+FREQUENCIES = "r", "c", "f"
 
 
 @dataclasses.dataclass
@@ -226,7 +228,8 @@ def _check_texts(file, needed):
     for section in ("images", "categories"):
         for field in needed[section]:
             wrong = [entry for entry in file.content[section] if not _is_text(entry.get(field), field)]
-            file.refuse_any(wrong, f"have no {field}, or one that is no text", section)
+            asked = " or ".join(FREQUENCIES) if field == "frequency" else "text"
+            file.refuse_any(wrong, f"have no {field}, or one that is no {asked}", section)
 
 
 def _check_names(file):
@@ -242,6 +245,8 @@ def _check_names(file):
 
 def _is_text(value, field):
     """Whether a value can be used as a text; the name of a class may be a number."""
+    if field == "frequency":
+        return value in FREQUENCIES
     return bool(value) if isinstance(value, str) else field == "name" and type(value) is int
 
 
@@ -251,21 +256,19 @@ def _complete(file, metric):
     file.content.setdefault("licenses", [])
     if metric == "LVIS":
         for field in OF_PICTURES_IN_LVIS:
-            lacking = [image for image in file.content["images"] if field not in image]
+            lacking = [image for image in file.content["images"] if not isinstance(image.get(field), list)]
             file.note(lacking, f"have no {field}: none are assumed", "images")
             for image in lacking:
                 image[field] = []
 
 
 def whole_number(value):
-    """An id as the whole number that it is or spells; None where it is neither."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value)
+    """An id as the whole number of 64 bits that it is or spells; None where it is neither."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,19}\s*", value):
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) else None
+        value = int(value)
+    return value if type(value) is int and abs(value) <= LARGEST_ID else None
 
 
 def _repair_ids(file):
@@ -279,6 +282,8 @@ def _repair_ids(file):
             unknown += [annotation] if number is None else []
             annotation[field] = number
         file.refuse_any(unknown, f"have {article} {field} that is not among its {section}")
+    for field in OF_PICTURES_IN_LVIS:
+        _repair_lists_of_classes(file, field)
     own = [whole_number(annotation.get("id")) for annotation in content["annotations"]]
     if None in own or len(set(own)) < len(own) or min(own) < 1:
         copies = _copies(content["annotations"])
@@ -290,6 +295,17 @@ def _repair_ids(file):
         own = range(1, len(content["annotations"]) + 1)
     for annotation, number in zip(content["annotations"], own):
         annotation["id"] = number
+
+
+def _repair_lists_of_classes(file, field):
+    """Has the classes that `field` of a picture lists be numbers of the file's own."""
+    numbers, unknown = file.numbers["categories"], []
+    for image in file.content["images"]:
+        if isinstance(image.get(field), list):
+            listed = [numbers.get(spelt(value)) for value in image[field]]
+            image[field] = [number for number in listed if number is not None]
+            unknown += [image] if None in listed else []
+    file.note(unknown, f"list classes in {field} that are not among the categories: not counted", "images")
 
 
 def spelt(value):
@@ -311,7 +327,7 @@ def _numbers(file, section):
     numbers = [whole_number(entry["id"]) for entry in entries]
     if None in numbers:
         wrong = [entry for entry, number in zip(entries, numbers) if number is None]
-        file.note(wrong, "have an id that is no number: all are numbered from 1 on", section)
+        file.note(wrong, "have an id that is no number (of 64 bits): all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
     found = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
     for entry, number in zip(entries, numbers):
@@ -350,7 +366,7 @@ def _repair_flags(file):
     for annotation in lacking:
         annotation["iscrowd"] = 0
     for annotation in annotations:
-        annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(str(annotation["iscrowd"]))
+        annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(spelt(annotation["iscrowd"]))
     file.refuse_any([a for a in annotations if a["iscrowd"] is None], "have an iscrowd other than 0 and 1")
 
 
@@ -375,7 +391,7 @@ def _repair_boxes(file):
         box = numbers_in(annotation.get("bbox"))
         if box is None or len(box) != 4:
             broken.append(annotation)
-        elif box[2] <= 0 or box[3] <= 0:
+        elif round(min(box[2:]), 3) <= 0:  # PaddleDetection rounds so
             empty.append(annotation)
         else:
             largest = max(largest, *box)
@@ -460,7 +476,9 @@ def _complete_keypoints(file):
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
         annotation["keypoints"] = [0] * 3 * count
-    wrong, miscounted, largest = [], [], 0
+    wrong, miscounted, outside, largest = [], [], [], 0
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    labelled = beyond = 0
     for annotation in annotations:
         numbers = numbers_in(annotation["keypoints"])
         if numbers is None or len(numbers) != 3 * count or min(numbers[2::3], default=0) < 0:
@@ -471,24 +489,47 @@ def _complete_keypoints(file):
         if annotation.get("num_keypoints", seen) != seen:
             miscounted.append(annotation)
         annotation.update(keypoints=numbers, num_keypoints=seen)
+        number = count_outside(numbers, sizes[annotation["image_id"]])
+        outside += [annotation] if number else []
+        labelled, beyond = labelled + seen, beyond + number
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
     if 0 < largest <= 1:
         file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
+    if 2 * beyond > labelled:
+        file.refuse(
+            f"cannot be used: {beyond} of {labelled} labelled keypoints are outside of their pictures: are "
+            f"these of another size?{_first(outside)}"
+        )
+    file.note(outside, "have a labelled keypoint outside of the picture")
     file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")
+
+
+def count_outside(keypoints, size):
+    """How many labelled ones of `x, y, flag, …` are outside of a picture of `size`, which may be None."""
+    xs, ys, flags = (keypoints[place::3] for place in range(3))
+    if size is None or not flags:
+        return 0
+    low, right, bottom = -TOLERANCE, size[0] + TOLERANCE, size[1] + TOLERANCE
+    if low <= min(xs) and max(xs) <= right and low <= min(ys) and max(ys) <= bottom:
+        return 0
+    points = zip(xs, ys, flags)
+    return sum(flag > 0 and not (low <= x <= right and low <= y <= bottom) for x, y, flag in points)
 
 
 def _repair_masks(file):
     """Has every object's mask be polygons of at least three corners, or RLE of the picture's size.
 
-    An object without a mask becomes a crowd: training leaves it out, and evaluation takes what is found
-    there neither for right nor for wrong.
+    It has pixels, some of them in the object's box. An object without a mask becomes a crowd: training
+    leaves it out, and evaluation takes what is found there neither for right nor for wrong.
     """
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     flat, short, without = [], [], []
+    given, largest = 0, 0
     for annotation in file.content["annotations"]:
         found = annotation.get("segmentation")
+        given += bool(found)
         if isinstance(found, dict):
             mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
         else:
@@ -497,6 +538,9 @@ def _repair_masks(file):
                 flat.append(annotation)
                 polygons = [polygons]
             mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
+            largest = max(largest, *map(max, mask), 0)
+            if not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+                mask = []
             if mask and len(mask) < len(polygons):
                 short.append(annotation)
         if not mask:
@@ -504,11 +548,24 @@ def _repair_masks(file):
             annotation.update(iscrowd=1, ignore=1)
             mask = [box_as_polygon(annotation["bbox"])]
         annotation["segmentation"] = mask
+    if 0 < largest <= 1:
+        file.refuse("has no polygon beyond one pixel: COCO's are in pixels, not in shares of the picture")
     if without and len(without) == len(file.content["annotations"]):
-        file.refuse("has no masks, which this network learns: train a detector of boxes, or annotate masks")
+        if not given:
+            file.refuse(
+                "has no masks, which this network learns: train a detector of boxes, or annotate masks"
+            )
+        file.refuse(
+            f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
+            "…] in the box of their object, or run lengths of the picture's size, [height, width]"
+        )
     file.note(flat, "have one polygon without a list around it, which is added")
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
-    file.note(without, "have no mask that can be read, and count neither in training nor in evaluation")
+    file.note(
+        without,
+        "have no mask that can be read, or one without pixels in the box, and count neither in training nor "
+        "in evaluation",
+    )
 
 
 def is_polygon(numbers):
@@ -516,17 +573,37 @@ def is_polygon(numbers):
     return numbers is not None and len(numbers) >= 6 and len(numbers) % 2 == 0
 
 
+def is_in_box(polygon, box):
+    """Whether a polygon has an area, and is not altogether outside of a box."""
+    x, y, width, height = box
+    return spans(polygon[0::2], x, width) and spans(polygon[1::2], y, height)
+
+
+def spans(values, start, length):
+    """Whether numbers differ and reach to where a side of a box is, give or take TOLERANCE."""
+    low, high = min(values), max(values)
+    return low < high and low < start + length + TOLERANCE and high > start - TOLERANCE
+
+
 def is_rle(mask, size):
-    """Whether a dict is a run-length encoding, of either kind, of a picture of `size`, `(width, height)`."""
+    """Whether a dict is a run-length encoding, of either kind, of a picture of `size`, `(width, height)`.
+
+    One without any pixel is none: PaddleDetection fails on it in training.
+    """
     counts, own = mask.get("counts"), mask.get("size")
     if not isinstance(own, list) or len(own) != 2 or not all(type(n) is int and n > 0 for n in own):
         return False
     if size is not None and tuple(own) != size[::-1]:
         return False
     if isinstance(counts, list):
-        return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == own[0] * own[1]
-    lengths = lengths_of(counts) if isinstance(counts, str) else None
-    return lengths is not None and lengths.min() >= 0 and lengths.sum() == own[0] * own[1]
+        if not all(type(n) is int for n in counts):
+            return False
+        lengths = np.array(counts, dtype=object)  # whose sums are exact
+    else:
+        lengths = lengths_of(counts) if isinstance(counts, str) else None
+    if lengths is None or not lengths.size or lengths.min() < 0 or lengths.sum() != own[0] * own[1]:
+        return False
+    return lengths[1::2].sum() > 0
 
 
 def lengths_of(text):
@@ -618,7 +695,7 @@ def check_pictures(file, path_of):
         except FileNotFoundError:
             missing.append(image)
             continue
-        except (pictures.Unreadable, OSError) as error:
+        except (ValueError, OSError) as error:  # Unreadable is one, and so is a name that no file can have
             unreadable.append((path, first_line(error)))
             continue
         if said is None:
@@ -627,6 +704,9 @@ def check_pictures(file, path_of):
         elif said != size:
             others.append((path, size, said, stored))
     _say_of_pictures(file, missing, unreadable, others, path_of)
+    counts = Counter(path_of(image) for image in file.content["images"])
+    shared = [image for image in file.content["images"] if counts[path_of(image)] > 1]
+    file.note(shared, "are of a picture that another one is of, too, each with objects of its own", "images")
     file.note(unsized, "have no width and height: those of the files are taken", "images")
     file.note(missing, "have no picture file, and are left out with their annotations", "images")
     file.content["images"] = _without(file.content["images"], missing)
@@ -700,6 +780,21 @@ def order_as(file, other):
         )
     file.content["categories"].sort(key=lambda category: wanted.index(str(category["name"])))
     file.notes.append(f"its classes stand in another order than in {other.path}, whose order is taken")
+
+
+def add_missing_classes(file, other):
+    """Adds the classes of `other` that `file` lacks, if it has no others: those of which it has no object."""
+    own, wanted = set(names(file.content)), other.content["categories"]
+    missing = [category for category in wanted if str(category["name"]) not in own]
+    if not missing or own - set(names(other.content)):
+        return
+    first = max(category["id"] for category in file.content["categories"]) + 1
+    added = [{**category, "id": number} for number, category in enumerate(missing, first)]
+    file.content["categories"] += added
+    file.notes.append(
+        f"{len(missing)} of the {len(wanted)} classes of {other.path} are not among its own, so it has no "
+        f"object of them: {added[0]['name']}{', …' if len(added) > 1 else ''}"
+    )
 
 
 _held = {}

@@ -162,12 +162,12 @@ def for_evaluation(file, options, path, config):
         UserError: as `read`; none are kept.
     """
     key = file.key.replace("anno_path", "bbox_file")
-    images = {image["id"]: image for image in file.content["images"]}
+    images, known = {image["id"]: image for image in file.content["images"]}, file.numbers["images"]
     named = find_by_name({image["file_name"].replace("\\", "/"): i for i, image in images.items()})
 
     def picture_of(entry):
-        name = name_in(entry)
-        number = named(name) if name else file.numbers["images"].get(annotations.spelt(entry.get("image_id")))
+        name, spelt = name_in(entry), annotations.spelt(entry.get("image_id"))
+        number = named(name or spelt) if name or spelt not in known else known[spelt]
         return number if number in images else None
 
     def size_of(number):
@@ -202,7 +202,7 @@ def for_drawing(path, paths, file, config, least_score):
     """The boxes in which keypoints are drawn, `{path of a picture: [(x, y, width, height, score), …]}`.
 
     A picture is found by its name, with or without the ending; or by the id that the annotations of the
-    config give it; or by a name that is the id, such as 000000000139.jpg.
+    config give it; or by a name that is the id, such as 000000000139.jpg for 139.
 
     Args:
         path: of the file of boxes.
@@ -217,7 +217,7 @@ def for_drawing(path, paths, file, config, least_score):
     def picture_of(entry):
         name = name_in(entry)
         if name is None and not numbers:
-            numbers.update((annotations.spelt(stem), picture) for stem, picture in stems.items())
+            numbers.update((annotations.spelt(part), picture) for part, picture in {**stems, **names}.items())
             numbers.update(ids_of(config, names))
         if name is None:
             return numbers.get(annotations.spelt(entry.get("image_id")))

@@ -53,6 +53,7 @@ def apply():
         configs_that_run_nothing,
         archives.guard,
         scalars_in_concat,
+        scaler_of_groups,
         aligned_roi_align,
         nms_in_graphs,
         inputs_of_exports,
@@ -103,6 +104,13 @@ def scalars_in_concat():
 
 def _concat_of_scalars(x, axis=0, name=None):
     return paddle.concat([item.reshape([1]) if item.ndim == 0 else item for item in x], axis, name)
+
+
+def scaler_of_groups():
+    """All releases: `--amp` with groups of parameters is a TypeError, "but got dict"."""
+    if "scaler.minimize" in inspect.getsource(trainer.Trainer.train):
+        shadow_module(trainer, "paddle")
+        shadow_module(trainer.paddle, "amp", GradScaler=paddle_bridges.SteppingScaler)
 
 
 def aligned_roi_align():

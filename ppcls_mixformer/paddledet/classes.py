@@ -14,6 +14,8 @@ NAMING = ("TestDataset", "EvalDataset", "TrainDataset")  # in the order in which
 
 def options_of(dataset):
     """The arguments of a data set, whether the config has made it already or not."""
+    if dataset is None:  # `TrainDataset: null`
+        return {}
     return dataset if isinstance(dataset, dict) else vars(dataset)
 
 

@@ -186,9 +186,12 @@ def own_pairs(config):
     pairs = config.get("flip_perm")
     if pairs is None or pairs == COCO_PAIRS:
         return None
-    if not isinstance(pairs, list) or not all(is_pair(pair, range(config.num_joints)) for pair in pairs):
+    known = range(config.num_joints)
+    are_pairs = isinstance(pairs, list) and all(is_pair(pair, known) for pair in pairs)
+    if not are_pairs or len(set(sum(pairs, []))) < 2 * len(pairs):
         raise UserError(
-            f"flip_perm: {pairs} is no list of pairs of joints, which count from 0 to {config.num_joints - 1}"
+            f"flip_perm: {pairs} is no list of pairs of joints, which count from 0 to "
+            f"{config.num_joints - 1}, each in one pair at most"
         )
     return pairs
 

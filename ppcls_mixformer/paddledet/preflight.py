@@ -34,8 +34,11 @@ def check(settings, mode):
     """
     flags, config = settings
     check_device(config)
+    if flags.amp and not config.use_gpu:
+        logger.warning("--amp: use_gpu is false, so all runs in full precision")
     check_backbone(config["MixFormer"])
     check_transforms(config)
+    check_counts(config)
     check_checkpoints(settings, mode)
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
         raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
@@ -53,7 +56,7 @@ def check(settings, mode):
     for file in files:
         say_what_is_left_out(file, config)
     if mode == "infer":
-        find_pictures(flags)
+        say_what_is_no_picture(flags, find_pictures(flags))
     if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
         check_names(config)
 
@@ -94,6 +97,17 @@ def check_transforms(config):
                 expressions.find(transform, name, ("ppdet",))
             except UserError as error:
                 raise UserError(f"{key}: {error}") from None
+
+
+def check_counts(config):
+    """Refuses counts that are no whole numbers, or too low; with some of them a run fails after an epoch."""
+    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0}
+    counts = {key: config.get(key, minimum) for key, minimum in least.items()}
+    for reader in ("TrainReader", "EvalReader", "TestReader"):
+        counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
+    for key, count in counts.items():
+        if type(count) is not int or count < least.get(key, 1):
+            raise UserError(f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on")
 
 
 def check_checkpoints(settings, mode):
@@ -194,6 +208,9 @@ def read_annotations(path, key, config, pictures):
         UserError: it does not hold what the metric is for, or a number of classes other than the config's.
     """
     if not any(part in config.metric for part in annotations.KINDS):
+        logger.warning(
+            "metric: %s is none that is known here, so %s is not checked (%s)", config.metric, path, key
+        )
         return None
     if not path.endswith(".json"):
         raise UserError(f"{key}: PaddleDetection reads annotations from .json files only, not from {path}")
@@ -202,6 +219,10 @@ def read_annotations(path, key, config, pictures):
     file = annotations.read(
         path, key, config.metric, with_masks, lambda image: os.path.join(pictures, name(image))
     )
+    if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
+        for trained in find_classes(config, ("TrainDataset",)):
+            annotations.add_missing_classes(file, trained)
+            annotations.order_as(file, trained)
     classes = len(file.content["categories"])
     if classes != config.num_classes:
         raise UserError(f"{count_of_classes(file, config)}: set -o num_classes={classes}")
@@ -284,6 +305,17 @@ def say_of_empty_pictures(file, split, are_taken):
             "%s are left out of evaluation, which hides false alarms there: "
             "-o EvalDataset.allow_empty=true evaluates them",
             pictures,
+        )
+
+
+def say_what_is_no_picture(flags, pictures):
+    """Warns of what else is in `--infer_dir`, such as pictures of other endings and folders."""
+    entries = Path(flags.infer_dir).glob("[!.]*") if flags.infer_dir and not flags.infer_img else ()
+    others = sorted({entry.name for entry in entries} - {Path(picture).name for picture in pictures})
+    if others:
+        logger.warning(
+            "--infer_dir: %d entries of %s do not end as a picture does (%s), and are left out, first %s",
+            *(len(others), flags.infer_dir, ", ".join(PICTURES), others[0]),
         )
 
 

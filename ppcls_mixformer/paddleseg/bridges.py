@@ -159,19 +159,11 @@ def _with_the_short_side_as_it_was(original):
     return resize
 
 
-class SteppingScaler(paddle.amp.GradScaler):
-    """`GradScaler` whose `minimize` also takes optimizers with parameter groups."""
-
-    def minimize(self, optimizer, *args, **kwargs):
-        self.step(optimizer)
-        self.update()
-
-
 def scaler_of_groups():
     """PaddleSeg 2.8: AMP with the optimizer's `custom_cfg` is a TypeError, "but got dict"."""
     if "scaler.minimize" in inspect.getsource(trainer.train):
         shadow_module(trainer, "paddle")
-        shadow_module(trainer.paddle, "amp", GradScaler=SteppingScaler)
+        shadow_module(trainer.paddle, "amp", GradScaler=paddle_bridges.SteppingScaler)
 
 
 def whole_checkpoints():

@@ -108,6 +108,7 @@ def test_a_whole_file_stays_as_it_is(read):
         lambda c: drop(c, "annotations", "iscrowd"),
         lambda c: c["annotations"][2].pop("iscrowd"),
         lambda c: set_one(c, iscrowd=False),
+        lambda c: set_one(c, iscrowd=0.0),
         lambda c: set_one(c, area=0),
         lambda c: set_one(c, area=None),
         lambda c: set_one(c, area=math.nan),
@@ -134,7 +135,7 @@ def test_what_has_one_meaning_becomes_the_whole_file(read, change):
     assert {"info", "licenses"} <= set(file.content)
 
 
-@pytest.mark.parametrize("new", ["picture {}".format, "{}.5".format])
+@pytest.mark.parametrize("new", ["picture {}".format, "{}.5".format, "--{}".format, (2**64).__add__])
 def test_ids_that_are_no_numbers_are_numbered(read, new):
     content = content_of()
     set_ids(content, new)
@@ -151,6 +152,7 @@ def test_ids_that_are_no_numbers_are_numbered(read, new):
         ([0, 0, 0, 0], "have a box whose width or height is not above 0"),
         ([20, 20, -5, -5], "have a box whose width or height is not above 0"),
         ([20, 20, 5, -5], "have a box whose width or height is not above 0"),
+        ([20, 20, 5, 0.0004], "have a box whose width or height is not above 0"),
         ([500, 20, 5, 5], "have a box outside of the picture"),
         ([math.nan, 2, 5, 5], "have no box of four finite numbers"),
         ([math.inf, 2, 5, 5], "have no box of four finite numbers"),
@@ -170,7 +172,7 @@ def test_objects_without_a_usable_box_are_left_out_with_a_count(read, box, note)
 
 def test_boxes_are_clipped_with_a_count(read):
     content = content_of()
-    set_one(content, bbox=[50, -5, 20, 20])
+    set_one(content, bbox=[50, -5, 20, 20], segmentation=square(50, 3, 8))
     file = read(content)
     assert file.content["annotations"][2]["bbox"] == [50, 0, 10, 15]
     assert file.notes == [
@@ -180,7 +182,28 @@ def test_boxes_are_clipped_with_a_count(read):
     assert read(content).notes == []
 
 
-@pytest.mark.parametrize("mask", [[], None, [[1, 2]], [[1, 2, 3, 4]], "x", {"size": [60, 40], "counts": "1"}])
+NOTHING = masks.encode(np.zeros([40, 60], "uint8", order="F"))["counts"].decode()
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [],
+        None,
+        [[1, 2]],
+        [[1, 2, 3, 4]],
+        "x",
+        {"size": [60, 40], "counts": "1"},
+        {"size": [40, 60], "counts": [2400]},
+        {"size": [40, 60], "counts": [2400, 0]},
+        {"size": [40, 60], "counts": []},
+        {"size": [40, 60], "counts": NOTHING},
+        [[5, 5, 5, 5, 5, 5]],
+        [[4, 5, 9, 5, 7, 5]],
+        square(30, 3, 10),
+        square(4, 16, 10),
+    ],
+)
 def test_objects_without_a_mask_count_neither_way(read, mask):
     content = content_of()
     set_one(content, segmentation=mask)
@@ -235,6 +258,41 @@ def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
     assert masks.iou([outline], masks.frPyObjects(square(4, 3, 10), 40, 60), [0])[0, 0] > 0.9
 
 
+def test_a_mask_may_have_parts_outside_of_its_box(read):
+    content = content_of()
+    set_one(content, segmentation=[*square(4, 3, 10), *square(30, 3, 10)])
+    file = read(content)
+    assert file.content["annotations"] == content["annotations"] and not file.notes
+
+
+def lists(content, *ids):
+    set_all(content, "images", coco_url="http://x/train2017/1.png")
+    set_all(content, "categories", frequency="f")
+    set_all(content, "images", neg_category_ids=list(ids), not_exhaustive_category_ids=None)
+    return content
+
+
+def test_lists_of_classes_follow_the_ids_of_classes(read):
+    content = lists(content_of(), "cat 6", 99)
+    set_ids(content, "cat {}".format, "annotations", "categories")
+    for entry in content["annotations"]:
+        entry["image_id"] = int(entry["image_id"][4:])
+    file = read(content, "LVIS")
+    assert [image["neg_category_ids"] for image in file.content["images"]] == [[2], [2]]
+    assert [image["not_exhaustive_category_ids"] for image in file.content["images"]] == [[], []]
+    assert any("2 of 2 images list classes in neg_category_ids that are not among" in n for n in file.notes)
+    file = read(lists(content_of(), "5", 6), "LVIS")
+    assert file.content["images"][0]["neg_category_ids"] == [5, 6] and len(file.notes) == 1
+
+
+@pytest.mark.parametrize("frequency", ["x", None, 3, [], ""])
+def test_a_frequency_that_evaluation_does_not_know_is_refused(read, frequency):
+    content = lists(content_of())
+    content["categories"][1]["frequency"] = frequency
+    with pytest.raises(UserError, match="1 of 2 categories have no frequency, or one that is no r or c or f"):
+        read(content, "LVIS")
+
+
 def test_lvis_gets_what_its_evaluation_asks_for(read):
     content = content_of()
     set_all(content, "images", coco_url="http://x/train2017/1.png")
@@ -271,6 +329,8 @@ def test_persons_without_keypoints_are_not_labelled(read):
         (lambda c: set_one(c, iscrowd=7), "have an iscrowd other than 0 and 1 (id 3)"),
         (lambda c: set_all(c, iscrowd=1), "has no object to train on"),
         (lambda c: set_all(c, segmentation=[]), "has no masks, which this network learns"),
+        (lambda c: set_all(c, segmentation=[[1, 2]]), "has 4 masks, none of which can be read"),
+        (lambda c: set_all(c, segmentation=square(0.1, 0.2, 0.3)), "no polygon beyond one pixel"),
         (lambda c: drop(c, "annotations", "segmentation"), "its annotations have no segmentation"),
         (lambda c: set_all(c, bbox=[0, 0, 0, 0]), "has no object to train on"),
         (lambda c: set_all(c, bbox=[0.1, 0.2, 0.3, 0.4]), "no box larger than one pixel"),
@@ -316,6 +376,20 @@ def test_classes_are_compared_by_name(read):
         annotations.order_as(read(content, name="b.json"), train)
 
 
+def test_classes_without_an_object_need_not_be_there(read):
+    train, content = read(content_of()), content_of()
+    del content["categories"][0]
+    set_all(content, category_id=6)
+    file = read(content, name="b.json")
+    annotations.add_missing_classes(file, train)
+    assert file.content["categories"] == [{"id": 6, "name": "dog"}, {"id": 7, "name": "cat"}]
+    assert len(file.notes) == 1 and "1 of the 2 classes of " in file.notes[0]
+    content["categories"][0]["name"] = "bird"
+    file = read(content, name="b.json")
+    annotations.add_missing_classes(file, train)
+    assert annotations.names(file.content) == ["bird"] and not file.notes
+
+
 @pytest.fixture
 def pictures(tmp_path):
     for number in (1, 2):
@@ -350,6 +424,16 @@ def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
         annotations.check_pictures(read(content_of()), pictures)
 
 
+def test_two_entries_of_one_picture_are_mentioned(read, pictures):
+    content = content_of()
+    content["images"][1]["file_name"] = "1.png"
+    file = read(content)
+    annotations.check_pictures(file, pictures)
+    assert file.notes == [
+        "2 of 2 images are of a picture that another one is of, too, each with objects of its own (id 1, 2)"
+    ]
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp"])
 @pytest.mark.parametrize("length", [0, 0.5])
 def test_pictures_that_are_not_whole_are_refused(read, tmp_path, suffix, length):
@@ -359,6 +443,14 @@ def test_pictures_that_are_not_whole_are_refused(read, tmp_path, suffix, length)
     path.write_bytes(path.read_bytes()[: int(length * path.stat().st_size)])
     with pytest.raises(UserError, match=f"names 2 of 2 pictures that cannot be read, first {path}: "):
         annotations.check_pictures(read(content_of()), lambda image: path)
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800.png", "a" * 300])
+def test_names_that_no_file_can_have_are_one_line(read, pictures, name):
+    content = content_of()
+    content["images"][0]["file_name"] = name
+    with pytest.raises(UserError, match="names 1 of 2 pictures that cannot be read"):
+        annotations.check_pictures(read(content), pictures)
 
 
 def test_the_size_is_that_of_the_picture_as_readers_turn_it(read, tmp_path):

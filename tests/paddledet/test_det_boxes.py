@@ -48,6 +48,7 @@ def entry(**values):
         ({"image_id": 7}, "x/7.png"),
         ({"image_id": "000000000139"}, "x/000000000139.jpg"),
         ({"image_id": "boat"}, "x/boat.jpg"),
+        ({"image_id": "boat.jpg"}, "x/boat.jpg"),
         ({"image_id": 0, "filename": "boat.jpg"}, "x/boat.jpg"),
         ({"image_id": None, "file_name": "some/folder/7.png"}, "x/7.png"),
         ({"image_id": None, "filename": "C:\\folder\\7.jpg"}, "x/7.png"),
@@ -138,6 +139,7 @@ def by_name(number, box):
         (lambda number, box: None, []),
         (by_name, []),
         (lambda number, box: box.update(image_id=str(box["image_id"])), []),
+        (lambda number, box: box.update(image_id=f"{box['image_id']:012d}.jpg"), []),
         (lambda number, box: box.update(category_id=12), ["bbox_category=12"]),
     ],
 )

@@ -46,6 +46,22 @@ def test_scalars_are_concatenated():
     skip_unless_it_fails(lambda: paddle.concat(scalars), ValueError, TypeError)
 
 
+def test_the_scaler_steps_groups_of_parameters():
+    from ppdet.engine import trainer
+
+    weight = paddle.create_parameter([1], "float32", default_initializer=paddle.nn.initializer.Constant(1.0))
+
+    def step(scaler):
+        optimizer = paddle.optimizer.AdamW(0.1, parameters=[{"params": [weight]}])
+        loss = scaler.scale((2 * weight).sum())
+        loss.backward()
+        scaler.minimize(optimizer, loss)
+
+    step(trainer.paddle.amp.GradScaler(enable=False))
+    assert float(weight) < 1.0
+    skip_unless_it_fails(lambda: step(paddle.amp.GradScaler(enable=False)), ValueError, TypeError)
+
+
 def test_roi_align_is_aligned_where_the_config_says_so(monkeypatch):
     from ppdet.modeling.heads.roi_extractor import RoIAlign
 

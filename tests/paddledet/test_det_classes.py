@@ -183,6 +183,36 @@ def test_a_lone_evaluation_takes_the_order_of_training(host, scenes, files, tmp_
     assert any("has 3 classes, num_classes is 11: it is left aside" in warning for warning in warnings())
 
 
+@pytest.mark.parametrize("config, kind", [(DETECTOR, "instances_{}2017"), (LVIS, "lvis_v1_{}")])
+def test_evaluation_may_lack_classes_but_have_no_others(
+    host, scenes, files, tmp_path, warnings, config, kind
+):
+    from ppdet.core.workspace import create
+
+    from ppcls_mixformer.paddledet.config import settings
+
+    train, val = (
+        json.loads((scenes / f"annotations/{kind.format(s)}.json").read_text()) for s in ("train", "val")
+    )
+    first = val["categories"].pop(0)
+    val["annotations"] = [a for a in val["annotations"] if a["category_id"] != first["id"]]
+    (tmp_path / "val.json").write_text(json.dumps(val))
+    overrides = [f"weights={files}/b0", f"EvalDataset.anno_path={tmp_path}/val.json"]
+    settings(command_line(scenes, config, *overrides), "eval")
+    assert any("1 of the 11 classes of " in warning for warning in warnings())
+    dataset = create("EvalDataset")()
+    dataset.parse_dataset()
+    known = {category["id"]: category["name"] for category in val["categories"]}
+    places = {known.get(number, first["name"]): place for number, place in dataset.catid2clsid.items()}
+    assert places == {name: place for place, name in enumerate(annotations.names(train))}
+
+    val["categories"] += [{**first, "id": 90, "name": name} for name in (first["name"], "fox")]
+    val["categories"][-1]["id"] = 91
+    (tmp_path / "val.json").write_text(json.dumps(val))
+    with pytest.raises(UserError, match="^EvalDataset.anno_path: .*has other classes than .*class 1 is one "):
+        settings(command_line(scenes, config, *overrides), "eval")
+
+
 @pytest.mark.slow
 def test_drawings_and_exports_bear_own_names(scenes, files, tmp_path):
     for split in ("train", "val"):

@@ -1,5 +1,7 @@
 """Detection's configs: what is no config, what overrides do, and the size of what ours build."""
 
+import logging
+
 import paddle
 import pytest
 from commands import ROOT
@@ -75,11 +77,13 @@ def test_classifiers_weights_are_left_out_where_a_whole_checkpoint_follows(scene
         assert settings(arguments, mode).config["MixFormer"]["pretrained"] is None
 
 
-def test_annotations_of_a_metric_that_is_not_known_here_are_left_to_paddledetection(scenes):
+def test_annotations_of_a_metric_that_is_not_known_here_are_left_to_paddledetection(scenes, caplog):
     from ppcls_mixformer.paddledet.config import settings
 
+    caplog.set_level(logging.WARNING, "ppcls_mixformer")
     overrides = ["metric=VOC", "num_classes=20"]
     assert settings(command_line(scenes, DETECTOR, *overrides), "train").config.metric == "VOC"
+    assert "metric: VOC is none that is known here, so " in caplog.text
 
 
 @pytest.mark.parametrize("schedule, epochs, milestones", [("1x", 12, [8, 11]), ("3x", 36, [27, 33])])

@@ -140,6 +140,7 @@ def test_what_the_category_lacks_comes_from_the_config(settle, change, overrides
         (None, ["oks_sigmas=[1,2]"], "oks_sigmas: [1, 2] is neither a number above 0 nor a list of 5"),
         (None, ["oks_sigmas=0"], "oks_sigmas: 0 is neither a number above 0"),
         (None, ["flip_perm=[[1,9]]"], "flip_perm: [[1, 9]] is no list of pairs of joints"),
+        (None, ["flip_perm=[[1,2],[2,3]]"], "from 0 to 4, each in one pair at most"),
         (None, ["flip_perm=3"], "flip_perm: 3 is no list of pairs of joints"),
         (category(sigmas=["a"]), ["oks_sigmas=null"], "sigmas: ['a'] is neither a number above 0 nor"),
         (category(keypoints=None), [], "has no names of the 5 keypoints in its class figure"),
@@ -159,6 +160,11 @@ def test_what_the_category_lacks_comes_from_the_config(settle, change, overrides
         (person(keypoints=[1, 2, -1] * 5), [], "have keypoints other than 15 numbers, x, y and a flag"),
         (person(keypoints=["a", 2, 1] * 5), [], "have keypoints other than 15 numbers, x, y and a flag"),
         (lambda c: [a.update(keypoints=[0.1, 0.2, 2] * 5) for a in c["annotations"]], [], "not in shares"),
+        (
+            lambda c: [a.update(keypoints=[9000, 2, 2] * 3 + [1, 2, 2] * 2) for a in c["annotations"]],
+            [],
+            "labelled keypoints are outside of their pictures: are these of another size?",
+        ),
         (lambda c: [a.update(keypoints=[0] * 15) for a in c["annotations"]], [], "no person with a labelled"),
         (
             lambda c: c["categories"].append({"id": 8, "name": "dog", "keypoints": ["a", "b"]}),
@@ -187,6 +193,7 @@ def test_what_can_be_told_is_repaired_and_said(settle, caplog):
         first, second = content["annotations"][:2]
         content["annotations"] += [{**first, "id": 1, "category_id": 8, "keypoints": [1, 2, 2]}]
         first["num_keypoints"] = 0
+        first["keypoints"][:3] = [-9, 2, 1]
         second.pop("keypoints")
 
     config = settle(change=change, split=["train"])
@@ -196,6 +203,7 @@ def test_what_can_be_told_is_repaired_and_said(settle, caplog):
         "annotations are of other classes than figure, and are left out (id 1)",
         "annotations have no keypoints: they count as not labelled",
         "have another num_keypoints than flags above 0: it is counted anew",
+        "have a labelled keypoint outside of the picture",
         "1 of 2 lines of its skeleton do not connect two of the joints 1 to 5, and are left out",
     ):
         assert said in notes

@@ -57,6 +57,13 @@ def refusal(command, arguments):
             "TrainDataset.anno_path=annotations/instances_train2017.json",
             "is not a file of LVIS v1: its categories have no frequency",
         ),
+        (DETECTOR, "TrainDataset=null", "TrainDataset.anno_path: there is no file"),
+        (DETECTOR, "TrainReader.batch_size=0", "TrainReader.batch_size: it is 0, not a whole number from 1"),
+        (DETECTOR, "snapshot_epoch=0", "snapshot_epoch: it is 0, not a whole number from 1 on"),
+        (LVIS, "log_iter=0.5", "log_iter: it is 0.5, not a whole number from 1 on"),
+        (KEYPOINTS, "epoch=0", "epoch: it is 0, not a whole number from 1 on"),
+        (DETECTOR, "worker_num=-1", "worker_num: it is -1, not a whole number from 0 on"),
+        (KEYPOINTS, "EvalReader.batch_size=many", "EvalReader.batch_size: it is many, not a whole number"),
         (DETECTOR, "use_gpu=true", "use_gpu is true, but this machine"),
         (DETECTOR, "MixFormer.arch=MixFormer_B9", "MixFormer_B9 is not a variant"),
         (DETECTOR, "MixFormer.out_indices=[3, 4]", "MixFormer: out_indices must be"),
@@ -172,6 +179,25 @@ def test_classifiers_that_cannot_be_started_from(scenes, files, classifier, sett
 def test_pictures_that_are_not_there(scenes, files, flags, error):
     arguments = command_line(scenes, DETECTOR, f"weights={files}/b0", flags=flags)
     assert error in refusal(commands.infer, arguments)
+
+
+def test_entries_of_a_folder_that_are_no_pictures_are_mentioned(scenes, files, tmp_path, warnings):
+    from ppcls_mixformer.paddledet.config import settings
+
+    for name in ("a.jpg", "b.PNG", "c.webp", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "d").mkdir()
+    weights = f"weights={files}/b0"
+    settings(command_line(scenes, DETECTOR, weights, flags=["--infer_dir", tmp_path]), "infer")
+    (warning,) = warnings()
+    assert warning.startswith("--infer_dir: 2 entries of") and warning.endswith("first c.webp")
+    settings(command_line(scenes, DETECTOR, weights, flags=["--infer_img", tmp_path / "a.jpg"]), "infer")
+    assert len(warnings()) == 1
+
+
+def test_mixed_precision_without_a_gpu_is_mentioned(scenes, warnings):
+    refusal(commands.train, command_line(scenes, DETECTOR, "TrainDataset.anno_path=none", flags=["--amp"]))
+    assert warnings() == ["--amp: use_gpu is false, so all runs in full precision"]
 
 
 def test_an_unknown_argument_of_the_network_is_refused_with_the_nearest_one(scenes, warnings):

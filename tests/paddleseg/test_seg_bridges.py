@@ -116,7 +116,7 @@ def test_scaler_of_groups(bridges):
         loss.backward()
         scaler.minimize(optimizer, loss)
 
-    step(bridges.SteppingScaler(enable=False))
+    step(bridges.paddle_bridges.SteppingScaler(enable=False))
     assert float(weight) < 1.0
     with pytest.raises((TypeError, ValueError), match="got dict"):
         step(paddle.amp.GradScaler(enable=False))
