@@ -1,0 +1,120 @@
+"""Masks that are pasted one by one are those of PaddleDetection, which pastes all at once."""
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+
+from ppcls_mixformer.paddledet.pasting import PastedMasks
+
+pytestmark = pytest.mark.usefixtures("host")
+
+SIZES = [[61, 90], [120, 47], [33, 33]]  # height and width of the pictures of a batch
+EDGES = [  # corners: as in COCO, at half pixels, beyond the borders, outside, tiny, empty, turned around
+    [10, 10, 30, 40],
+    [3.5, 2.5, 20.5, 30.5],
+    [-20.3, -7, 200, 150],
+    [-30, -30, -10, -5],
+    [300, 300, 340, 350],
+    [5.2, 5.3, 5.21, 5.4],
+    [5.5, 5.5, 6.5, 6.5],
+    [0, 0, 0, 0],
+    [7, 7, 7, 20],
+    [30, 20, 10, 5],
+    [0, 0, 33, 33],
+]
+
+
+def post_process(threshold=0.5, **settings):
+    from ppdet.modeling.post_process import MaskPostProcess
+
+    return MaskPostProcess(threshold, **settings)
+
+
+def batch(counts, seed=0):
+    """Masks, boxes of any kind, counts and sizes, as the network gives them for pictures of `SIZES`."""
+    random, rows = np.random.default_rng(seed), sum(counts)
+    corners = np.sort(random.uniform(-15, 130, (rows, 2, 2)), axis=1).reshape(rows, 4)
+    corners[: len(EDGES)] = EDGES[:rows]
+    masks = random.uniform(size=(rows, 28, 28)) ** random.uniform(0.1, 1, (rows, 1, 1))
+    masks[: rows // 4] = 1  # their borders are those of their boxes
+    kinds = np.stack([random.integers(0, 5, rows), random.uniform(size=rows)], axis=1)
+    arrays = masks, np.concatenate([kinds, corners], axis=1), np.array(SIZES[: len(counts)])
+    masks, boxes, sizes = (paddle.to_tensor(array.astype("float32")) for array in arrays)
+    return masks, boxes, paddle.to_tensor(np.array(counts, "int32")), sizes
+
+
+def pasted_by_paddledetection(settings, *arrays):
+    return type(settings).__call__.bridged(settings, *arrays)
+
+
+def results(masks, boxes, counts):
+    """What `mask.json` would hold, as text."""
+    from ppdet.metrics.json_results import get_seg_res
+
+    numbers = [[number] for number in range(len(counts))]
+    found = get_seg_res(masks, boxes.numpy(), counts.numpy(), numbers, dict(enumerate(range(1, 6))))
+    return json.dumps(found)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7])
+@pytest.mark.parametrize("counts", [(60,), (40, 25), (11, 1, 30)])
+def test_masks_are_those_of_paddledetection(counts, threshold):
+    settings, arrays = post_process(threshold), batch(counts)
+    expected = pasted_by_paddledetection(settings, *arrays).numpy()
+    masks = settings(*arrays)
+    assert isinstance(masks, PastedMasks) and len(masks) == sum(counts) and (expected == 1).any()
+    found = np.asarray(masks)
+    assert found.dtype == expected.dtype and np.array_equal(found, expected)
+    assert results(masks, *arrays[1:3]) == results(expected, *arrays[1:3])
+
+
+def test_a_picture_without_any_box():
+    masks = post_process()(*batch((0, 12)))
+    assert len(masks[0:0]) == 0 and np.asarray(masks[0:0]).shape == (0, 0, 0)
+    assert len(json.loads(results(masks, *batch((0, 12))[1:3]))) == 12
+    fake = paddle.to_tensor([[-1.0, 0, 0, 0, 0, 0]])  # what PaddleDetection gives where nothing is found
+    arrays = paddle.full([1, 1, 1], -1, "float32"), fake, paddle.to_tensor([1]), paddle.to_tensor([[9.0, 7]])
+    expected = pasted_by_paddledetection(post_process(), *arrays).numpy()
+    assert np.array_equal(np.asarray(post_process()(*arrays)), expected)
+    assert results(post_process()(*arrays), *arrays[1:3]) == "[]"
+
+
+def test_boxes_without_an_area_hold_nothing():
+    """PaddleDetection may end in a segmentation fault for them."""
+    masks, boxes, counts, sizes = batch((4,))
+    boxes[:, 2:] = paddle.to_tensor([[np.nan] * 4, [7.5, 7.5, 7.5, 20], [3, 9.5, 8, 9.5], [0, 0, np.inf, 9]])
+    found = np.asarray(post_process()(masks, boxes, counts, sizes))
+    assert found.shape == (4, *SIZES[0]) and not found.any()
+
+
+def test_nothing_is_pasted_before_it_is_asked_for():
+    masks, boxes, counts, _ = batch((50,))
+    masks = post_process()(masks, boxes, counts, paddle.to_tensor([[3e5, 4e5]]))  # 24 TB at once
+    assert isinstance(masks, PastedMasks) and len(masks[10:30]) == 20
+    assert not hasattr(masks, "numpy")  # trainer.predict would call it
+
+
+def test_the_rest_is_left_to_paddledetection():
+    arrays = batch((12,))
+    low = post_process(0.3)(*arrays)
+    assert isinstance(low, paddle.Tensor) and isinstance(
+        post_process(export_onnx=True)(*arrays), paddle.Tensor
+    )
+    assert np.array_equal(low.numpy(), pasted_by_paddledetection(post_process(0.3), *arrays).numpy())
+    masks, boxes, counts, sizes = arrays
+    fewer = post_process()(masks, boxes, counts - 1, sizes)  # PaddleDetection leaves the last mask at -1
+    assert isinstance(fewer, paddle.Tensor) and (fewer.numpy()[-1] == -1).all()
+
+
+@pytest.mark.parametrize("counts", [(12,), (7, 9)])
+def test_graphs_paste_as_before(counts):
+    settings, arrays = post_process(), batch(counts)
+
+    class Paste(paddle.nn.Layer):
+        def forward(self, masks, boxes, counts, sizes):
+            return settings(masks, boxes, counts, sizes)
+
+    graph = paddle.jit.to_static(Paste(), full_graph=True)
+    assert np.array_equal(graph(*arrays).numpy(), np.asarray(settings(*arrays)))
