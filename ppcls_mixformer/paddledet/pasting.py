@@ -77,13 +77,17 @@ def grid_of(box, columns, rows):
 
 
 def pasting_when_asked(original):
-    """Wraps `MaskPostProcess.__call__`, which goes on to paste in graphs and what is not known here."""
+    """Wraps `MaskPostProcess.__call__`, which goes on to paste in graphs and what is not known here.
+
+    `origin_shape` has a row for each box. PaddleDetection takes row n for picture n of a batch, so that all
+    masks get the size of the first picture; here each has that of its own.
+    """
 
     def __call__(self, mask_out, bboxes, bbox_num, origin_shape):
         if not paddle.in_dynamic_mode() or not can_wait(self, mask_out, bboxes, bbox_num, origin_shape):
             paste = original.__get__(self)  # to_static converts the loops of methods, not of a plain function
             return paste(mask_out, bboxes, bbox_num, origin_shape)
-        sizes = np.repeat(origin_shape.astype("int32").numpy(), bbox_num.numpy(), axis=0)
+        sizes = origin_shape.astype("int32").numpy()
         return PastedMasks(mask_out.numpy(), bboxes[:, 2:].numpy(), sizes, self.binary_thresh)
 
     return __call__
@@ -93,11 +97,10 @@ def can_wait(settings, masks, boxes, counts, sizes):
     """Whether masks of these shapes, pasted inside their boxes, are what PaddleDetection makes of them."""
     if settings.export_onnx or settings.assign_on_cpu or settings.binary_thresh < LOWEST_THRESHOLD:
         return False
-    if (masks.ndim, boxes.ndim, counts.ndim, sizes.ndim) != (3, 2, 1, 2):
+    if (masks.ndim, boxes.ndim, sizes.ndim) != (3, 2, 2) or not masks.dtype == boxes.dtype == paddle.float32:
         return False
-    known = masks.dtype == boxes.dtype == paddle.float32 and boxes.shape[1] == 6 and sizes.shape[1] == 2
-    rows = int(counts.sum())
-    return known and len(masks) == len(boxes) == rows and len(counts) == len(sizes)
+    columns, rows = (boxes.shape[1], sizes.shape[1]), {len(masks), len(boxes), len(sizes), int(counts.sum())}
+    return columns == (6, 2) and len(rows) == 1
 
 
 def stripping_arrays_alone(original):

@@ -40,7 +40,7 @@ def batch(counts, seed=0):
     masks = random.uniform(size=(rows, 28, 28)) ** random.uniform(0.1, 1, (rows, 1, 1))
     masks[: rows // 4] = 1  # their borders are those of their boxes
     kinds = np.stack([random.integers(0, 5, rows), random.uniform(size=rows)], axis=1)
-    arrays = masks, np.concatenate([kinds, corners], axis=1), np.array(SIZES[: len(counts)])
+    arrays = masks, np.concatenate([kinds, corners], axis=1), np.repeat(SIZES[: len(counts)], counts, axis=0)
     masks, boxes, sizes = (paddle.to_tensor(array.astype("float32")) for array in arrays)
     return masks, boxes, paddle.to_tensor(np.array(counts, "int32")), sizes
 
@@ -58,27 +58,38 @@ def results(masks, boxes, counts):
     return json.dumps(found)
 
 
+def picture_by_picture(settings, masks, boxes, counts, sizes):
+    """Each picture's masks, boxes and count; the masks from PaddleDetection, in a batch of one."""
+    ends = np.cumsum(counts.numpy())
+    for first, last in zip(ends - counts.numpy(), ends):
+        rows = slice(int(first), int(last))
+        arrays = masks[rows], boxes[rows], paddle.to_tensor([rows.stop - rows.start]), sizes[rows]
+        yield rows, pasted_by_paddledetection(settings, *arrays).numpy(), arrays[1:3]
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 @pytest.mark.parametrize("counts", [(60,), (40, 25), (11, 1, 30)])
 def test_masks_are_those_of_paddledetection(counts, threshold):
     settings, arrays = post_process(threshold), batch(counts)
-    expected = pasted_by_paddledetection(settings, *arrays).numpy()
     masks = settings(*arrays)
-    assert isinstance(masks, PastedMasks) and len(masks) == sum(counts) and (expected == 1).any()
-    found = np.asarray(masks)
-    assert found.dtype == expected.dtype and np.array_equal(found, expected)
-    assert results(masks, *arrays[1:3]) == results(expected, *arrays[1:3])
+    assert isinstance(masks, PastedMasks) and len(masks) == sum(counts)
+    whole = np.asarray(masks)
+    for rows, expected, boxes in picture_by_picture(settings, *arrays):
+        _, height, width = expected.shape
+        assert (expected == 1).any() and whole.dtype == expected.dtype
+        assert np.array_equal(whole[rows, :height, :width], expected)
+        assert (whole[rows, height:] == -1).all() and (whole[rows, :, width:] == -1).all()
+        assert results(masks[rows], *boxes) == results(expected, *boxes)
 
 
-def test_a_picture_without_any_box():
-    masks = post_process()(*batch((0, 12)))
-    assert len(masks[0:0]) == 0 and np.asarray(masks[0:0]).shape == (0, 0, 0)
-    assert len(json.loads(results(masks, *batch((0, 12))[1:3]))) == 12
-    fake = paddle.to_tensor([[-1.0, 0, 0, 0, 0, 0]])  # what PaddleDetection gives where nothing is found
-    arrays = paddle.full([1, 1, 1], -1, "float32"), fake, paddle.to_tensor([1]), paddle.to_tensor([[9.0, 7]])
+def test_where_nothing_is_found():
+    fake = paddle.to_tensor([[0, 0, 0, 0, 0.7, 0.8]])  # PaddleDetection's, for a picture without any box
+    arrays = paddle.zeros([1, 28, 28]), fake, paddle.to_tensor([1]), paddle.to_tensor([[9.0, 7]])
     expected = pasted_by_paddledetection(post_process(), *arrays).numpy()
-    assert np.array_equal(np.asarray(post_process()(*arrays)), expected)
-    assert results(post_process()(*arrays), *arrays[1:3]) == "[]"
+    masks = post_process()(*arrays)
+    assert isinstance(masks, PastedMasks) and np.array_equal(np.asarray(masks), expected)
+    assert results(masks, *arrays[1:3]) == results(expected, *arrays[1:3])
+    assert len(masks[0:0]) == 0 and np.asarray(masks[0:0]).shape == (0, 0, 0)
 
 
 def test_boxes_without_an_area_hold_nothing():
@@ -91,7 +102,7 @@ def test_boxes_without_an_area_hold_nothing():
 
 def test_nothing_is_pasted_before_it_is_asked_for():
     masks, boxes, counts, _ = batch((50,))
-    masks = post_process()(masks, boxes, counts, paddle.to_tensor([[3e5, 4e5]]))  # 24 TB at once
+    masks = post_process()(masks, boxes, counts, paddle.to_tensor([[3e5, 4e5]] * 50))  # 24 TB at once
     assert isinstance(masks, PastedMasks) and len(masks[10:30]) == 20
     assert not hasattr(masks, "numpy")  # trainer.predict would call it
 
@@ -117,4 +128,16 @@ def test_graphs_paste_as_before(counts):
             return settings(masks, boxes, counts, sizes)
 
     graph = paddle.jit.to_static(Paste(), full_graph=True)
-    assert np.array_equal(graph(*arrays).numpy(), np.asarray(settings(*arrays)))
+    assert np.array_equal(graph(*arrays).numpy(), pasted_by_paddledetection(settings, *arrays).numpy())
+
+
+def test_each_mask_has_the_size_of_its_picture_in_a_batch():
+    from ppdet.modeling.post_process import BBoxPostProcess
+
+    masks, boxes, counts, _ = batch((5, 8))
+    shapes, scales = paddle.to_tensor([[64.0, 64], [64, 32]]), paddle.to_tensor([[2.0, 2], [0.5, 0.5]])
+    boxer = BBoxPostProcess(num_classes=5)
+    _, boxes, counts = boxer.get_pred(boxes, counts, shapes, scales)
+    found = post_process()(masks, boxes, counts, boxer.get_origin_shape())
+    assert isinstance(found, PastedMasks)
+    assert [mask.shape for mask in found] == [(32, 32)] * 5 + [(128, 64)] * 8
