@@ -84,13 +84,26 @@ def pasting_when_asked(original):
     """
 
     def __call__(self, mask_out, bboxes, bbox_num, origin_shape):
-        if not paddle.in_dynamic_mode() or not can_wait(self, mask_out, bboxes, bbox_num, origin_shape):
-            paste = original.__get__(self)  # to_static converts the loops of methods, not of a plain function
-            return paste(mask_out, bboxes, bbox_num, origin_shape)
-        sizes = origin_shape.astype("int32").numpy()
-        return PastedMasks(mask_out.numpy(), bboxes[:, 2:].numpy(), sizes, self.binary_thresh)
+        if paddle.in_dynamic_mode():
+            mask_out = with_empty_masks(mask_out, bboxes)
+            if can_wait(self, mask_out, bboxes, bbox_num, origin_shape):
+                sizes = origin_shape.astype("int32").numpy()
+                return PastedMasks(mask_out.numpy(), bboxes[:, 2:].numpy(), sizes, self.binary_thresh)
+        paste = original.__get__(self)  # to_static converts the loops of methods, not of a plain function
+        return paste(mask_out, bboxes, bbox_num, origin_shape)
 
     return __call__
+
+
+def with_empty_masks(masks, boxes):
+    """One mask for each box; a picture in which nothing is found has a box of score 0, and no mask."""
+    found = boxes[:, 1].numpy() > 0
+    if len(masks) == len(found) or found.any() and found.sum() != len(masks):
+        return masks
+    whole = np.zeros([len(found), *masks.shape[1:]], np.float32)
+    if found.any():
+        whole[found] = masks.numpy()
+    return paddle.to_tensor(whole)
 
 
 def can_wait(settings, masks, boxes, counts, sizes):

@@ -36,7 +36,7 @@ def batch(counts, seed=0):
     """Masks, boxes of any kind, counts and sizes, as the network gives them for pictures of `SIZES`."""
     random, rows = np.random.default_rng(seed), sum(counts)
     corners = np.sort(random.uniform(-15, 130, (rows, 2, 2)), axis=1).reshape(rows, 4)
-    corners[: len(EDGES)] = EDGES[:rows]
+    corners[: len(EDGES)] = np.reshape(EDGES[:rows], (-1, 4))
     masks = random.uniform(size=(rows, 28, 28)) ** random.uniform(0.1, 1, (rows, 1, 1))
     masks[: rows // 4] = 1  # their borders are those of their boxes
     kinds = np.stack([random.integers(0, 5, rows), random.uniform(size=rows)], axis=1)
@@ -141,3 +141,23 @@ def test_each_mask_has_the_size_of_its_picture_in_a_batch():
     found = post_process()(masks, boxes, counts, boxer.get_origin_shape())
     assert isinstance(found, PastedMasks)
     assert [mask.shape for mask in found] == [(32, 32)] * 5 + [(128, 64)] * 8
+
+
+@pytest.mark.parametrize("counts", [(0, 8, 0), (0, 0, 0), (12, 0, 3)])
+def test_pictures_of_a_batch_without_any_box(counts):
+    """PaddleDetection gives them a box, but no mask, and fails."""
+    from ppdet.modeling.post_process import BBoxPostProcess
+
+    masks, boxes, counts, _ = batch(counts)
+    boxer, shapes = BBoxPostProcess(num_classes=5), paddle.full([3, 2], 64.0)
+    _, completed, numbers = boxer.get_pred(boxes, counts, shapes, paddle.ones([3, 2]))
+    masks = masks if len(masks) else paddle.full([1, 1, 1], -1, "float32")
+    found = post_process()(masks, completed, numbers, boxer.get_origin_shape())
+    assert isinstance(found, PastedMasks) and len(found) == len(completed) == int(numbers.sum())
+    empty = completed[:, 1].numpy() == 0
+    whole = np.asarray(found)
+    assert empty.sum() == (counts == 0).sum() and not whole[empty].any()
+    if not empty.all():
+        sizes = np.full((len(masks), 2), 64)
+        others = PastedMasks(masks.numpy(), completed[:, 2:].numpy()[~empty], sizes, 0.5)
+        assert np.array_equal(whole[~empty], np.asarray(others))
