@@ -94,9 +94,9 @@ def test_where_nothing_is_found():
 
 def test_boxes_without_an_area_hold_nothing():
     """PaddleDetection may end in a segmentation fault for them."""
-    masks, boxes, counts, sizes = batch((4,))
-    boxes[:, 2:] = paddle.to_tensor([[np.nan] * 4, [7.5, 7.5, 7.5, 20], [3, 9.5, 8, 9.5], [0, 0, np.inf, 9]])
-    found = np.asarray(post_process()(masks, boxes, counts, sizes))
+    boxes = [[np.nan] * 4, [7.5, 7.5, 7.5, 20], [3, 9.5, 8, 9.5], [0, 0, np.inf, 9]]
+    masks, sizes = np.ones((4, 28, 28), np.float32), np.array([SIZES[0]] * 4)
+    found = np.asarray(PastedMasks(masks, np.array(boxes, np.float32), sizes, 0.5))
     assert found.shape == (4, *SIZES[0]) and not found.any()
 
 
