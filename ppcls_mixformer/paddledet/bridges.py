@@ -25,7 +25,7 @@ from ppdet.data.source import dataset, keypoint_coco
 from ppdet.data.source.coco import COCODataSet
 from ppdet.data.transform import operators
 from ppdet.engine import callbacks, export_utils, trainer
-from ppdet.metrics import coco_utils, metrics
+from ppdet.metrics import coco_utils, json_results, metrics
 from ppdet.modeling import ops, post_process
 from ppdet.modeling.heads import mask_head
 from ppdet.modeling.heads.roi_extractor import RoIAlign
@@ -37,7 +37,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddledet import annotations, boxes, reading
+from ppcls_mixformer.paddledet import annotations, boxes, pasting, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 from ppcls_mixformer.weights import pickles
@@ -72,6 +72,7 @@ def apply():
         pictures_of_saved_results,
         curves_beside_results,
         outlines_of_masks,
+        masks_one_by_one,
         reading.apply,
     ):
         bridge()
@@ -339,6 +340,15 @@ def _with_polygons(original):
                 record["gt_poly"] = [annotations.as_polygons(mask) for mask in record["gt_poly"]]
 
     return parse_dataset
+
+
+def masks_one_by_one():
+    """All releases: the masks of a batch are pasted at once; 100 of 12 megapixels are a MemoryError."""
+    known = ["self", "mask_out", "bboxes", "bbox_num", "origin_shape"]
+    call = post_process.MaskPostProcess.__call__
+    if list(inspect.signature(call).parameters) == known and hasattr(json_results, "strip_mask"):
+        replace_once(post_process.MaskPostProcess, "__call__", pasting.pasting_when_asked)
+        replace_once(json_results, "strip_mask", pasting.stripping_arrays_alone)
 
 
 def score_of_the_best_model():

@@ -22,7 +22,7 @@ def outputs_of(model, data):
     with paddle.no_grad():
         if hasattr(model, "mask_head"):
             outputs = model(data)
-            return [outputs[name].numpy() for name in ("bbox", "bbox_num", "mask")]
+            return [np.asarray(outputs[name]) for name in ("bbox", "bbox_num", "mask")]
         return [model.final_conv(model.backbone(data)[0]).numpy()]
 
 
