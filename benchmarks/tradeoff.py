@@ -73,36 +73,47 @@ def _cells(point, kind):
     if not point:
         return [MISSING, MISSING]
     seconds, ratio, slowest, fastest = point
-    shown = f"{seconds * 1e3:.1f}" if kind[1] == 1 else f"{kind[1] / seconds:.1f}"
-    return [shown, f"{ratio:.2f} ({slowest:.2f} – {fastest:.2f})"]
+    return [f"{_speed(seconds, kind[1]):.1f}", f"{ratio:.2f} ({slowest:.2f} – {fastest:.2f})"]
 
 
 def chart(results, found, path):
-    """A panel for each reader, accuracy against latency at batch 1; MixFormer as a line, others by family."""
+    """A panel for each reader and batch: accuracy against latency at batch 1, images a second at others.
+
+    MixFormer is a line, others stand by family.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    readers = [reader for reader in TITLES if any(key[1:] == (reader, 1) for key in found)]
-    figure, axes = plt.subplots(len(readers), 1, figsize=(8, 4.6 * len(readers)), squeeze=False)
+    kinds = sorted({key[1:] for key in found}, key=lambda kind: (kind[1], list(TITLES).index(kind[0])))
+    figure, axes = plt.subplots(len(kinds), 1, figsize=(8, 5 * len(kinds)), squeeze=False)
     families = sorted({facts["family"] for facts in results["networks"].values()} - {OURS})
     colours = {
         OURS: "#c0392b",
         **{name: plt.cm.tab20(2 * i % 20 + 2 * i // 20) for i, name in enumerate(families)},
     }
-    for axis, reader in zip(axes[:, 0], readers):
+    threads = results["rows"][0]["threads"]
+    for axis, (reader, batch) in zip(axes[:, 0], kinds):
         shown = {
-            name: (found[name, reader, 1][0] * 1e3, facts["top1"], facts["family"], facts["label"])
+            name: (
+                _speed(found[name, reader, batch][0], batch),
+                facts["top1"],
+                facts["family"],
+                facts["label"],
+            )
             for name, facts in results["networks"].items()
-            if (name, reader, 1) in found
+            if (name, reader, batch) in found
         }
         panel(axis, shown, colours)
-        axis.set_title(
-            f"{TITLES[reader]}, one image at a time, {results['rows'][0]['threads']} threads", fontsize=11
-        )
-        axis.set_ylabel("published ImageNet-1k top-1, %")
-    axes[-1, 0].set_xlabel("milliseconds (logarithmic); * distilled from a larger network")
+        at_once = "one image" if batch == 1 else f"{batch} images"
+        axis.set_title(f"{TITLES[reader]}, {at_once} at a time, {threads} threads", fontsize=11)
+        axis.set_xlabel("milliseconds" if batch == 1 else "images a second")
+        axis.set_ylabel("published top-1, %")
+        axis.xaxis.set_inverted(batch > 1)  # better is to the left in every panel
+    axes[-1, 0].set_xlabel(
+        f"{axes[-1, 0].get_xlabel()}; scales are logarithmic; * distilled from a larger network"
+    )
     figure.tight_layout()
     for axis in axes[:, 0]:
         place_labels(axis)
@@ -110,15 +121,20 @@ def chart(results, found, path):
     plt.close(figure)
 
 
+def _speed(seconds, batch):
+    """Milliseconds of one image; images a second of more."""
+    return seconds * 1e3 if batch == 1 else batch / seconds
+
+
 def panel(axis, shown, colours):
-    """Draws `{name: (ms, top-1, family, label)}`, each family in its colour and joined by a line."""
+    """Draws `{name: (speed, top-1, family, label)}`, each family in its colour and joined by a line."""
     axis.set_xscale("log")
     for family, colour in colours.items():
         points = sorted(point for point in shown.values() if point[2] == family)
         ours = family == OURS
-        milliseconds, accuracies = [point[0] for point in points], [point[1] for point in points]
-        axis.plot(milliseconds, accuracies, "-" if ours else ":", color=colour, linewidth=2 if ours else 1)
-        axis.scatter(milliseconds, accuracies, s=34 if ours else 24, color=colour, zorder=3)
+        speeds, accuracies = [point[0] for point in points], [point[1] for point in points]
+        axis.plot(speeds, accuracies, "-" if ours else ":", color=colour, linewidth=2 if ours else 1)
+        axis.scatter(speeds, accuracies, s=34 if ours else 24, color=colour, zorder=3)
         for x, y, _, label in points:
             weight = "bold" if ours else "normal"
             axis.annotate(
