@@ -15,22 +15,25 @@ import sys
 
 from ppcls_mixformer.hosting.errors import UserError, error_line, first_line
 
-# They give a tensor another shape and run no kernel, forward and backward.
-VIEWS = {"reshape", "flatten", "squeeze", "unsqueeze"}
+SHAPES = ("reshape", "flatten", "squeeze", "unsqueeze")
+# They give a tensor another shape, or hand out its parts, and run no kernel.
+VIEWS = {"unbind", *SHAPES, *(f"{name}_grad" for name in SHAPES)}
 LOGGED = re.compile(r"Running AD API(?: GRAD)?: (\w+)|== (\w+) (\w+) ==")
 MODULE = "ppcls_mixformer.selftest.operators"
 PATIENCE = 600  # seconds
-BLOCK = (2, 0)  # stage and block: a map of 14 by 14, which no window pads
+STAGE, BLOCK = 2, 0  # its map is one of 14 by 14, which no window pads
 
 
-def count(variant="MixFormer_B0", amp_level=None, white_list=(), drop_path_rate=0.1):
+PARTS = ("block", "network")
+
+
+def count(variant="MixFormer_B0", amp_level=None, parts=PARTS):
     """The operator calls of a training step, as a GPU gets them; whichever device counts.
 
     Args:
         variant: name of a builder, such as MixFormer_B0.
-        amp_level: "O1" or "O2" for mixed precision in float16, None for float32.
-        white_list: operators that level O1 runs in float16, too.
-        drop_path_rate: stochastic depth of the last block.
+        amp_level: "O1" for mixed precision at that level in bfloat16, None for float32.
+        parts: of which to count: "block", one Mixing Block, and "network"; both have stochastic depth.
 
     Returns:
         `{"block": {"forward": numbers, "backward": numbers}, "network": …}`. The numbers are `calls`, which
@@ -39,7 +42,7 @@ def count(variant="MixFormer_B0", amp_level=None, white_list=(), drop_path_rate=
     Raises:
         UserError: Paddle cannot count them; the message says why.
     """
-    counts = counted(variant, amp_level, white_list, drop_path_rate)
+    counts = counted(variant, amp_level, parts)
     return {part: {way: numbers(counter) for way, counter in ways.items()} for part, ways in counts.items()}
 
 
@@ -53,15 +56,14 @@ def numbers(counter):
 
 def kind(name):
     """What an operator counts as."""
-    forward = name[: -len("_grad")] if name.endswith("_grad") else name
-    if forward == "cast":
+    if name in ("cast", "cast_grad"):
         return "casts"
-    return "views" if forward in VIEWS else "calls"
+    return "views" if name in VIEWS else "calls"
 
 
-def counted(variant="MixFormer_B0", amp_level=None, white_list=(), drop_path_rate=0.1):
+def counted(variant="MixFormer_B0", amp_level=None, parts=PARTS):
     """As `count`, with a `Counter` of the operators' names in place of the numbers."""
-    request = json.dumps([variant, amp_level, list(white_list), drop_path_rate])
+    request = json.dumps([variant, amp_level, list(parts)])
     verbosity = {} if amp_level else {"GLOG_v": "3"}
     done = subprocess.run(
         [sys.executable, "-m", MODULE, request],
@@ -99,24 +101,27 @@ def main(request):
     from ppcls_mixformer.network import ops
     from ppcls_mixformer.network.windows import window_grid
 
-    variant, amp_level, white_list, drop_path_rate = json.loads(request)
+    variant, amp_level, wanted = json.loads(request)
     if amp_level and ops.PADDLE_2:
         sys.exit("Error: mixed precision is counted with Paddle 3")
     ops.runs_on_cpu = lambda: False  # the forms for other devices
-    model = getattr(ppcls_mixformer, variant)(class_num=10, drop_path_rate=drop_path_rate)
-    stage, number = BLOCK
-    block, dim = model.layers[stage].blocks[number], model.stage_dims[stage]
-    grid = window_grid((14, 14), model.layers[stage].window_size, model.layers[stage].num_heads)
+    model = getattr(ppcls_mixformer, variant)(class_num=10, drop_path_rate=0.1)
+    stage, shape = model.layers[STAGE], [2, 14 * 14, model.stage_dims[STAGE]]
+    grid = window_grid((14, 14), stage.window_size, stage.num_heads)
+    masks = stage.masks(paddle.rand(shape))  # one draw for all blocks of the stage
     parts = {
-        "block": (block, [2, 14 * 14, dim], (grid,)),
+        "block": (stage.blocks[BLOCK], shape, (grid, masks[BLOCK])),
         "network": (model, [2, 3, 224, 224], ()),
     }
+    parts = {name: parts[name] for name in wanted}
     if amp_level is None:
         for name, (layer, shape, arguments) in parts.items():
             log_step(name, layer, paddle.rand(shape), arguments)
         return
+    # They take half precision as it comes and cast nothing, but the CPU has no kernel for them in it.
+    paddle.nn.functional.batch_norm = paddle.nn.layer.norm.batch_norm = lambda x, *_, **__: paddle.scale(x)
     counts = {
-        name: graph_of_step(layer, shape, arguments, amp_level, white_list)
+        name: graph_of_step(layer, shape, arguments, amp_level)
         for name, (layer, shape, arguments) in parts.items()
     }
     print(json.dumps(counts))
@@ -138,13 +143,13 @@ def mark(part, way):
     os.write(2, f"\n== {part} {way} ==\n".encode())
 
 
-def graph_of_step(layer, shape, arguments, level, white_list):
+def graph_of_step(layer, shape, arguments, level):
     """`{way: {operator: calls}}` of the graph of a training step in mixed precision."""
     import paddle
     from paddle.autograd.ir_backward import grad
 
     def forward(x):
-        with paddle.amp.auto_cast(level=level, dtype="float16", custom_white_list=white_list or None):
+        with paddle.amp.auto_cast(level=level, dtype="bfloat16"):
             return layer(x, *arguments)
 
     spec = paddle.static.InputSpec(shape, "float32", name="x", stop_gradient=False)
