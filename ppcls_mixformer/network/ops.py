@@ -24,6 +24,15 @@ def runs_on_cpu():
     return not is_traced() and paddle.get_device() == "cpu"
 
 
+def gathers():
+    """Whether rows are permuted by a gather, and not by a transposition of axes.
+
+    On CPU it is faster, and in a graph it is what all readers get right; on other devices its gradient is a
+    scattered sum.
+    """
+    return is_traced() or runs_on_cpu()
+
+
 def is_known(size):
     """Whether a size holds numbers, and not tensors of a traced graph."""
     return all(isinstance(side, int) for side in size)
