@@ -51,7 +51,7 @@ class FusedBlock(nn.Layer):
         self.proj_attn, self.proj_attn_norm = linear(attention.proj_attn), attention.proj_attn_norm
         self.proj_cnn, self.proj_cnn_norm = linear(attention.proj_cnn), attention.proj_cnn_norm
         self.qkv = linear_of_scaled_queries(attention.qkv, attention.scale)
-        self.register_buffer("position_bias", attention.position_bias())
+        self.register_buffer("position_bias", attention.position_bias().contiguous())
         self.dwconv3x3 = attention.dwconv3x3[0]
         self.projection = linear_of_pointwise(attention.projection)
         self.channel_gate = gate(attention.channel_interaction)

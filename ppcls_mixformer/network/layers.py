@@ -57,7 +57,9 @@ class TokenBatchNorm(nn.BatchNorm1D):
 
     def forward(self, x):
         if self.training or not ops.is_traced():
-            return nn.BatchNorm1D.forward(self, x)  # to_static of Paddle 2.6 loses super()
+            # Rows, since a GPU transposes anything longer to channels-first and back.
+            rows = nn.BatchNorm1D.forward(self, x.flatten(0, 1))  # to_static of Paddle 2.6 loses super()
+            return rows.reshape([-1, x.shape[1], x.shape[2]])
         # In a graph, oneDNN readers mistake a channels-last norm for a channels-first one.
         scale = self.weight * paddle.rsqrt(self._variance + self._epsilon)
         return x * scale + (self.bias - self._mean * scale)
@@ -87,16 +89,16 @@ def conv_bn(conv, norm, x):
     if batch_statistics:
         with paddle.no_grad():
             mean = norm._mean - bias
-        shift = 0.0 * bias  # its gradient is zero, but it has one
+        shift = paddle.lerp(norm.bias, bias, ops.constant((0.0,), (1,)))  # gives `bias` a gradient of zero
     else:
         mean = norm._mean
-        shift = bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
+        shift = norm.bias + bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)
     x = F.batch_norm(
         x,
         mean,
         norm._variance,
         norm.weight,
-        norm.bias + shift,
+        shift,
         training=batch_statistics,
         momentum=norm._momentum,
         epsilon=norm._epsilon,
@@ -123,19 +125,27 @@ def is_batch_norm(layer):
 class DropPath(nn.Layer):
     """Stochastic depth: drops the residual branch of whole samples in training, arXiv 1603.09382.
 
-    Input is `[N, ...]`. Survivors are scaled by `1 / (1 - rate)`.
+    Survivors are scaled by `1 / (1 - rate)`.
     """
 
     def __init__(self, rate):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x):
+    def forward(self, x, mask=None):
+        """`[N, L, C]` to the same shape; `mask` is one of `drop_masks`, by default a new one."""
         if self.rate == 0.0 or not self.training:
             return x
-        keep = 1.0 - self.rate
-        mask = paddle.rand([x.shape[0]] + [1] * (x.ndim - 1)) < keep
-        return x * (mask.astype(x.dtype) / keep)
+        if mask is None:
+            (mask,) = drop_masks([self.rate], x.shape[0])
+        return x * ops.cast(mask, x.dtype)
+
+
+def drop_masks(rates, samples):
+    """A mask of stochastic depth for each of `rates`, `[samples, 1, 1]`, all from one draw."""
+    keep = ops.constant(tuple(1.0 - rate for rate in rates), (len(rates), 1, 1, 1))
+    drawn = paddle.rand([len(rates), samples, 1, 1]) < keep
+    return (drawn.astype(keep.dtype) / keep).unbind()
 
 
 def flops_counters():

@@ -22,6 +22,7 @@ from ppcls_mixformer.network.layers import (
     PatchConv,
     PointwiseConv,
     TokenBatchNorm,
+    drop_masks,
 )
 from ppcls_mixformer.network.recompute import recomputed
 from ppcls_mixformer.network.windows import patches, window_grid
@@ -73,7 +74,7 @@ class MixingAttention(nn.Layer):
         attention = self.attend(self.proj_attn_norm(self.proj_attn(x)), grid)
 
         # The paper gates the values; attention is linear in them, so its output can be gated instead.
-        pooled = F.adaptive_avg_pool2d(local, 1).flatten(1).unsqueeze(1)
+        pooled = F.adaptive_avg_pool2d(local, 1).reshape([-1, 1, local.shape[1]])
         attention = attention * F.sigmoid(self.channel_interaction(pooled))
         local = self.projection(local) * F.sigmoid(self.spatial_interaction(attention))
 
@@ -83,14 +84,15 @@ class MixingAttention(nn.Layer):
     def attend(self, x, grid):
         """Self-attention within each window of the padded map, `[N, L, C/2]` to `[N, L, C/2]`."""
         q, k, v = grid.split(self.qkv(x))
-        logits = ops.add(paddle.matmul(q * self.scale, k, transpose_y=True), self.position_bias())
+        logits = paddle.matmul(q * self.scale, k, transpose_y=True)
+        logits = ops.add(logits, ops.cast(self.position_bias(), logits.dtype))  # no float32 in AMP
         return grid.merge(paddle.matmul(ops.softmax(logits), v))
 
     def position_bias(self):
         """Relative position bias, `[heads, window², window²]`."""
-        biases = F.embedding(self.relative_position_index, self.relative_position_bias_table)
-        pairs = ops.transpose(biases.reshape([1, -1, self.num_heads]))
-        return pairs.reshape([self.num_heads, *biases.shape[:2]])
+        return ops.last_axis_first(
+            F.embedding(self.relative_position_index, self.relative_position_bias_table)
+        )
 
 
 def interaction(in_dim, hidden_dim, out_dim):
@@ -136,10 +138,10 @@ class MixingBlock(nn.Layer):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
-    def forward(self, x, grid):
-        """`[N, L, C]` of the map of `grid` to `[N, L, C]`."""
-        x = x + self.drop_path(self.attn(self.norm1(x), grid))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+    def forward(self, x, grid, masks=(None, None)):
+        """`[N, L, C]` of the map of `grid` to `[N, L, C]`; `masks` are those of stochastic depth."""
+        x = x + self.drop_path(self.attn(self.norm1(x), grid), masks[0])
+        return x + self.drop_path(self.mlp(self.norm2(x)), masks[1])
 
 
 class PatchEmbed(nn.Layer):
@@ -202,9 +204,20 @@ class Stage(nn.Layer):
     def forward(self, x, size):
         """`[N, L, C]` of a map of `size` to `[N, L, C]`."""
         grid = window_grid(size, self.window_size, self.num_heads)
-        for block in self.blocks:
-            x = recomputed(block, x, grid) if self.recompute and self.training else block(x, grid)
+        for block, masks in zip(self.blocks, self.masks(x)):
+            if self.recompute and self.training:
+                x = recomputed(block, x, grid, masks)
+            else:
+                x = block(x, grid, masks)
         return x
+
+    def masks(self, x):
+        """Two masks of stochastic depth for each block, and for each sample of `x`."""
+        rates = [block.drop_path.rate for block in self.blocks]
+        if not self.training or not any(rates):
+            return [(None, None)] * len(rates)
+        masks = drop_masks(rates + rates, x.shape[0])
+        return list(zip(masks[: len(rates)], masks[len(rates) :]))
 
 
 class MixFormerTrunk(nn.Layer):

@@ -5,6 +5,8 @@ write over their first argument in evaluation: pass what this layer has made and
 what another layer has returned. Sizes `(height, width)` hold tensors where a graph is traced for any size.
 """
 
+from functools import lru_cache
+
 import paddle
 import paddle.nn.functional as F
 from paddle.autograd import PyLayer
@@ -22,6 +24,15 @@ def is_traced():
 def runs_on_cpu():
     """Whether operators run at once, and on the CPU; to ask a tensor for its place breaks traced graphs."""
     return not is_traced() and paddle.get_device() == "cpu"
+
+
+def gathers():
+    """Whether rows are permuted by a gather, and not by a transposition of axes.
+
+    On CPU it is faster, and in a graph it is what all readers get right; on other devices its gradient is a
+    scattered sum.
+    """
+    return is_traced() or runs_on_cpu()
 
 
 def is_known(size):
@@ -46,6 +57,13 @@ def transpose(x):
     if SLOW_VIEWS and runs_on_cpu():
         return paddle.einsum("nlc->ncl", x)  # copies
     return x.transpose([0, 2, 1])
+
+
+def last_axis_first(x):
+    """`[A, B, C]` to `[C, A, B]`."""
+    if SLOW_VIEWS and runs_on_cpu():
+        return paddle.einsum("abc->cab", x)  # copies
+    return x.transpose([2, 0, 1])
 
 
 def tokens_to_map(x, size):
@@ -121,3 +139,15 @@ class AddBias(PyLayer):
 def cast(x, dtype):
     """`x` as `dtype`; `astype` launches a kernel in 2.6 even where there is nothing to do."""
     return x if x.dtype == dtype else x.astype(dtype)
+
+
+def constant(values, shape):
+    """A tensor of the numbers `values`, cached; a traced graph has its own."""
+    if is_traced():
+        return paddle.to_tensor(values).reshape(shape)
+    return _constant(values, shape, paddle.get_device(), paddle.get_default_dtype())
+
+
+@lru_cache(maxsize=64)
+def _constant(values, shape, device, dtype):
+    return paddle.to_tensor(values, dtype=dtype).reshape(shape)

@@ -38,8 +38,13 @@ class WindowGrid:
 
     def crop(self, x):
         """Tokens of the padded map to those of the map."""
-        # The backward pass of a slice costs ten to fifty times that of a gather on CPU.
-        return x if self._crop_order is None else ops.take(x, self._crop_order)
+        if self._crop_order is None:
+            return x
+        if ops.gathers():  # the backward pass of a slice costs ten to fifty times that of a gather on CPU
+            return ops.take(x, self._crop_order)
+        (height, width), channels = self.size, x.shape[-1]
+        kept = x.reshape([-1, *self.padded, channels])[:, :height, :width]
+        return kept.reshape([-1, height * width, channels])
 
     def pad_rows(self, x):
         """As `pad`, for rows `[N * L, C]`."""
@@ -58,6 +63,10 @@ class WindowGrid:
         They are `[N * windows, heads, side², C / heads]` each.
         """
         (height, width), depth = self.padded, qkv.shape[-1] // (3 * self.heads)
+        if not ops.gathers():
+            parts = qkv.reshape([-1, self.side, width // self.side, self.side, 3, self.heads, depth])
+            parts = parts.transpose([4, 0, 2, 5, 1, 3, 6])
+            return parts.reshape([3, -1, self.heads, self.side**2, depth]).unbind()
         rows = qkv.reshape([-1, height * (width * (3 * self.heads)), depth])
         parts = ops.take(rows, self._split_order).reshape([-1, 3 * self.heads, self.side**2, depth])
         return parts.split(3, axis=1)
@@ -65,6 +74,9 @@ class WindowGrid:
     def merge(self, x):
         """`[N * windows, heads, side², C / heads]`, as `split` gives them, to tokens `[N, L, C]`."""
         (height, width), depth = self.padded, x.shape[-1]
+        if not ops.gathers():
+            rows = x.reshape([-1, width // self.side, self.heads, self.side, self.side, depth])
+            return rows.transpose([0, 3, 1, 4, 2, 5]).reshape([-1, height * width, self.heads * depth])
         rows = x.reshape([-1, height * (width * self.heads), depth])
         return ops.take(rows, self._merge_order).reshape([-1, height * width, self.heads * depth])
 
@@ -77,6 +89,9 @@ def window_grid(size, side, heads):
 def patches(x, size):
     """Tokens of a map of even `size` to its 2×2 patches, row by row, `[N, L / 4, 4C]`."""
     count = size[0] // 2 * (size[1] // 2)
+    if not ops.gathers():
+        rows = x.reshape([-1, 2, size[1] // 2, 2, x.shape[-1]]).transpose([0, 2, 1, 3, 4])
+        return rows.reshape([-1, count, 4 * x.shape[-1]])
     return ops.take(x, cached(patch_order, size)).reshape([-1, count, 4 * x.shape[-1]])
 
 

@@ -7,7 +7,7 @@ import paddle
 
 from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import names
+from ppcls_mixformer.paddleclas import names, precision
 from ppcls_mixformer.paddleclas.backbone import networks
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def turn_off(config):
     arch, amp = config["Arch"], config.get("AMP")
     if amp is not None and not amp.get("use_amp", True):
         del config["AMP"]  # before 2.6 its presence turns AMP on
+    precision.turn_off(config)
     if arch.get("use_sync_bn") and config["Global"].get("device") != "gpu":
         del arch["use_sync_bn"]  # 2.5 and later ignore it by themselves
         logger.warning("Arch.use_sync_bn: synchronized batch norm needs device gpu; training without it")

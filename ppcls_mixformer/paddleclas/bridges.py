@@ -40,6 +40,7 @@ from ppcls_mixformer.paddleclas import (
     lists,
     operators,
     parts,
+    precision,
     reading,
     results,
     steps,
@@ -82,6 +83,7 @@ def apply():
         labels.apply,
         infer.names_as_people_have_them,
         watched_engines,
+        precision_as_configured,
     ):
         bridge()
 
@@ -309,6 +311,20 @@ def last_batches_on_windows():
     for name, module in list(sys.modules.items()):
         if name.startswith("ppcls.engine") and hasattr(module, "platform"):
             shadow_module(module, "platform", system=lambda: "any")
+
+
+def precision_as_configured():
+    """All releases: an Engine reads no white list of mixed precision, and compiles with Paddle's defaults."""
+    replace_once(ppcls.engine.engine.Engine, "__init__", _as_configured)
+
+
+def _as_configured(original):
+    def __init__(self, config, *args, **kwargs):
+        precision.hand_on_white_list(config)
+        with precision.fused_products(config):
+            original(self, config, *args, **kwargs)
+
+    return __init__
 
 
 def watched_engines():

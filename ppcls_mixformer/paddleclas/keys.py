@@ -42,8 +42,11 @@ SECTIONS = {
     },
     "Slim": {"2.3": ("prune", "quant")},
 }
-# What this package reads beside PaddleClas, in every release: AMP's switch, and some of Global.
-OWN = {"AMP": ("use_amp",), "Global": ("keep_checkpoints", "early_stopping", "unreadable_share")}
+# What this package reads beside PaddleClas, in every release.
+OWN = {
+    "AMP": ("use_amp", "custom_white_list"),
+    "Global": ("keep_checkpoints", "early_stopping", "unreadable_share", "fuse_gemm_epilogue"),
+}
 
 
 def release():

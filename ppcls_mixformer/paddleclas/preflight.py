@@ -13,7 +13,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import history, labels, lists, names, schema, weights
+from ppcls_mixformer.paddleclas import history, labels, lists, names, precision, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
 from ppcls_mixformer.paddleclas.flags import host_mode
@@ -40,6 +40,7 @@ def check(settings, mode, said=()):
             onnx.require("--onnx")
     check_arch(config["Arch"])
     settle_class_count(config)
+    precision.settle(config)
     labels.check_renamed(config)
     schema.check(config, mode, said)
     if mode == "train":

@@ -94,6 +94,7 @@ GLOBAL = {
     "save_inference_dir": Field(TEXT, ("export",)),
     "use_visualdl": Field(FLAG),
     "to_static": Field(FLAG),
+    "fuse_gemm_epilogue": Field(FLAG),
     "use_dali": Field(FLAG),
     "use_multilabel": Field(FLAG),
     "seed": Field(NATURAL),

@@ -130,6 +130,16 @@ def test_stochastic_depth_drops_as_often_as_its_rate_says():
     assert kept.mean() == pytest.approx(1.0, abs=0.02)
 
 
+def test_masks_of_one_draw_have_rates_of_their_own():
+    masks = layers.drop_masks([0.0, 0.2, 0.5], 20000)
+    assert [mask.shape for mask in masks] == [[20000, 1, 1]] * 3
+    for mask, rate in zip(masks, [0.0, 0.2, 0.5]):
+        kept = mask.numpy()
+        assert set(np.unique(kept)) <= {np.float32(0), np.float32(1) / np.float32(1 - rate)}
+        assert (kept > 0).mean() == pytest.approx(1 - rate, abs=0.015)
+    assert abs(np.corrcoef(masks[1].numpy().ravel(), masks[2].numpy().ravel())[0, 1]) < 0.03
+
+
 def attention_products(model, sizes):
     """Multiply-adds of queries by keys and of weights by values, which no layer does."""
     total = 0

@@ -8,7 +8,7 @@ import pytest
 from golden import images
 
 from ppcls_mixformer import MixFormer
-from ppcls_mixformer.network import windows
+from ppcls_mixformer.network import ops, windows
 from ppcls_mixformer.network.windows import WindowGrid, window_grid
 
 PADDLE_3 = not paddle.__version__.startswith("2.")
@@ -19,7 +19,12 @@ def nothing_kept():
     windows._build_once.cache_clear()
 
 
-def test_crop_is_the_inverse_of_pad():
+@pytest.fixture(params=[True, False], ids=["gathered", "transposed"])
+def either_form(request, monkeypatch):
+    monkeypatch.setattr(ops, "gathers", lambda: request.param)
+
+
+def test_crop_is_the_inverse_of_pad(either_form):
     grid, x = window_grid((5, 9), 7, heads=2), images(0, 2, 5 * 9, 4)
     padded = grid.pad(x)
     assert grid.padded == (7, 14) and padded.shape == [2, 7 * 14, 4]
@@ -32,7 +37,7 @@ def test_whole_windows_are_neither_padded_nor_cropped():
     assert grid.pad(x) is x and grid.crop(x) is x
 
 
-def test_every_head_of_every_window_gets_its_queries_keys_and_values():
+def test_every_head_of_every_window_gets_its_queries_keys_and_values(either_form):
     heads, depth, (height, width) = 3, 4, (4, 6)
     grid = window_grid((height, width), 2, heads)
     x = images(0, 2, height * width, 3 * heads * depth)
@@ -44,13 +49,28 @@ def test_every_head_of_every_window_gets_its_queries_keys_and_values():
         np.testing.assert_array_equal(part.numpy(), wanted)
 
 
-def test_merge_is_the_inverse_of_split():
+def test_merge_is_the_inverse_of_split(either_form):
     grid, x = window_grid((14, 7), 7, heads=2), images(0, 3, 14 * 7, 3 * 8)
     merged = [grid.merge(part).numpy() for part in grid.split(x)]
     np.testing.assert_array_equal(np.concatenate(merged, axis=-1), x.numpy())
 
 
-def test_patches_hold_two_by_two_positions():
+@pytest.mark.parametrize("size", [(14, 14), (6, 10)])
+def test_both_forms_have_the_same_results_and_gradients(size, monkeypatch):
+    found = []
+    for gathered in (True, False):
+        monkeypatch.setattr(ops, "gathers", lambda gathered=gathered: gathered)
+        grid, x = window_grid(size, 7, heads=2), images(0, 2, size[0] * size[1], 3 * 8)
+        x.stop_gradient = False
+        merged = paddle.concat([grid.merge(part) for part in grid.split(grid.pad(x))], axis=-1)
+        out = windows.patches(grid.crop(merged), size)
+        (out * images(1, *out.shape)).sum().backward()
+        found.append((out.numpy(), x.grad.numpy()))
+    for gathered, transposed in zip(*found):
+        np.testing.assert_array_equal(transposed, gathered)
+
+
+def test_patches_hold_two_by_two_positions(either_form):
     x = images(0, 2, 4 * 6, 3)
     maps = x.numpy().reshape(2, 2, 2, 3, 2, 3)
     expected = maps.transpose(0, 1, 3, 2, 4, 5).reshape(2, 6, 12)

@@ -33,7 +33,8 @@ def plain(digits, tmp_path_factory):
 
 
 def test_amp(digits, tmp_path, plain):
-    log = train(digits, tmp_path, "AMP.scale_loss=128", "AMP.use_dynamic_loss_scaling=True", "AMP.level=O1")
+    settings = ["AMP.scale_loss=128", "AMP.use_dynamic_loss_scaling=True", "AMP.level=O1"]
+    log = train(digits, tmp_path, *settings, "AMP.custom_white_list=[softmax, layer_norm]")
     assert "warning: -o" not in log and re.search("INFO: AMP", log)
     np.testing.assert_allclose(losses(log), plain, rtol=0.02)
 
@@ -79,7 +80,9 @@ def test_sync_batch_norm_replaces_every_batch_norm():
 
 
 def test_to_static(digits, tmp_path, plain):
-    log = train(digits, tmp_path, "Global.to_static=True", "Global.eval_during_train=False")
+    settings = ["Global.to_static=True", "Global.fuse_gemm_epilogue=True"]
+    log = train(digits, tmp_path, *settings, "Global.eval_during_train=False")
+    assert "Global.fuse_gemm_epilogue: it needs device gpu" in log
     np.testing.assert_allclose(losses(log), plain, atol=1e-4)
 
 
