@@ -7,12 +7,12 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from golden import GOLDEN, golden_model, images, trajectory_value
+from golden import EVALUATIONS, FOLDER, GOLDEN, golden_model, images, trajectory_value
 
 import ppcls_mixformer
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("eval_*.npz")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EVALUATIONS, ids=lambda p: p.stem)
 def test_evaluation_is_the_published_architecture(path):
     variant, height, width = re.fullmatch(r"eval_(B\d)_(\d+)x(\d+)", path.stem).groups()
     model, golden = golden_model(f"MixFormer_{variant}"), np.load(path)
@@ -30,7 +30,7 @@ def test_evaluation_is_the_published_architecture(path):
 
 
 def test_training_is_the_published_architecture():
-    golden = json.loads((GOLDEN / "train_B0_128x128.json").read_text())
+    golden = json.loads((FOLDER / "train_B0_128x128.json").read_text())
     model = golden_model("MixFormer_B0")
     labels = paddle.to_tensor(np.arange(8) * 7 % 1000)
     loss = F.cross_entropy(model(images(1, 8, 3, 128, 128)), labels)
@@ -68,7 +68,7 @@ def batch_of_step(step, pictures, classes):
 
 @pytest.mark.slow
 def test_sixty_training_steps_follow_the_published_code():
-    golden = json.loads((GOLDEN / "trajectory_B0_64x64.json").read_text())
+    golden = json.loads((FOLDER / "trajectory_B0_64x64.json").read_text())
     model = golden_model("MixFormer_B0", trajectory_value, class_num=10)
     classes = np.arange(64) * 7 % 10
     pictures = np.random.RandomState(7).standard_normal((64, 3, 64, 64)).astype("float32")
