@@ -2,13 +2,8 @@
 
 from pathlib import Path
 
-from ppcls_mixformer.selftest.replay import (  # noqa: F401
-    FOLDER,
-    golden_model,
-    golden_value,
-    images,
-    trajectory_value,
-)
+from ppcls_mixformer.selftest import replay
+from ppcls_mixformer.selftest.replay import golden_model, images  # noqa: F401
 
-GOLDEN = Path(__file__).parent / "golden"  # what the package itself does not replay
-EVALUATIONS = sorted([*FOLDER.glob("eval_*.npz"), *GOLDEN.glob("eval_*.npz")], key=lambda path: path.name)
+GOLDEN = Path(__file__).parent / "golden"  # what no device can change
+EVALUATIONS = sorted([*replay.EVALUATIONS, *GOLDEN.glob("eval_*.npz")], key=lambda path: path.name)

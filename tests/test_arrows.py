@@ -22,7 +22,7 @@ ALLOWED = {
     "prepare": {"predict", "hosting", "variants"},
     "understand": {"hosting"},
     "benchmark": {"predict", "hosting", "paddleclas.lists"},
-    "selftest": {"__init__", "zoo", "network", "hosting"},
+    "selftest": {"__init__", "zoo", "network", "hosting", "benchmark"},
     **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict", "understand"} for host in HOSTS},
     "paddlex": {"variants", "hosting", "predict"},  # it reads exports, and knows no network
     "__init__": {"hosting.errors"},  # and, once they are asked for, those of MODULE_OF
