@@ -9,11 +9,16 @@ from typing import Callable, NamedTuple
 
 import paddle
 
-from ppcls_mixformer.hosting.errors import gist
-from ppcls_mixformer.selftest import precision, replay, speed
-from ppcls_mixformer.selftest.finding import Finding
+from ppcls_mixformer.hosting.errors import UserError, gist
+from ppcls_mixformer.selftest import kernels, operators, precision, replay, speed
+from ppcls_mixformer.selftest.finding import Finding, words
 
 logger = logging.getLogger(__name__)
+
+# Operator calls of a Mixing Block in a training step, in either direction, and casts of mixed precision.
+CALLS, CASTS = 60, 40
+UNLOGGED = {"conv2d", "conv2d_grad"}  # of the network, which Paddle logs in other words
+counted = functools.lru_cache(None)(operators.counted)
 
 
 class Check(NamedTuple):
@@ -40,6 +45,10 @@ def all_checks(device):
         yield Check(f"layers rounded to {dtype}", look)
     yield Check("outputs of layers", precision.largest_output)
     yield Check("large activations", precision.large_activations)
+    yield Check("operator calls", operator_calls)
+    yield Check("casts", casts, "counting them needs Paddle 3" if paddle.__version__ < "3" else "")
+    no_kernels = "" if paddle.is_compiled_with_cuda() else "this Paddle is built for the CPU"
+    yield Check("GPU kernels", gpu_kernels, no_kernels)
     nothing = "" if device == "gpu" else speed.NO_AUTO_CAST
     for level, dtype in itertools.product(precision.LEVELS, precision.BOUNDS):
         look = functools.partial(precision.auto_cast, level, dtype)
@@ -56,6 +65,25 @@ def _lacks(dtype):
     return "" if can else f"this GPU does not compute in {dtype}"
 
 
+def operator_calls():
+    """Yields findings on the calls of a Mixing Block, forward and backward."""
+    for way, counter in counted()["block"].items():
+        number = operators.numbers(counter)["calls"]
+        yield Finding(f"operator calls of a Mixing Block, {way}", number, CALLS)
+
+
+def casts():
+    """Yields findings on its casts at O1."""
+    for way, counter in counted(amp_level="O1", parts=("block",))["block"].items():
+        number = operators.numbers(counter)["casts"]
+        yield Finding(f"casts of a Mixing Block at O1, {way}", number, CASTS)
+
+
+def gpu_kernels():
+    """The finding on operators of the network, forward and backward, that a GPU lacks."""
+    return kernels.missing(UNLOGGED.union(*counted()["network"].values()))
+
+
 def outcomes(check):
     """Yields what a check has found, as JSON takes it; an error of Paddle is found as well."""
     start = time.perf_counter()
@@ -66,8 +94,9 @@ def outcomes(check):
             yield _told(_outcome(finding, now - start))
             start = now
     except Exception as error:  # of many types
+        reason = str(error) if isinstance(error, UserError) else gist(error)
         facts = {"name": check.name, "measured": None, "bound": None, "holds": False}
-        yield _told({**facts, "seconds": time.perf_counter() - start, "error": gist(error)})
+        yield _told({**facts, "seconds": time.perf_counter() - start, "error": reason})
 
 
 def _outcome(finding, seconds):
@@ -89,12 +118,3 @@ def _told(outcome):
     else:
         logger.warning("%s: does not hold", words(outcome))
     return outcome
-
-
-def words(outcome):
-    """What was found, for a reader."""
-    if "error" in outcome:
-        return f"{outcome['name']}: {outcome['error']}"
-    number, where = outcome["measured"], f" at {outcome['where']}" if "where" in outcome else ""
-    shown = number if isinstance(number, str) else f"{number:.3g}"
-    return f"{outcome['name']}: {shown}{where}, at most {outcome['bound']:g}"

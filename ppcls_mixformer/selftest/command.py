@@ -8,6 +8,7 @@ written as JSON; the status is 0 if everything holds. It takes about five minute
 import argparse
 import json
 import logging
+import warnings
 from pathlib import Path
 
 from ppcls_mixformer.benchmark.processes import once
@@ -15,6 +16,7 @@ from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import scratch, whole_file
 from ppcls_mixformer.selftest import speed
+from ppcls_mixformer.selftest.finding import words
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +38,11 @@ def run(argv):
     flags = parser().parse_args(argv)
     if flags.output:
         _check_output(flags.output)
-    from ppcls_mixformer.selftest import checks, machine
-
-    cli.take_signals_back()  # from Paddle
-    machine.take(flags.device)
-    results = collect(flags.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Paddle, about compilers and batch norms
+        results = collect(flags.device)
     _write(results, flags.output)
-    broken = [checks.words(outcome) for outcome in results["checks"] if not outcome["holds"]]
+    broken = [words(outcome) for outcome in results["checks"] if not outcome["holds"]]
     if broken:
         raise UserError(f"{len(broken)} of {len(results['checks'])} do not hold: {'; '.join(broken)}")
     logger.info("all %d hold", len(results["checks"]))
@@ -58,9 +58,15 @@ def _check_output(path):
 
 
 def collect(device):
-    """Everything, as JSON takes it; seconds, and bytes of memory."""
+    """Everything, as JSON takes it; seconds, and bytes of memory.
+
+    Raises:
+        UserError: there is no such device.
+    """
     from ppcls_mixformer.selftest import checks, machine
 
+    cli.take_signals_back()  # from Paddle
+    machine.take(device)
     known, found = list(checks.all_checks(device)), []
     with machine.full_precision():
         for check in known:

@@ -28,3 +28,12 @@ def largest(name, errors, bound):
     """The finding on the largest of `errors`, a dict by what they are errors of."""
     where = max(errors, key=lambda key: math.inf if math.isnan(errors[key]) else errors[key])
     return Finding(name, float(errors[where]), bound, where)
+
+
+def words(outcome):
+    """What an outcome of `checks.outcomes` says to a reader."""
+    if "error" in outcome:
+        return f"{outcome['name']}: {outcome['error']}"
+    number, where = outcome["measured"], f" at {outcome['where']}" if "where" in outcome else ""
+    shown = number if isinstance(number, str) else f"{number:.3g}"
+    return f"{outcome['name']}: {shown}{where}, at most {outcome['bound']:g}"

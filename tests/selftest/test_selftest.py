@@ -6,13 +6,12 @@ import math
 
 import pytest
 
-from ppcls_mixformer.benchmark.processes import once
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.network import ops
 from ppcls_mixformer.selftest import checks, command, replay, speed
 from ppcls_mixformer.selftest.checks import Check
-from ppcls_mixformer.selftest.finding import Finding, largest
+from ppcls_mixformer.selftest.finding import Finding, largest, words
 
 EVALUATION = Check("evaluation", functools.partial(replay.evaluation, replay.EVALUATIONS[0]))
 LEFT_OUT = Check("auto_cast", None, "not here")
@@ -50,9 +49,8 @@ def test_what_does_not_hold_is_written_and_named_in_one_line(few, monkeypatch, t
 def test_the_training_of_the_golden_files_is_among_the_checks():
     looks = [check.look for check in checks.all_checks("cpu") if not check.obstacle]
     assert replay.training_step in looks and replay.trajectory in looks and len(looks) > 8
-    assert not {check.obstacle for check in checks.all_checks("gpu")} - {
-        "this GPU does not compute in bfloat16"
-    }
+    left_out = {check.name for check in checks.all_checks("gpu") if check.obstacle}
+    assert all("bfloat16" in name or name in ("GPU kernels", "casts") for name in left_out)
 
 
 def test_an_error_and_a_number_that_is_none_do_not_hold():
@@ -65,20 +63,26 @@ def test_an_error_and_a_number_that_is_none_do_not_hold():
     assert first["holds"] and not second["holds"] and not third["holds"]
     assert (second["measured"], second["where"]) == ("nan", "b") and third["error"] == "ValueError: of Paddle"
     assert json.loads(json.dumps([first, second, third], allow_nan=False))
-    assert checks.words(second) == "second: nan at b, at most 7"
-    assert checks.words(third) == "third: ValueError: of Paddle"
+    assert words(second) == "second: nan at b, at most 7"
+    assert words(third) == "third: ValueError: of Paddle"
 
 
-@pytest.mark.parametrize("mode", ["training", "evaluation"])
-def test_speed_and_memory(mode):
-    found = once(speed.measure, speed.Task("cpu", mode, "float32", 2, 0, 3))
-    assert len(found["seconds"]) == 3 and 100 << 20 < found["memory"] < 4 << 30
+@pytest.mark.parametrize(("mode", "measure"), [("training", command._speed), ("evaluation", speed.measure)])
+def test_speed_and_memory(mode, measure):
+    """In a process of its own, and in this one, which starts none."""
+    found = measure(speed.Task("cpu", mode, "float32", 2, 0, 3))
+    assert len(found["seconds"]) == 3 and found["memory"] > 100 << 20
     assert found["images_per_second"] == 2 / sorted(found["seconds"])[1]
 
 
-def test_a_step_that_fails_is_a_reason():
-    found = command._speed(speed.Task("cpu", "evaluation", "float32", -1, 0, 1))
-    assert found["batch"] == -1 and found["reason"] and "images_per_second" not in found
+def test_what_cannot_be_timed_has_a_reason(monkeypatch):
+    def once(*arguments):
+        raise UserError("no memory")
+
+    monkeypatch.setattr(command, "once", once)
+    training, mixed = (command._speed(task) for task in speed.tasks("cpu")[:2])
+    assert (training["mode"], training["reason"]) == ("training", "no memory")
+    assert (mixed["precision"], mixed["reason"]) == ("O1", speed.NO_AUTO_CAST)
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
