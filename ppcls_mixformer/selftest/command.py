@@ -2,7 +2,7 @@
 
 It replays golden files of the published architecture: outputs, a training step, sixty training steps. It
 checks the bounds of mixed precision, counts operators, and times training and evaluation. All of it is
-written as JSON; the status is 0 if everything holds. It takes about five minutes on two cores, less on a GPU.
+written as JSON; the status is 0 if everything holds. It takes a few minutes.
 """
 
 import argparse

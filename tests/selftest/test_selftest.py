@@ -67,9 +67,9 @@ def test_an_error_and_a_number_that_is_none_do_not_hold():
     assert words(third) == "third: ValueError: of Paddle"
 
 
-@pytest.mark.parametrize(("mode", "measure"), [("training", command._speed), ("evaluation", speed.measure)])
+@pytest.mark.parametrize(("mode", "measure"), [("training", speed.measure), ("evaluation", command._speed)])
 def test_speed_and_memory(mode, measure):
-    """In a process of its own, and in this one, which starts none."""
+    """In this process, and in one of its own."""
     found = measure(speed.Task("cpu", mode, "float32", 2, 0, 3))
     assert len(found["seconds"]) == 3 and found["memory"] > 100 << 20
     assert found["images_per_second"] == 2 / sorted(found["seconds"])[1]
