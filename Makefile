@@ -3,13 +3,14 @@
 # `make test-journeys`: what a user does, through each host.
 # `make soak`: kills trainings and exports, fifty each, and says what they left; half an hour.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
+# `make test-gpu-wheel`: whether a GPU has kernels for every operator, asked of paddlepaddle-gpu (759 MB); no GPU needed.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
-.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle soak
+.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle test-gpu-wheel soak
 
 $(VENV)/ready: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 14) or sys.exit("error: this is Python %d.%d; 3.9 to 3.13 is needed (paddlepaddle has no wheel for another one): make PYTHON=python3.13" % sys.version_info[:2])'
@@ -53,6 +54,13 @@ test-paddle:
 	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
 	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/predict/test_classifier.py \
 	    tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
+
+# The newest GPU wheel on PyPI, on its CPU device: kernels for a GPU, operator counts, and all of the selftest.
+test-gpu-wheel:
+	test -d .venv-gpu || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet -c constraints.txt -e . paddlepaddle-gpu "setuptools<81" pytest
+	.venv-gpu/bin/python -m pytest tests/selftest
+	.venv-gpu/bin/python -m ppcls_mixformer selftest --output output/selftest/gpu_wheel.json
 
 soak: $(VENV)/ready
 	"$(VENV)/bin/python" benchmarks/soak.py

@@ -4,6 +4,7 @@
     prepare FOLDER --output FOLDER          looks at one's own pictures; writes lists and a config for train
     explain, report                         what a network looks at, and what it gets wrong, as pictures
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
+    selftest                                whether the network is right and how fast it is on this machine
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
     fetch [HOST …]                          puts the trainer of a host into the cache
@@ -133,6 +134,7 @@ COMMANDS = {
     "predict": later("paddleclas.commands:predict"),
     "prepare": later("prepare.command:run"),
     "benchmark": later("benchmark.command:run"),
+    "selftest": later("selftest.command:run"),
     "det train": later("paddledet.commands:train"),
     "det eval": later("paddledet.commands:evaluate"),
     "det infer": later("paddledet.commands:infer"),

@@ -26,9 +26,10 @@ def test_the_wheel_holds_the_package_its_configs_its_demo_and_nothing_else(wheel
         requirements = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", archive.read(metadata).decode(), re.M)
     modules = files(ROOT / "ppcls_mixformer", "*.py")
     settings = {f"configs/{name}" for name in files(configs.folder(), "*.y*ml")}
+    golden = files(ROOT / "ppcls_mixformer", "golden/*")
     demo = {f"demo/{name}" for name in files(ROOT / "demo", "*.py")}
     info = metadata.split("/")[0]
-    assert {f"ppcls_mixformer/{name}" for name in modules | settings | demo} == {
+    assert {f"ppcls_mixformer/{name}" for name in modules | settings | golden | demo} == {
         name for name in names if not name.startswith(info)
     }
     assert sorted(requirements) == ["numpy", "pillow", "pyyaml", "tqdm"]
