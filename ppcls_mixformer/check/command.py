@@ -198,12 +198,14 @@ def told(found, output):
     """Lines for the user."""
     yield f"task: {found.task}"
     for part in found.splits:
-        yield f"{part.name}: {part.words}"
         entries, used = part.record.get("entries"), part.record["used"]
-        if entries:
-            yield f"  the file has {entries['images']:,} images and {entries['annotations']:,} annotations"
-        if used.get("images_turned_by_exif"):
-            yield f"  {used['images_turned_by_exif']:,} pictures are turned as their EXIF says"
+        if not entries:
+            yield f"{part.name}: {part.words}"
+            continue
+        annotations = f"{used['objects'] + used['crowds']:,} of {entries['annotations']:,} annotations"
+        turned = f", {used['images_turned_by_exif']:,} turned as their EXIF says"
+        turned = turned if used["images_turned_by_exif"] else ""
+        yield f"{part.name}: {used['images']:,} of {entries['images']:,} images{turned}, {annotations}"
     if found.needed:
         yield f"a config for this has {', '.join(found.needed)}"
     if output:

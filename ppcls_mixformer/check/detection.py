@@ -3,6 +3,7 @@
 Files are checked without PaddleDetection; a config is read by PaddleDetection itself.
 """
 
+import itertools
 import logging
 import os
 from collections import Counter, defaultdict
@@ -108,10 +109,10 @@ def task_of(content):
 
 
 def find_folder(file, metric):
-    """The folder near a file in which its pictures are.
+    """The folder near a file in which its pictures are, by the names of the first ones.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or several that have as many of them.
     """
     find_name = annotations.finder("", metric)
     images = file.content.get("images") if isinstance(file.content, dict) else None
@@ -122,14 +123,17 @@ def find_folder(file, metric):
     if not names:
         return ""  # `annotations.repair` refuses such a file
     here = os.path.dirname(os.path.abspath(file.path))
-    for parent in (here, os.path.dirname(here)):
-        inside = sorted(entry.path for entry in os.scandir(parent) if entry.is_dir())
-        for folder in (parent, *inside):
-            if any(os.path.exists(os.path.join(folder, name)) for name in names):
-                return folder
+    parents = (here, os.path.dirname(here))
+    inside = (sorted(entry.path for entry in os.scandir(parent) if entry.is_dir()) for parent in parents)
+    folders = dict.fromkeys([*parents, *itertools.chain(*inside)])
+    counts = {f: sum(os.path.exists(os.path.join(f, name)) for name in names) for f in folders}
+    best = [folder for folder in folders if counts[folder] == max(counts.values()) > 0]
+    if len(best) == 1:
+        return best[0]
+    place = f"in {' and in '.join(best[:2])}" if best else "neither beside it nor in a folder near it"
     raise UserError(
-        f"{file.key}: {file.path}: its pictures, such as {names[0]}, are not beside it, nor in a folder near "
-        "it: name theirs, --images FOLDER"
+        f"{file.key}: {file.path}: its pictures, such as {names[0]}, are {place}: name theirs, "
+        "--images FOLDER"
     )
 
 

@@ -22,7 +22,7 @@ def draw_sheet(found):
     text, width = charts.Text(), COLUMNS * (CELL + GAP) + 2 * MARGIN
     rows = [_row_of_legend(found.legend, text, width)] if found.legend else []
     for part in found.splits:
-        rows.append(_line(f"{part.name}: {part.words}; {len(part.samples)} pictures of it", text, width))
+        rows.append(_line(f"{part.name}: {part.words}; {len(part.samples)} of them below", text, width))
         cells = [
             _cell(part, sample, text)
             for sample in tqdm(

@@ -15,6 +15,7 @@ NAMES, NUMBERS = 200, 90  # pixels: of the names of classes, and of the numbers 
 LEFT = NAMES + BAR + NUMBERS + 3 * MARGIN  # pixels, of what stands to the right of the bars
 INK, FADED, PALE, PAPER = (40, 40, 40), (120, 120, 120), (205, 205, 205), (255, 255, 255)
 BLUE, ORANGE, GREEN = (55, 110, 175), (235, 145, 50), (95, 160, 90)
+WIDEST = 60  # pixels of a column of a histogram
 NOT_A_LETTER = "\uffff"  # which fonts draw as what they lack
 FONTS = (  # the first that this machine has; those before DejaVu have Chinese, Japanese and Korean too
     *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-microhei.ttc", "msyh.ttc", "simhei.ttf"),
@@ -140,7 +141,7 @@ def draw_histogram(draw, text, place, size, title, series):
     low, high = bins[0] - bins[0] % 2, bins[-1] + 1
     high += high % 2
     most = max(sum(histogram.get(number, 0) for histogram, _ in series) for number in bins)
-    step, bottom = width / (high - low), top + height
+    step, bottom = min(width / (high - low), WIDEST), top + height
     for number in bins:
         base = bottom
         for histogram, color in series:
@@ -153,7 +154,7 @@ def draw_histogram(draw, text, place, size, title, series):
         middle = left + (number - low + 0.5) * step
         if text.width(total) < step:
             text.write(draw, (middle - text.width(total) / 2, base - 18), total, fill=FADED)
-    draw.line((left, bottom, left + width, bottom), fill=PALE)
+    draw.line((left, bottom, left + step * (high - low), bottom), fill=PALE)
     for number in range(low, high + 1, 2 if step > MARGIN else 4):
         x, label = left + (number - low) * step, f"{2 ** (number / 2):g}"
         draw.line((x, bottom, x, bottom + 4), fill=PALE)

@@ -117,7 +117,7 @@ def test_all_is_counted_and_drawn_and_nothing_is_changed(data, tmp_path, capsys)
     assert split["box_sizes"]["histogram"] == [{"from": 11.31, "to": 16.0, "count": 4}]
     assert split["picture_sizes"]["histogram"] == [{"from": 45.25, "to": 64.0, "count": 3}]
     printed = capsys.readouterr().out
-    assert "4 objects (1 crowds beside them) of 2 of 2 classes" in printed and "num_classes=2" in printed
+    assert "train.json: 3 of 3 images, 5 of 6 annotations" in printed and "num_classes=2" in printed
     colors = {color for _, color in Image.open(output / command.CHART).getcolors(1 << 20)}
     assert (55, 110, 175) in colors  # bars
 
@@ -243,9 +243,19 @@ def test_pictures_are_looked_for_near_the_file_or_asked_for(data, tmp_path):
     path = data.write(data.content(), "annotations/train.json")
     command.run([path])
     shutil.move(data.pictures, tmp_path / "far")
-    with pytest.raises(UserError, match="such as 1.jpg, are not beside it, .*--images FOLDER"):
+    with pytest.raises(UserError, match="such as 1.jpg, are neither beside it nor .*--images FOLDER"):
         command.run([path])
     command.run([path, "--images", str(tmp_path / "far")])
+
+
+def test_pictures_of_the_same_names_in_two_folders_are_not_mixed_up(data):
+    (data.root / "val").mkdir()
+    shutil.copy(data.pictures / "1.jpg", data.root / "val/1.jpg")
+    path = data.write(data.content())
+    assert detection.of_files([path], [], None).splits[0].record["used"]["images"] == 3
+    shutil.copytree(data.pictures, data.root / "val", dirs_exist_ok=True)
+    with pytest.raises(UserError, match=f"1.jpg, are in {data.pictures} and in {data.root}/val: name theirs"):
+        command.run([path])
 
 
 def test_an_output_of_the_users_own_is_kept_and_an_earlier_one_replaced(data, tmp_path):
@@ -304,7 +314,7 @@ def test_it_needs_neither_paddle_nor_a_host(data):
     hidden = "paddle,ppdet,paddleseg,paddleclas,matplotlib"
     output = data.root / "out"
     log = script("without", hidden, "-m", "ppcls_mixformer", "check", path, "--output", output)
-    assert "3 objects" in log and (output / command.SHEET).exists()
+    assert "3 of 3 images, 4 of 4 annotations" in log and (output / command.SHEET).exists()
 
 
 def test_the_tool_speaks_in_one_line(data):
