@@ -59,7 +59,9 @@ def of_config(name, overrides):
     if files:
         with collected(refused):
             preflight.check_files(files, settings, "train")
-    return _found(f"metric {config.metric}", files, config.get("joints"), refused, [])
+    wanted = config.metric, splits.learns_masks(config)
+    task = next((name for name, found in TASKS.items() if found == wanted), f"metric {config.metric}")
+    return _found(task, files, config.get("joints"), refused, [])
 
 
 def of_files(paths, folders, task):
@@ -161,7 +163,7 @@ def _split(file, found_joints):
     content = file.content
     objects = [entry for entry in content["annotations"] if annotations.is_object(entry)]
     numbers = Counter(entry["category_id"] for entry in objects)
-    titles = {category["id"]: str(category["name"]).strip() for category in content["categories"]}
+    titles = {category["id"]: " ".join(str(category["name"]).split()) for category in content["categories"]}
     counts = {title: numbers[number] for number, title in titles.items()}
     sizes = [size for size in map(annotations.size_in, content["images"]) if size]
     boxes = [tuple(entry["bbox"][2:]) for entry in objects]
@@ -172,7 +174,7 @@ def _split(file, found_joints):
         sizes=sizes,
         boxes=boxes,
         samples=_samples(file, numbers),
-        draw=_drawer(file, found_joints),
+        draw=_drawer(file, titles, found_joints),
         record={
             "key": file.key,
             "path": os.path.abspath(file.path),
@@ -193,7 +195,8 @@ def _split(file, found_joints):
 
 
 def _record(note):
-    counted = {"section": note.section, "count": note.count, "of": note.total, "first_ids": list(note.ids)}
+    ids = [number if type(number) in (int, str) else str(number) for number in note.ids]
+    counted = {"section": note.section, "count": note.count, "of": note.total, "first_ids": ids}
     return {"text": str(note), **(counted if note.section else {})}
 
 
@@ -214,13 +217,13 @@ def _samples(file, numbers):
     return [images[number] for number in list(ids)[:MOST]]
 
 
-def _drawer(file, found_joints):
-    """`Split.draw` of a file."""
+def _drawer(file, titles, found_joints):
+    """`Split.draw` of a file; `titles` are the names of its classes, by their ids."""
     of_picture, text = defaultdict(list), charts.Text(12)
     for entry in file.content["annotations"]:
         of_picture[entry["image_id"]].append(entry)
     categories = enumerate(file.content["categories"])
-    classes = {category["id"]: (number, str(category["name"])) for number, category in categories}
+    classes = {category["id"]: (number, titles[category["id"]]) for number, category in categories}
 
     def draw(image, side):
         pixels = pictures.imread(file.path_of(image))

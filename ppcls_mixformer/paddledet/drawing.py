@@ -13,6 +13,7 @@ YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 GREY = (150, 150, 150)  # of crowds and of what is to be ignored
 GOLDEN = 0.618  # of the circle of hues lies between two classes, so that no two near ones look alike
 OPACITY = 90  # of masks, of 255
+FAR = 10_000  # pixels outside of a picture, beyond which places have no numbers that can be drawn
 
 
 def draw_objects(picture, scale, entries, classes, joints, text):
@@ -31,14 +32,14 @@ def draw_objects(picture, scale, entries, classes, joints, text):
     pen = ImageDraw.Draw(over)
     for entry, color in zip(entries, colors):
         for polygon in polygons_of(entry):
-            places = [value * scale for value in polygon]
+            places = np.clip(np.array(polygon, "float64") * scale, -FAR, FAR).tolist()
             pen.polygon(places, fill=(*color, OPACITY), outline=(*color, 255))
     picture = Image.alpha_composite(picture.convert("RGBA"), over).convert("RGB")
     if joints:
         pixels = np.array(picture)
         for entry in entries:
             keypoints = np.array(entry["keypoints"], "float64").reshape([-1, 3])
-            draw_skeleton(pixels, keypoints * [scale, scale, 1], joints, 0.5)
+            draw_skeleton(pixels, np.clip(keypoints * [scale, scale, 1], -FAR, FAR), joints, 0.5)
         picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     for entry, color in zip(entries, colors):

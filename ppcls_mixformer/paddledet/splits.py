@@ -56,9 +56,8 @@ def read_annotations(path, key, config, pictures):
             "metric: %s is none that is known here, so %s is not checked (%s)", config.metric, path, key
         )
         return None
-    with_masks = "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
     find_picture = annotations.finder(pictures, config.metric)
-    file = annotations.repair(load(path, key), config.metric, with_masks, find_picture)
+    file = annotations.repair(load(path, key), config.metric, learns_masks(config), find_picture)
     if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
         for trained in find_classes(config, ("TrainDataset",)):
             complete_classes(file, trained)
@@ -66,6 +65,11 @@ def read_annotations(path, key, config, pictures):
     if classes != config.num_classes:
         raise UserError(f"{count_of_classes(file, config)}: set -o num_classes={classes}")
     return file
+
+
+def learns_masks(config):
+    """Whether the network of a config needs the masks of its objects."""
+    return "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
 
 
 def load(path, key):

@@ -138,6 +138,16 @@ def test_boxes_and_masks_are_drawn_where_they_are(data):
     assert abs(bare - GREEN).max() < 12 and abs(masked - bare).max() > 30
 
 
+def test_whatever_a_file_may_hold_is_drawn(data, tmp_path):
+    content = data.keypoints()
+    content["categories"][0]["name"] = "a\nperson 人\udcff" + "x" * 300
+    content["annotations"][0].update(id=float("nan"), keypoints=[1e300, 15, 2, 28, 15, 2, 20, 18, 0])
+    content["annotations"][1]["segmentation"] = [[10, 10, 1e30, 10, 30, -1e30]]
+    report = check(tmp_path / "out", data.write(content))
+    text = (tmp_path / "out" / command.REPORT).read_text()
+    assert "NaN" not in text and len(report["splits"][0]["repaired"]) == 2
+
+
 def test_a_picture_is_drawn_as_readers_turn_it(data):
     stored = Image.new("RGB", (HEIGHT, WIDTH), RED)
     stored.paste((30, 30, 200), (0, 0, HEIGHT, WIDTH // 2))  # above, which is right once it is turned

@@ -52,6 +52,7 @@ def test_both_files_of_a_config_are_checked_and_drawn(host, data):
     command.run([*arguments(data, DETECTOR, "num_classes=2"), "--output", str(data / "out")])
     report = json.loads((data / "out" / command.REPORT).read_text())
     assert [split["key"] for split in report["splits"]] == ["TrainDataset.anno_path", "EvalDataset.anno_path"]
+    assert report["task"] == "instances"
     assert report["refused"] == [] and report["splits"][1]["used"]["objects"] == 2
     assert Image.open(data / "out" / command.SHEET).width > 1000
 
@@ -83,6 +84,7 @@ def test_keypoints_of_a_config_have_its_joints(host, data):
     overrides = arguments(data, KEYPOINTS, "num_joints=3")
     command.run([*overrides, "--output", str(data / "out")])
     report = json.loads((data / "out" / command.REPORT).read_text())
+    assert report["task"] == "keypoints"
     assert [split["joints"] for split in report["splits"]] == [names] * 2
     with pytest.raises(UserError, match="has 3 joints, num_joints is 4: set -o num_joints=3"):
         command.run(arguments(data, KEYPOINTS, "num_joints=4"))
