@@ -59,9 +59,22 @@ def of_config(name, overrides):
     if files:
         with collected(refused):
             preflight.check_files(files, settings, "train")
+    if files and not refused:
+        with collected(refused):
+            _check_batch()
     wanted = config.metric, splits.learns_masks(config)
     task = next((name for name, found in TASKS.items() if found == wanted), f"metric {config.metric}")
     return _found(task, files, config.get("joints"), refused, [])
+
+
+def _check_batch():
+    """Lists the samples of the config as a training does, whose sampler refuses fewer than a batch."""
+    from ppdet.core.workspace import create
+    from ppdet.data import reader
+
+    dataset, loader = create("TrainDataset")(), create("TrainReader")
+    dataset.parse_dataset()
+    reader.DistributedBatchSampler(dataset, batch_size=loader.batch_size, drop_last=loader.drop_last)
 
 
 def of_files(paths, folders, task):

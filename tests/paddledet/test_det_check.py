@@ -49,7 +49,8 @@ def arguments(data, config, *overrides):
 def test_both_files_of_a_config_are_checked_and_drawn(host, data):
     write(data, "train", content())
     write(data, "val", content())
-    command.run([*arguments(data, DETECTOR, "num_classes=2"), "--output", str(data / "out")])
+    given = arguments(data, DETECTOR, "num_classes=2", "TrainReader.batch_size=2")
+    command.run([*given, "--output", str(data / "out")])
     report = json.loads((data / "out" / command.REPORT).read_text())
     assert [split["key"] for split in report["splits"]] == ["TrainDataset.anno_path", "EvalDataset.anno_path"]
     assert report["task"] == "instances"
@@ -75,13 +76,20 @@ def test_what_is_refused_is_what_a_training_refuses_and_all_of_it(host, data, ca
     assert str(last.value) == str(training.value) and "class 2 is bird here, dog there" in str(last.value)
 
 
+def test_fewer_samples_than_a_batch_are_refused_as_by_a_training(host, data):
+    write(data, "train", content())
+    write(data, "val", content())
+    with pytest.raises(UserError, match="TrainReader.batch_size: it is 3, but there are 2 samples"):
+        command.run(arguments(data, DETECTOR, "num_classes=2", "TrainReader.batch_size=3"))
+
+
 def test_keypoints_of_a_config_have_its_joints(host, data):
     names = ["nose", "left_eye", "right_eye"]
     persons = content(category_id=1, keypoints=[6, 6, 2, 20, 10, 2, 9, 9, 0])
     persons["categories"] = [{"id": 1, "name": "person", "keypoints": names}]
     write(data, "train", persons)
     write(data, "val", persons)
-    overrides = arguments(data, KEYPOINTS, "num_joints=3")
+    overrides = arguments(data, KEYPOINTS, "num_joints=3", "TrainReader.batch_size=2", "oks_sigmas=0.05")
     command.run([*overrides, "--output", str(data / "out")])
     report = json.loads((data / "out" / command.REPORT).read_text())
     assert report["task"] == "keypoints"
