@@ -96,14 +96,15 @@ def of_files(paths, folders, task):
             find_picture = annotations.finder(folder, metric)
             files.append(annotations.repair(file, metric, with_masks, find_picture))
     found = None
-    if files:
+    if files and task == "keypoints":
         with collected(refused):
-            for other in files[1:]:
-                splits.complete_classes(other, files[0])
-            found = _settle_joints(files, needed) if task == "keypoints" else None
-            splits.check_together(files)
-    if files and task != "keypoints":
+            found = _settle_joints(files, needed)
+    elif files:
         needed.append(f"num_classes={len(files[0].content['categories'])}")
+    for file in files:
+        with collected(refused):
+            splits.complete_classes(file, files[0])
+            splits.check_together([file], files[:1])
     return _found(task, files, found, refused, needed)
 
 

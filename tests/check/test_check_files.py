@@ -211,6 +211,10 @@ def test_several_files_are_compared(data, tmp_path):
         check(tmp_path / "out", *paths)
     report = json.loads((tmp_path / "out" / command.REPORT).read_text())
     assert len(report["refused"]) == 1 and len(report["splits"]) == 2
+    with pytest.raises(UserError, match="^file 3: "):
+        check(tmp_path / "out", *paths, data.write(other, "test.json"))
+    report = json.loads((tmp_path / "out" / command.REPORT).read_text())
+    assert len(report["refused"]) == 2 and len(report["splits"]) == 3
 
 
 def test_classes_in_another_order_and_missing_ones_are_taken_as_in_training(data, tmp_path):
