@@ -2,6 +2,7 @@
 
     train, eval, infer, export, predict     classification, with PaddleClas's flags
     prepare FOLDER --output FOLDER          looks at one's own pictures; writes lists and a config for train
+    check FILE.json, or check -c CONFIG     looks at annotations and class maps as det and seg do before a run
     explain, report                         what a network looks at, and what it gets wrong, as pictures
     benchmark FOLDER [FOLDER …]             speed, memory and accuracy of exports on this machine
     selftest                                whether the network is right and how fast it is on this machine
@@ -133,6 +134,7 @@ COMMANDS = {
     "report": later("paddleclas.commands:report"),
     "predict": later("paddleclas.commands:predict"),
     "prepare": later("prepare.command:run"),
+    "check": later("check.command:run"),
     "benchmark": later("benchmark.command:run"),
     "selftest": later("selftest.command:run"),
     "det train": later("paddledet.commands:train"),

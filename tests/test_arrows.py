@@ -21,6 +21,7 @@ ALLOWED = {
     "predict": {"hosting"},
     "prepare": {"predict", "hosting", "variants"},
     "understand": {"hosting"},
+    "check": {"hosting", "paddledet", "paddleseg"},
     "benchmark": {"predict", "hosting", "paddleclas.lists"},
     "selftest": {"__init__", "zoo", "network", "hosting", "benchmark"},
     **{host: {"__init__", "zoo", "network", "weights", "hosting", "predict", "understand"} for host in HOSTS},

@@ -7,6 +7,7 @@ import ppcls_mixformer
 
 MODULES = (
     "benchmark.command",
+    "check.command",
     "hosting.advice",
     "hosting.cli",
     "hosting.configs",

@@ -1,10 +1,20 @@
 """Errors that a user can fix, and the gist of other people's."""
 
+import contextlib
 import traceback
 
 
 class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do."""
+
+
+@contextlib.contextmanager
+def collected(texts):
+    """Adds to `texts` what a UserError says that the block raises, and goes on behind the block."""
+    try:
+        yield
+    except UserError as error:
+        texts.append(str(error))
 
 
 def first_line(error):

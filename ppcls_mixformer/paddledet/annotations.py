@@ -14,10 +14,12 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Callable, Optional
 
 import cv2
 import numpy as np
 from pycocotools import mask as masks
+from tqdm import tqdm
 
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
@@ -27,6 +29,7 @@ FIRST = 3  # how many ids an error names
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 LARGEST_ID = 2**63 - 1  # tensors hold ids
+PATIENCE = 2  # seconds before a progress bar shows
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 # Part of the metric's name, what its annotations are called, and the keys that a file of them has.
@@ -48,6 +51,20 @@ OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
 FREQUENCIES = "r", "c", "f"
 
 
+class Note(str):
+    """A line on what was repaired or left out.
+
+    Attributes:
+        section: whose entries it counts, such as `annotations`; "" where it counts none.
+        count, total: how many of how many.
+        ids: those of the first ones, as the file has them.
+        entries: the first ones.
+        left_out: whether they are not used.
+    """
+
+    section, count, total, ids, entries, left_out = "", 0, 0, (), (), False
+
+
 @dataclasses.dataclass
 class Annotations:
     """A file as it was read.
@@ -56,8 +73,12 @@ class Annotations:
         key: what the config calls it, such as `TrainDataset.anno_path`.
         path: where it is.
         content: what it holds, repaired.
-        notes: what was repaired or left out, each a text with its count.
+        notes: what was repaired or left out, each a `Note`.
         numbers: of a section the number of every entry, by what the file spells its id as.
+        entries: of a section how many entries the file has.
+        refused: what is wrong with it so far, each with a count, see `refuse_these`.
+        turned: entries of pictures that readers turn as their EXIF says.
+        path_of: gives the path of the picture of an entry of `images`; None where pictures are not opened.
     """
 
     key: str
@@ -65,20 +86,38 @@ class Annotations:
     content: dict
     notes: list = dataclasses.field(default_factory=list)
     numbers: dict = dataclasses.field(default_factory=dict)
+    entries: dict = dataclasses.field(default_factory=dict)
+    refused: list = dataclasses.field(default_factory=list)
+    turned: list = dataclasses.field(default_factory=list)
+    path_of: Optional[Callable] = None
 
     def refuse(self, text):
-        """Raises a UserError about this file."""
-        raise UserError(f"{self.key}: {self.path} {text}")
+        """Raises a UserError about this file, with all that `refuse_any` was told before."""
+        before = "".join(f"; {words}" for words in self.refused)
+        raise UserError(f"{self.key}: {self.path} {text}{before}")
 
-    def note(self, entries, text, of="annotations"):
+    def note(self, entries, text, of="annotations", left_out=False):
         """Notes that `text` is so of some `entries`; of none, nothing."""
         if entries:
-            self.notes.append(f"{_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+            note = Note(f"{_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+            note.section, note.left_out = of, left_out
+            note.count, note.total = len(entries), len(self.content[of])
+            note.entries, note.ids = entries[:FIRST], [entry.get("id") for entry in entries[:FIRST]]
+            self.notes.append(note)
+
+    def remark(self, text):
+        """Notes something that counts no entries."""
+        self.notes.append(Note(text))
 
     def refuse_any(self, entries, text, of="annotations"):
-        """Refuses this file where `text` is so of any of its `entries`."""
+        """Has `refuse_these` refuse this file where `text` is so of any of its `entries`."""
         if entries:
-            self.refuse(f"cannot be used: {_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+            self.refused.append(f"{_count(entries, self.content[of])} {of} {text}{_first(entries)}")
+
+    def refuse_these(self):
+        """Raises a UserError about all that `refuse_any` was told, if anything, in one line."""
+        if self.refused:
+            raise UserError(f"{self.key}: {self.path} cannot be used: {'; '.join(self.refused)}")
 
 
 def _count(entries, all_of_them):
@@ -103,7 +142,24 @@ def read(path, key, metric, with_masks, path_of=None):
     Raises:
         UserError: it is no file of such annotations, or has entries that have no meaning.
     """
+    return repair(load(path, key), metric, with_masks, path_of)
+
+
+def load(path, key):
+    """The `Annotations` in a file as they are, of which nothing is looked at.
+
+    Raises:
+        UserError: it is not JSON.
+    """
     file = Annotations(key, path, _content(path, key))
+    if isinstance(file.content, dict):
+        file.entries = {name: len(part) for name, part in file.content.items() if isinstance(part, list)}
+    return file
+
+
+def repair(file, metric, with_masks, path_of=None):
+    """Checks and repairs what `load` gives, see `read`; returns it."""
+    file.path_of = path_of
     kind, needed = next(value for part, value in KINDS.items() if part in metric)
     _check_sections(file, kind, needed, with_masks)
     _check_texts(file, needed)
@@ -115,15 +171,18 @@ def read(path, key, metric, with_masks, path_of=None):
         keep_class_of_joints(file)
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
+        _repair_separators(file, path_of)
         check_pictures(file, path_of)
+    file.refuse_these()  # what follows needs the picture of every annotation
     _repair_flags(file)
     _repair_boxes(file)
     if "KeyPoint" in metric:
         _complete_keypoints(file)
+    file.refuse_these()
     if with_masks:
         _repair_masks(file)
     _complete_areas(file)
-    objects = [annotation for annotation in file.content["annotations"] if _is_object(annotation)]
+    objects = [annotation for annotation in file.content["annotations"] if is_object(annotation)]
     if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
         file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
     if not objects:
@@ -230,6 +289,7 @@ def _check_texts(file, needed):
             wrong = [entry for entry in file.content[section] if not _is_text(entry.get(field), field)]
             asked = " or ".join(FREQUENCIES) if field == "frequency" else "text"
             file.refuse_any(wrong, f"have no {field}, or one that is no {asked}", section)
+    file.refuse_these()
 
 
 def _check_names(file):
@@ -241,6 +301,7 @@ def _check_names(file):
     file.refuse_any(
         twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
     )
+    file.refuse_these()
 
 
 def _is_text(value, field):
@@ -274,11 +335,12 @@ def whole_number(value):
 def _repair_ids(file):
     """Has every id be a whole number, that of an annotation be one of its own and not 0."""
     content = file.content
+    for section in ("images", "categories"):
+        _numbers(file, section)
     for section, article, field in (("images", "an", "image_id"), ("categories", "a", "category_id")):
-        numbers = _numbers(file, section)
         unknown = []
         for annotation in content["annotations"]:
-            number = numbers.get(spelt(annotation.get(field)))
+            number = file.numbers[section].get(spelt(annotation.get(field)))
             unknown += [annotation] if number is None else []
             annotation[field] = number
         file.refuse_any(unknown, f"have {article} {field} that is not among its {section}")
@@ -287,7 +349,7 @@ def _repair_ids(file):
     own = [whole_number(annotation.get("id")) for annotation in content["annotations"]]
     if None in own or len(set(own)) < len(own) or min(own) < 1:
         copies = _copies(content["annotations"])
-        file.note(copies, "say again what another one says, and are left out")
+        file.note(copies, "say again what another one says, and are left out", left_out=True)
         _leave_out(file, copies)
         counts = Counter(own)
         wrong = [a for a, n in zip(content["annotations"], own) if n is None or n < 1 or counts[n] > 1]
@@ -315,25 +377,25 @@ def spelt(value):
 
 
 def _numbers(file, section):
-    """The number of every entry of `section`, by what its id is spelt as; entries get these numbers."""
+    """Has the id of every entry of `section` be a number, which `file.numbers` has by how it was spelt."""
     entries = file.content[section]
     copies = _copies(entries)
-    file.note(copies, "stand there twice; once counts", section)
+    file.note(copies, "stand there twice; once counts", section, left_out=True)
     file.content[section] = entries = _without(entries, copies)
     file.refuse_any([entry for entry in entries if entry.get("id") is None], "have no id", section)
+    file.refuse_these()
     counts = Counter(spelt(entry["id"]) for entry in entries)
     twice = [entry for entry in entries if counts[spelt(entry["id"])] > 1]
     file.refuse_any(twice, "share their id with another entry that differs", section)
+    file.refuse_these()
     numbers = [whole_number(entry["id"]) for entry in entries]
     if None in numbers:
         wrong = [entry for entry, number in zip(entries, numbers) if number is None]
         file.note(wrong, "have an id that is no number (of 64 bits): all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
-    found = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
+    file.numbers[section] = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
     for entry, number in zip(entries, numbers):
         entry["id"] = number
-    file.numbers[section] = found
-    return found
 
 
 def _copies(entries):
@@ -410,9 +472,9 @@ def _repair_boxes(file):
             "have a box that ends outside of the picture: is it written as corners? COCO's are "
             "[x, y, width, height]",
         )
-    file.note(broken, "have no box of four finite numbers, and are left out")
-    file.note(empty, "have a box whose width or height is not above 0, and are left out")
-    file.note(outside, "have a box outside of the picture, and are left out")
+    file.note(broken, "have no box of four finite numbers, and are left out", left_out=True)
+    file.note(empty, "have a box whose width or height is not above 0, and are left out", left_out=True)
+    file.note(outside, "have a box outside of the picture, and are left out", left_out=True)
     file.note(clipped, "have a box that sticks out of the picture, and is clipped")
     _leave_out(file, [*broken, *empty, *outside])
 
@@ -453,7 +515,7 @@ def keep_class_of_joints(file):
     annotations = file.content.get("annotations") or []
     others = [a for a in annotations if len(categories) > 1 and a["category_id"] != named[0]["id"]]
     if others:
-        file.note(others, f"are of other classes than {named[0]['name']}, and are left out")
+        file.note(others, f"are of other classes than {named[0]['name']}, and are left out", left_out=True)
         _leave_out(file, others)
 
 
@@ -471,7 +533,9 @@ def number_of_joints(content):
 
 def _complete_keypoints(file):
     """Has every person have keypoints; one without any is a box whose keypoints nobody labelled."""
-    annotations, count = file.content["annotations"], number_of_joints(file.content) or 0
+    annotations = file.content["annotations"]
+    _flatten_keypoints(file)
+    count = number_of_joints(file.content) or 0
     lacking = [annotation for annotation in annotations if not annotation.get("keypoints")]
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
@@ -506,6 +570,34 @@ def _complete_keypoints(file):
     file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")
 
 
+def _flatten_keypoints(file):
+    """Has keypoints be `x, y, flag, …` with no lists in it, and those without a place be unlabelled."""
+    nested, placeless = [], []
+    for annotation in file.content["annotations"]:
+        found = annotation.get("keypoints")
+        if not isinstance(found, list) or numbers_in(found) is not None:
+            continue
+        if any(isinstance(joint, list) for joint in found):
+            joints = [[None] * 3 if joint is None else joint for joint in found]
+            if not all(isinstance(joint, list) and len(joint) == 3 for joint in joints):
+                continue
+            nested.append(annotation)
+        elif len(found) % 3 or not any(_is_missing(value) for value in found):
+            continue
+        else:
+            joints = [found[place : place + 3] for place in range(0, len(found), 3)]
+        missing = [any(map(_is_missing, joint[:2])) for joint in joints]
+        placeless += [annotation] if any(missing) else []
+        annotation["keypoints"] = sum(([0] * 3 if m else joint for m, joint in zip(missing, joints)), [])
+    file.note(nested, "have a list around each keypoint, which is taken away")
+    file.note(placeless, "have keypoints whose x or y is null or NaN: these count as not labelled")
+
+
+def _is_missing(value):
+    """Whether a value is null or NaN, which alone differs from itself."""
+    return value is None or value != value
+
+
 def count_outside(keypoints, size):
     """How many labelled ones of `x, y, flag, …` are outside of a picture of `size`, which may be None."""
     xs, ys, flags = (keypoints[place::3] for place in range(3))
@@ -525,12 +617,15 @@ def _repair_masks(file):
     leaves it out, and evaluation takes what is found there neither for right nor for wrong.
     """
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    flat, short, without = [], [], []
+    flat, short, without, spelt_otherwise = [], [], [], []
     given, largest = 0, 0
     for annotation in file.content["annotations"]:
         found = annotation.get("segmentation")
         given += bool(found)
         if isinstance(found, dict):
+            whole = _in_whole_numbers(found)
+            spelt_otherwise += [annotation] if whole is not found else []
+            found = whole
             mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
         else:
             polygons = found if isinstance(found, list) else []
@@ -559,6 +654,7 @@ def _repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
+    file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
     file.note(flat, "have one polygon without a list around it, which is added")
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
     file.note(
@@ -583,6 +679,15 @@ def spans(values, start, length):
     """Whether numbers differ and reach to where a side of a box is, give or take TOLERANCE."""
     low, high = min(values), max(values)
     return low < high and low < start + length + TOLERANCE and high > start - TOLERANCE
+
+
+def _in_whole_numbers(mask):
+    """A run-length encoding whose numbers are of type int, where all are whole; else `mask` itself."""
+    lists = {key: mask[key] for key in ("counts", "size") if isinstance(mask.get(key), list)}
+    if all(type(number) is int for numbers in lists.values() for number in numbers):
+        return mask
+    lists = {key: [whole_number(number) for number in numbers] for key, numbers in lists.items()}
+    return mask if any(None in numbers for numbers in lists.values()) else {**mask, **lists}
 
 
 def is_rle(mask, size):
@@ -678,6 +783,30 @@ def area_of(annotation, size):
     return area or float(width * height)
 
 
+def name_in_coco(image):
+    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`."""
+    return os.path.join(*image["coco_url"].split("/")[-2:])
+
+
+def finder(folder, metric):
+    """A function that gives the path, in `folder`, of the picture of an entry of `images`."""
+    name = name_in_coco if metric == "LVIS" else (lambda image: image["file_name"])
+    return lambda image: os.path.join(folder, name(image))
+
+
+def _repair_separators(file, path_of):
+    """Has names of pictures have `/` between folders, where Windows has written another sign."""
+    repaired = []
+    for image in file.content["images"]:
+        name = image.get("file_name")
+        if isinstance(name, str) and "\\" in name and not os.path.exists(path_of(image)):
+            straight = name.replace("\\", "/")
+            if os.path.exists(path_of({**image, "file_name": straight})):
+                image["file_name"] = straight
+                repaired.append(image)
+    file.note(repaired, "have \\ in their file_name, which is read as /", "images")
+
+
 def check_pictures(file, path_of):
     """Opens every picture: leaves out the missing ones, notes sizes that the file lacks.
 
@@ -688,7 +817,8 @@ def check_pictures(file, path_of):
         UserError: all are missing; some cannot be read or have another size than the file says.
     """
     missing, unreadable, unsized, others = [], [], [], []
-    for image in file.content["images"]:
+    images = file.content["images"]
+    for image in tqdm(images, "pictures", unit="", delay=PATIENCE, disable=None, leave=False):
         path, said = path_of(image), size_in(image)
         try:
             size, stored = pictures.read_size(path)
@@ -698,6 +828,7 @@ def check_pictures(file, path_of):
         except (ValueError, OSError) as error:  # Unreadable is one, and so is a name that no file can have
             unreadable.append((path, first_line(error)))
             continue
+        file.turned += [image] if size != stored else []
         if said is None:
             unsized.append(image)
             image["width"], image["height"] = size
@@ -708,7 +839,9 @@ def check_pictures(file, path_of):
     shared = [image for image in file.content["images"] if counts[path_of(image)] > 1]
     file.note(shared, "are of a picture that another one is of, too, each with objects of its own", "images")
     file.note(unsized, "have no width and height: those of the files are taken", "images")
-    file.note(missing, "have no picture file, and are left out with their annotations", "images")
+    file.note(
+        missing, "have no picture file, and are left out with their annotations", "images", left_out=True
+    )
     file.content["images"] = _without(file.content["images"], missing)
     gone = {image["id"] for image in missing}
     _leave_out(file, [a for a in file.content["annotations"] if a["image_id"] in gone])
@@ -730,24 +863,25 @@ def _say_of_pictures(file, missing, unreadable, others, path_of):
         )
 
 
-def _is_object(annotation):
+def is_object(annotation):
+    """Whether an annotation is to be found, and is neither a crowd nor to be ignored."""
     return not annotation["iscrowd"] and not annotation.get("ignore")
 
 
 def number_of_crowds(content):
     """How many annotations are no objects: crowds, and what is to be ignored."""
-    return sum(not _is_object(annotation) for annotation in content["annotations"])
+    return sum(not is_object(annotation) for annotation in content["annotations"])
 
 
 def number_of_empty(content):
     """How many pictures have no object; they may have crowds."""
-    return len(content["images"]) - len({a["image_id"] for a in content["annotations"] if _is_object(a)})
+    return len(content["images"]) - len({a["image_id"] for a in content["annotations"] if is_object(a)})
 
 
 def summary(file):
     """One line of counts: pictures, those without objects, objects, crowds and classes."""
     content = file.content
-    objects = [annotation for annotation in content["annotations"] if _is_object(annotation)]
+    objects = [annotation for annotation in content["annotations"] if is_object(annotation)]
     classes = Counter(annotation["category_id"] for annotation in objects)
     labelled = sum(bool(annotation.get("num_keypoints")) for annotation in objects)
     keypoints = f", {labelled} with keypoints" if any("num_keypoints" in a for a in objects) else ""
@@ -779,7 +913,7 @@ def order_as(file, other):
             f"has other classes than {other.path} ({other.key}): class {place} is {mine} here, {theirs} there"
         )
     file.content["categories"].sort(key=lambda category: wanted.index(str(category["name"])))
-    file.notes.append(f"its classes stand in another order than in {other.path}, whose order is taken")
+    file.remark(f"its classes stand in another order than in {other.path}, whose order is taken")
 
 
 def add_missing_classes(file, other):
@@ -791,7 +925,7 @@ def add_missing_classes(file, other):
     first = max(category["id"] for category in file.content["categories"]) + 1
     added = [{**category, "id": number} for number, category in enumerate(missing, first)]
     file.content["categories"] += added
-    file.notes.append(
+    file.remark(
         f"{len(missing)} of the {len(wanted)} classes of {other.path} are not among its own, so it has no "
         f"object of them: {added[0]['name']}{', …' if len(added) > 1 else ''}"
     )

@@ -94,14 +94,28 @@ def settle(config, files, trained, evaluates):
         count = annotations.number_of_joints(file.content)
         if count not in (None, config.num_joints):
             raise UserError(f"{count_of_joints(file, config)}: set -o num_joints={count}")
-    joints = read(files[0], config)
-    for other in (*files[1:], *trained):
-        if read(other, config).names != joints.names:
-            other.refuse(f"has other joints than {files[0].path} ({files[0].key}), or in another order")
+    joints = agree([*files, *trained], config.num_joints, own_pairs(config))
     if evaluates:
-        config["oks_sigmas"] = find_sigmas(files[-1], config, joints.names)
+        config["oks_sigmas"] = find_sigmas(files[-1], config.get("oks_sigmas"), joints.names)
     spread(config, joints)
     logger.info("%s: %s", files[0].key, joints.describe())
+
+
+def agree(files, count, own):
+    """The `Joints` of some files, which all have the same ones.
+
+    Args:
+        files: `Annotations` of one class each; the first counts.
+        count, own: as for `read`.
+
+    Raises:
+        UserError: they differ, or are not known.
+    """
+    joints = read(files[0], count, own)
+    for other in files[1:]:
+        if read(other, count, own).names != joints.names:
+            other.refuse(f"has other joints than {files[0].path} ({files[0].key}), or in another order")
+    return joints
 
 
 def count_of_joints(file, config):
@@ -143,14 +157,18 @@ def settle_without_data(config):
     return None
 
 
-def read(file, config):
-    """The `Joints` that the category in `file` describes; a `flip_perm` of the config's own counts first."""
+def read(file, count, own):
+    """The `Joints` that the category in `file` describes.
+
+    Args:
+        count: how many there are.
+        own: a config's own pairs, which count first; None where it has none, see `own_pairs`.
+    """
     (category,) = file.content["categories"]
-    count, own = config.num_joints, own_pairs(config)
     if category.get("keypoints"):
         names = [str(name) for name in category["keypoints"]]
     elif count == len(COCO_NAMES):
-        file.notes.append(f"its class {category['name']} has no names of keypoints: COCO's 17 are assumed")
+        file.remark(f"its class {category['name']} has no names of keypoints: COCO's 17 are assumed")
         names = COCO_NAMES
     elif own is None:
         file.refuse(
@@ -168,9 +186,9 @@ def named_pairs(file, names):
     """The pairs that names say, see `find_pairs`; notes where they may say too few."""
     pairs, alone = find_pairs(names)
     if alone:
-        file.notes.append(f"its joints {', '.join(alone)} have no counterpart on the other side")
+        file.remark(f"its joints {', '.join(alone)} have no counterpart on the other side")
     if not pairs:
-        file.notes.append(
+        file.remark(
             "none of its joints is named as the mirror image of another, as left_eye and right_eye are: "
             f"if some are, set {HOW_TO_SET_PAIRS}; if not, flip_perm=[]"
         )
@@ -212,15 +230,15 @@ def find_edges(file, category, names):
     if not skeleton:
         edges = COCO_EDGES if names == COCO_NAMES else []
         if not edges:
-            file.notes.append(f"its class {category['name']} has no skeleton: joints are drawn without lines")
+            file.remark(f"its class {category['name']} has no skeleton: joints are drawn without lines")
         return edges
     edges = skeleton if isinstance(skeleton, list) else [skeleton]
     if edges and all(is_pair(edge, range(len(names))) for edge in edges) and 0 in sum(edges, []):
-        file.notes.append("its skeleton counts joints from 0, COCO's from 1")
+        file.remark("its skeleton counts joints from 0, COCO's from 1")
         return edges
     wrong = [edge for edge in edges if not is_pair(edge, range(1, len(names) + 1))]
     if wrong:
-        file.notes.append(
+        file.remark(
             f"{len(wrong)} of {len(edges)} lines of its skeleton do not connect two of the joints 1 to "
             f"{len(names)}, and are left out (first {wrong[0]})"
         )
@@ -252,17 +270,18 @@ def halve(arguments, names):
         arguments["prob_half_body"] = 0.0
 
 
-def find_sigmas(file, config, names):
+def find_sigmas(file, given, names):
     """The tolerance of every joint in COCO's similarity of keypoints (OKS), a share of the person's size.
 
-    They are the config's `oks_sigmas`, else the category's `sigmas`, else those of COCO's joints, by name.
+    They are `given`, the config's `oks_sigmas`, else the category's `sigmas`, else those of COCO's joints, by
+    name.
 
     Raises:
         UserError: none of them is there, or it is no number above 0 for every joint.
     """
     (category,) = file.content["categories"]
-    if config.get("oks_sigmas") is not None:
-        return checked_sigmas(config["oks_sigmas"], len(names), "oks_sigmas")
+    if given is not None:
+        return checked_sigmas(given, len(names), "oks_sigmas")
     if category.get("sigmas") is not None:
         return checked_sigmas(category["sigmas"], len(names), f"{file.key}: {file.path}, sigmas")
     known = dict(zip(COCO_NAMES, COCO_SIGMAS))

@@ -10,7 +10,7 @@ from ppdet.core.workspace import register, serializable
 from ppdet.data import source
 from ppdet.data.source.dataset import DetDataset
 
-from ppcls_mixformer.paddledet.annotations import as_polygons
+from ppcls_mixformer.paddledet.annotations import as_polygons, name_in_coco
 
 
 @register
@@ -88,11 +88,6 @@ class LVISDataSet(DetDataset):
 
 
 source.LVISDataSet = LVISDataSet  # where PaddleDetection looks for `name: LVISDataSet`
-
-
-def name_in_coco(image):
-    """The folder and name of an entry's picture, such as `train2017/x.jpg`."""
-    return os.path.join(*image["coco_url"].split("/")[-2:])
 
 
 def has_area(box):

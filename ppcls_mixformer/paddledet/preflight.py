@@ -1,8 +1,10 @@
 """Checks what PaddleDetection would ignore silently or crash on, before anything is built."""
 
+import copy
+import functools
 import importlib.util
+import inspect
 import logging
-import os
 from pathlib import Path
 
 from ppdet.data import transform
@@ -10,19 +12,15 @@ from ppdet.data import transform
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
-from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations, boxes, joints
-from ppcls_mixformer.paddledet.classes import check_names, count_of_classes, find_classes, options_of
-from ppcls_mixformer.paddledet.lvis_data import name_in_coco
+from ppcls_mixformer.hosting.errors import UserError, gist
+from ppcls_mixformer.paddledet import boxes, joints
+from ppcls_mixformer.paddledet.classes import check_names, find_classes
+from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
 from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
-CROWDS = {
-    "TrainDataset": "%s: %d crowds are not trained on",
-    "EvalDataset": "%s: %d crowds count neither way: what is found in them is no mistake",
-}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -33,20 +31,35 @@ def check(settings, mode):
         UserError: names the key, the value and what to do.
     """
     flags, config = settings
-    check_device(config)
-    if flags.amp and not config.use_gpu:
-        logger.warning("--amp: use_gpu is false, so all runs in full precision")
-    check_backbone(config["MixFormer"])
-    check_transforms(config)
-    check_counts(config)
-    check_checkpoints(settings, mode)
-    if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
-        raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
-    splits = SPLITS.get(mode, ())
-    if mode == "train" and not flags.eval:
-        splits = ("TrainDataset",)
-    files = [check_data(config[split], split, config) for split in splits]
-    files = [file for file in files if file]
+    for part in parts(settings, mode):
+        part()
+    files = [check_data(config[split], split, config) for split in splits_of(flags, mode)]
+    check_files([file for file in files if file], settings, mode)
+    if mode == "infer":
+        say_what_is_no_picture(flags, find_pictures(flags))
+    if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
+        check_names(config)
+
+
+def parts(settings, mode):
+    """The checks of all but the data that `mode` needs, which are called without arguments."""
+    flags, config = settings
+    yield functools.partial(check_device, config)
+    yield functools.partial(check_flags, settings, mode)
+    yield functools.partial(check_backbone, config["MixFormer"])
+    yield functools.partial(check_transforms, config)
+    yield functools.partial(check_counts, config)
+    yield functools.partial(check_checkpoints, settings, mode)
+
+
+def splits_of(flags, mode):
+    """The sections of the config whose data `mode` needs."""
+    return SPLITS.get(mode, ())[: 1 if mode == "train" and not flags.eval else None]
+
+
+def check_files(files, settings, mode):
+    """Checks the `Annotations` of a run together, and with the joints and boxes that the config names."""
+    flags, config = settings
     trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
     if "KeyPoint" in config.metric:
         check_keypoints(files, trained, settings, mode)
@@ -55,10 +68,15 @@ def check(settings, mode):
     check_together(files, trained)
     for file in files:
         say_what_is_left_out(file, config)
-    if mode == "infer":
-        say_what_is_no_picture(flags, find_pictures(flags))
-    if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
-        check_names(config)
+
+
+def check_flags(settings, mode):
+    """Says that `--amp` is without effect, and refuses what needs a package that is missing."""
+    flags, config = settings
+    if flags.amp and not config.use_gpu:
+        logger.warning("--amp: use_gpu is false, so all runs in full precision")
+    if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
+        raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
 
 
 def check_device(config):
@@ -83,7 +101,7 @@ def check_backbone(section):
 
 
 def check_transforms(config):
-    """Refuses a transform of a reader that this PaddleDetection does not have."""
+    """Refuses a transform of a reader that this PaddleDetection does not have, or cannot make."""
     lists = (
         (f"{reader}.{key}", section[key] or ())
         for reader, section in config.items()
@@ -92,11 +110,29 @@ def check_transforms(config):
         if key in section
     )
     for key, entries in lists:
-        for name in (name for entry in entries for name in entry):
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{key}: it is no list of transforms, each a name with its arguments")
+        for name, arguments in (pair for entry in entries for pair in entry.items()):
             try:
-                expressions.find(transform, name, ("ppdet",))
+                check_transform(expressions.find(transform, name, ("ppdet",)), name, arguments)
             except UserError as error:
                 raise UserError(f"{key}: {error}") from None
+
+
+def check_transform(made_by, name, arguments):
+    """Refuses the transform `name`, of the class `made_by`, where it cannot be made with `arguments`."""
+    if not callable(made_by):
+        raise UserError(f"{name} is no transform")
+    if not isinstance(arguments, dict):
+        raise UserError(f"{name}: its arguments are no mapping: write {{{name}: {{}}}} for none")
+    known = inspect.signature(made_by).parameters
+    unknown = [argument for argument in arguments if argument not in known]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        raise UserError(f"{name}: {unknown[0]} is not an argument{did_you_mean(unknown[0], known)}")
+    try:
+        made_by(**copy.deepcopy(arguments))
+    except Exception as error:  # their constructors raise what they like
+        raise UserError(f"{name} cannot be made of its arguments: {gist(error)}") from None
 
 
 def check_counts(config):
@@ -175,65 +211,11 @@ def check_classes(key, path, state, config):
         )
 
 
-def check_data(dataset, key, config):
-    """The annotations of a data set, None where this package cannot read them.
-
-    Raises:
-        UserError: a missing folder or file, or annotations that the config cannot be used with.
-    """
-    options = options_of(dataset)
-    folder, name = options.get("dataset_dir") or "", options.get("anno_path") or ""
-    if not Path(folder).is_dir():
-        raise UserError(
-            f"{key}.dataset_dir: there is no folder {folder}; put the data there or point to it with "
-            f"-o {key}.dataset_dir=PATH"
-        )
-    pictures = os.path.join(folder, options.get("image_dir") or "")
-    if not Path(pictures).is_dir():
-        raise UserError(f"{key}.image_dir: there is no folder {pictures}")
-    path = os.path.join(folder, name)
-    if not name or not Path(path).is_file():
-        raise UserError(f"{key}.anno_path: there is no file {path}")
-    file = read_annotations(path, f"{key}.anno_path", config, pictures)
-    detected = os.path.join(folder, options.get("bbox_file") or "")
-    if options.get("use_gt_bbox") is False and not Path(detected).is_file():
-        raise UserError(f"{key}.bbox_file: there is no file {detected}, which use_gt_bbox: false asks for")
-    return file
-
-
-def read_annotations(path, key, config, pictures):
-    """The annotations in a file, repaired; None for a metric of which this package has no config.
-
-    Raises:
-        UserError: it does not hold what the metric is for, or a number of classes other than the config's.
-    """
-    if not any(part in config.metric for part in annotations.KINDS):
-        logger.warning(
-            "metric: %s is none that is known here, so %s is not checked (%s)", config.metric, path, key
-        )
-        return None
-    if not path.endswith(".json"):
-        raise UserError(f"{key}: PaddleDetection reads annotations from .json files only, not from {path}")
-    with_masks = "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
-    name = name_in_coco if config.metric == "LVIS" else (lambda image: image["file_name"])
-    file = annotations.read(
-        path, key, config.metric, with_masks, lambda image: os.path.join(pictures, name(image))
-    )
-    if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
-        for trained in find_classes(config, ("TrainDataset",)):
-            annotations.add_missing_classes(file, trained)
-            annotations.order_as(file, trained)
-    classes = len(file.content["categories"])
-    if classes != config.num_classes:
-        raise UserError(f"{count_of_classes(file, config)}: set -o num_classes={classes}")
-    return file
-
-
 def check_keypoints(files, trained, settings, mode):
     """Has the config agree with the joints of the files, or of those that are there; reads files of boxes.
 
     Args:
-        files, trained: as for `check_together`.
+        files, trained: as for `splits.check_together`.
     """
     flags, config = settings
     if files:
@@ -245,66 +227,6 @@ def check_keypoints(files, trained, settings, mode):
     if mode == "infer":
         config["boxes"] = flags.bbox_file and boxes.for_drawing(
             flags.bbox_file, find_pictures(flags), classes, config, flags.draw_threshold
-        )
-
-
-def check_boxes(file, config):
-    """Reads the boxes of a detector where a data set is told to take them."""
-    split = file.key.split(".")[0]
-    options = options_of(config[split])
-    if options.get("use_gt_bbox") is not False:
-        return
-    if split == "TrainDataset":
-        raise UserError(
-            "TrainDataset.use_gt_bbox: a detector's boxes have no keypoints to learn: set it to true"
-        )
-    path = os.path.join(options.get("dataset_dir") or "", options.get("bbox_file") or "")
-    boxes.for_evaluation(file, options, path, config)
-
-
-def check_together(files, trained=()):
-    """Has the files of a run name the same classes in one order, says what is in them, and holds them.
-
-    Args:
-        files: of the run; where there are none `trained`, the first one's order is taken.
-        trained: files of the same classes in the order of training, of `find_classes`.
-    """
-    for file in files:
-        annotations.order_as(file, [*trained, *files][0])
-        logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
-        for note in file.notes:
-            logger.warning("%s: %s: %s", file.key, file.path, note)
-        annotations.hold(file)
-
-
-def say_what_is_left_out(file, config):
-    """Says how many crowds there are, and pictures without objects, and what becomes of them."""
-    split = file.key.split(".")[0]
-    crowds = annotations.number_of_crowds(file.content)
-    if crowds:
-        logger.info(CROWDS[split], split, crowds)
-    if "KeyPoint" not in config.metric:  # a person's keypoints are found, not the person
-        say_of_empty_pictures(file, split, options_of(config[split]).get("allow_empty"))
-
-
-def say_of_empty_pictures(file, split, are_taken):
-    """Says whether pictures without objects are samples of `split`, and how many they are.
-
-    Left out of evaluation they hide what is found there by mistake: PaddleDetection does so by default.
-    """
-    count = annotations.number_of_empty(file.content)
-    if not count:
-        return
-    pictures = f"{split}: {count} of {len(file.content['images'])} pictures without objects"
-    if are_taken:
-        logger.info("%s are among its samples", pictures)
-    elif split == "TrainDataset":
-        logger.info("%s are left out of training, as allow_empty is not set", pictures)
-    else:
-        logger.warning(
-            "%s are left out of evaluation, which hides false alarms there: "
-            "-o EvalDataset.allow_empty=true evaluates them",
-            pictures,
         )
 
 

@@ -13,9 +13,7 @@ from ppdet.data.transform.operators import NormalizeImage, Permute
 
 from ppcls_mixformer.hosting import pictures as picture_files
 from ppcls_mixformer.paddledet import reading
-from ppcls_mixformer.paddledet.joints import side_of
-
-YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
+from ppcls_mixformer.paddledet.drawing import draw_skeleton
 
 
 def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
@@ -39,7 +37,8 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
         height, width = image.shape[:2]
         persons = [(0, 0, width, height, 1.0)] if boxes is None else boxes.get(path, [])
         for *box, _ in persons:
-            draw(image, find_keypoints(trainer.model, config, image, box), config["joints"], threshold)
+            keypoints = find_keypoints(trainer.model, config, image, box)
+            draw_skeleton(image, keypoints, config["joints"], threshold)
         target = Path(output_dir) / Path(path).name
         cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         print(f"{target}: {len(persons)} persons")
@@ -65,22 +64,3 @@ def frame(box, size, pixel_std):
     width, height = max(width, height * ratio), max(height, width / ratio)
     center = np.array([x + box[2] / 2, y + box[3] / 2], "float32")
     return center, np.array([width, height], "float32") * 1.25 / pixel_std
-
-
-def draw(image, keypoints, joints, threshold):
-    """Draws a skeleton into `image`: left side orange, right side blue, as seen by the person."""
-    points = [tuple(int(round(v)) for v in point[:2]) for point in keypoints]
-    drawn = [point[2] >= threshold for point in keypoints]
-    colors = [color(name) for name in joints.names]
-    width = max(1, min(image.shape[:2]) // 100)
-    for first, second in joints.edges:
-        if drawn[first] and drawn[second]:
-            cv2.line(image, points[first], points[second], colors[second], width, cv2.LINE_AA)
-    for index, point in enumerate(points):
-        if drawn[index]:
-            cv2.circle(image, point, width + 1, colors[index], -1, cv2.LINE_AA)
-
-
-def color(name):
-    """RGB of a joint, by its side; one that has no side is yellow."""
-    return {"left": ORANGE, "right": BLUE}.get(side_of(name), YELLOW)

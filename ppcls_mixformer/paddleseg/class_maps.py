@@ -6,8 +6,9 @@ never changed.
 
 import logging
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 import cv2
 import numpy as np
@@ -47,6 +48,26 @@ class Meaning(NamedTuple):
         return f"{self.first} to {self.first + self.classes - 1}, and {self.unlabelled} for unlabelled"
 
 
+class Found(NamedTuple):
+    """What the class maps of a split hold; classes count from 0.
+
+    Attributes:
+        maps: in how many class maps each class is.
+        pixels: how many pixels each class has in all of them.
+        first: the place of the first class map that holds a class.
+        unlabelled: how many pixels are of no class.
+        empty: paths of those that hold no class.
+        sizes: `(width, height)` of each.
+    """
+
+    maps: Dict[int, int]
+    pixels: Dict[int, int]
+    first: Dict[int, int]
+    unlabelled: int
+    empty: List[str]
+    sizes: List[Any]
+
+
 class Wrong(Exception):
     """What is wrong with a class map: one of the kinds above, and what there is to say of this one."""
 
@@ -56,7 +77,7 @@ class Wrong(Exception):
 
 
 def check(pairs, meaning, split):
-    """Reads all class maps of a split; logs what is in them. Returns the classes that they hold, from 0 on.
+    """Reads all class maps of a split; logs what is in them, and returns it as `Found`.
 
     Args:
         pairs: `[picture, class map]` paths.
@@ -66,21 +87,28 @@ def check(pairs, meaning, split):
     Raises:
         UserError: some cannot be used, or all hold no more than one of several classes.
     """
-    wrong, empty, found, unlabelled = {}, [], set(), False
-    for (_, path), result in zip(pairs, _read_all(pairs, meaning)):
+    wrong, first, empty, sizes = {}, {}, [], []
+    maps, pixels = Counter(), Counter()
+    for place, ((_, path), result) in enumerate(zip(pairs, _read_all(pairs, meaning))):
         if isinstance(result, Wrong):
             wrong.setdefault(result.kind, []).append(f"{path} ({result.detail})")
             continue
-        classes = result - {meaning.unlabelled}
-        empty += [] if classes else [path]
-        unlabelled |= meaning.unlabelled in result
-        found |= {number - meaning.first for number in classes}
+        counts, size = result
+        pixels.update(counts)
+        maps.update(counts.keys())
+        empty += [] if counts.keys() - {meaning.unlabelled} else [path]
+        first.update({number: place for number in counts if number not in first})
+        sizes.append(size)
     if wrong:
         counts = [f"{len(files)} of {len(pairs)} class maps {kind}" for kind, files in wrong.items()]
         texts = [f"{count}: {named(files)}" for count, files in zip(counts, wrong.values())]
         raise UserError("; ".join(texts) + f" (the numbers are {meaning})" * (OTHER_CLASSES in wrong))
-    _check_variety(found, unlabelled, meaning, len(pairs))
-    held = f"{len(found)} of {meaning.classes} classes in them"
+    unlabelled = pixels[meaning.unlabelled]
+    classes = sorted(maps.keys() - {meaning.unlabelled})
+    by_class = ({n - meaning.first: part[n] for n in classes} for part in (maps, pixels, first))
+    found = Found(*by_class, unlabelled, empty, sizes)
+    _check_variety(found.maps, unlabelled > 0, meaning, len(pairs))
+    held = f"{len(found.maps)} of {meaning.classes} classes in them"
     logger.info("%s: %d class maps, with %s", split, len(pairs), held)
     if empty:
         of = f"{len(empty)} of {len(pairs)}"
@@ -114,7 +142,9 @@ def _read_all(pairs, meaning):
 
 
 def _read(picture, path, meaning):
-    """The set of the numbers in a class map, all of which mean something.
+    """How often each number is in a class map, `{number: pixels}`, and its `(width, height)`.
+
+    All of the numbers mean something.
 
     Raises:
         Wrong: it cannot be used.
@@ -128,20 +158,22 @@ def _read(picture, path, meaning):
     )
     if others:
         raise Wrong(OTHER_CLASSES, ", ".join(map(str, others[:FIRST])) + ", …" * (len(others) > FIRST))
-    return numbers
+    return numbers, size
 
 
 def _numbers_in(path):
-    """The numbers in a class map as PaddleSeg, that is Pillow, reads it, and `(width, height)`."""
+    """The same of a class map as PaddleSeg, that is Pillow, reads it, whatever the numbers mean."""
     try:
         with Image.open(path) as image:
             if image.format == "JPEG":
                 raise Wrong(NO_MAPS, "a JPEG, which changes numbers; save it as PNG")
             if image.mode in ("L", "P"):
-                return {number for number, count in enumerate(image.histogram()) if count}, image.size
+                counts = enumerate(image.histogram())
+                return {number: count for number, count in counts if count}, image.size
             if not image.mode.startswith("I"):
                 raise Wrong(NO_MAPS, f"its pixels are {image.mode}; save one number of 8 bits for each")
-            return set(np.unique(np.asarray(image)).tolist()), image.size
+            numbers, counts = np.unique(np.asarray(image), return_counts=True)
+            return dict(zip(numbers.tolist(), counts.tolist())), image.size
     except Wrong:
         raise
     except Exception as error:  # Pillow's plugins raise what they like

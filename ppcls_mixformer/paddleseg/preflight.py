@@ -4,7 +4,9 @@ import inspect
 import locale
 import logging
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any, List, NamedTuple
 
 import paddle
 from paddleseg.cvlibs import manager
@@ -26,35 +28,66 @@ LEAST = {"iters": 1, "batch_size": 1, "save_interval": 1, "log_iters": 1, "num_w
 MORE_TO_TRAIN_ON = {("train", "trainaug"), ("train", "trainval")}  # of PascalVOC and PascalContext
 
 
+class Checked(NamedTuple):
+    """The data of a section whose class maps were checked.
+
+    Attributes:
+        split: the section's name.
+        root: its `dataset_root`.
+        pairs: `[picture, class map]` paths.
+        meaning: of the numbers in the class maps, a `class_maps.Meaning`.
+        found: a `class_maps.Found`.
+    """
+
+    split: str
+    root: str
+    pairs: List[Any]
+    meaning: class_maps.Meaning
+    found: class_maps.Found
+
+
 def check(settings, mode):
     """Checks all that `mode` (train, eval, infer, export) needs, and sets the device.
 
     Raises:
         UserError: names the flag or the key, the value and what to do.
     """
+    for part in [*parts(settings, mode), *parts_of_data(settings, mode)]:
+        part()
+
+
+def parts(settings, mode):
+    """The checks of all but the data that `mode` needs, which are called without arguments."""
     flags, config = settings
-    check_numbers(flags)
-    set_device(flags.device)
+    yield partial(check_numbers, flags)
+    yield partial(set_device, flags.device)
     if mode != "export":
-        check_windows(config, flags)
+        yield partial(check_windows, config, flags)
     if mode == "train":
-        if not isinstance(config.iters, int) or config.iters < 1:
-            raise UserError(f"iters must be a whole number above 0, got {config.iters}")
-        check_losses(config)
+        yield partial(check_iters, config)
+        yield partial(check_losses, config)
         if flags.resume_model:
-            check_resume(flags.resume_model, config.iters)
-        check_data(config, "train_dataset")
-        if flags.do_eval:
-            check_data(config, "val_dataset")
+            yield partial(check_resume, flags.resume_model, config.iters)
         return
     if mode == "infer":
-        find_pictures(flags.image_path)
-        check_colors(flags.custom_color, config.dic["model"].get("num_classes"))
+        yield partial(find_pictures, flags.image_path)
+        yield partial(check_colors, flags.custom_color, config.dic["model"].get("num_classes"))
     if mode != "eval":
-        check_transforms(section_of(config, "val_dataset").get("transforms"))
-    find_file(flags.model_path)
-    if mode == "eval":
-        check_data(config, "val_dataset")
+        yield lambda: check_transforms(section_of(config, "val_dataset").get("transforms"))
+    yield partial(find_file, flags.model_path)
+
+
+def parts_of_data(settings, mode):
+    """A `check_data` of each section whose data `mode` needs, called without arguments."""
+    flags, config = settings
+    splits = {"train": ["train_dataset"] + ["val_dataset"] * getattr(flags, "do_eval", False)}
+    return [partial(check_data, config, split) for split in {**splits, "eval": ["val_dataset"]}.get(mode, ())]
+
+
+def check_iters(config):
+    """Refuses a number of iterations that is none."""
+    if not isinstance(config.iters, int) or config.iters < 1:
+        raise UserError(f"iters must be a whole number above 0, got {config.iters}")
 
 
 def check_numbers(flags):
@@ -63,6 +96,9 @@ def check_numbers(flags):
         value = getattr(flags, name, None)
         if value is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, got {value}")
+    rate = getattr(flags, "learning_rate", None)
+    if rate is not None and not 0 <= rate < float("inf"):
+        raise UserError(f"--learning_rate must be a number of 0 or more, got {rate}")
     scales = getattr(flags, "scales", 1.0)
     if not all(0 < scale < float("inf") for scale in (scales if isinstance(scales, list) else [scales])):
         raise UserError(f"--scales must be numbers above 0, got {scales}")
@@ -87,6 +123,9 @@ def set_device(device):
 def check_data(config, split):
     """Checks the data that the section `split` of the config names.
 
+    Returns:
+        A `Checked`; None where another process checks the class maps, or nobody can.
+
     Raises:
         UserError: names the section, what is wrong and where.
     """
@@ -98,9 +137,10 @@ def check_data(config, split):
         if split == "train_dataset":
             check_batch(len(dataset), config.batch_size)
         if paddle.distributed.get_rank() == 0:  # whose refusal ends all processes
-            check_class_maps(section, dataset, split)
+            return check_class_maps(section, dataset, split)
     except UserError as error:
         raise UserError(f"{split}: {error}") from None
+    return None
 
 
 def section_of(config, split):
@@ -205,12 +245,15 @@ def check_class_maps(section, dataset, split):
     """Checks all class maps of a data set that reads them as PaddleSeg's `Dataset` or ADE20K does.
 
     Others, such as EG1800, make classes of the numbers in a way of their own.
+
+    Returns:
+        As `check_data`.
     """
     as_ade20k = isinstance(dataset, (ADE20K, ADE20KLayout))
     if not as_ade20k and getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
         kind = type(dataset).__name__
         logger.warning("%s: class maps are not checked: %s has a way of its own to read them", split, kind)
-        return
+        return None
     unlabelled = 0 if as_ade20k else dataset.ignore_index
     meaning = class_maps.Meaning(dataset.num_classes, int(as_ade20k), unlabelled)
     if as_ade20k:
@@ -223,8 +266,8 @@ def check_class_maps(section, dataset, split):
                 class_maps.named(others),
             )
     found = class_maps.check(dataset.file_list, meaning, split)
-    if len(found) < meaning.classes:
-        absent = sorted(set(range(meaning.classes)) - found)
+    if len(found.maps) < meaning.classes:
+        absent = sorted(set(range(meaning.classes)) - set(found.maps))
         logger.warning(
             "%s: %d of %d classes are in no class map (counted from 0: %s)%s",
             split,
@@ -233,6 +276,7 @@ def check_class_maps(section, dataset, split):
             class_maps.named(absent),
             "; PaddleSeg counts each as an IoU of 0 in the mean" * (split == "val_dataset"),
         )
+    return Checked(split, str(section["dataset_root"]), dataset.file_list, meaning, found)
 
 
 def check_losses(config):

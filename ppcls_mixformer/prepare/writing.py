@@ -7,6 +7,7 @@ import random
 import statistics
 from pathlib import Path
 
+from ppcls_mixformer.hosting.charts import ROWS
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.prepare import listing, recipe, sheet, split
 from ppcls_mixformer.prepare.found import counted, plain
@@ -117,7 +118,7 @@ def _write_lists(result, times, folder, output):
 
 def _rows(result, titles, counts, seed):
     """What the sheet of samples shows of each class."""
-    paths = {name: [] for name in result.classes[: sheet.ROWS]}
+    paths = {name: [] for name in result.classes[:ROWS]}
     indices = list(result.splits["train"])
     random.Random(seed).shuffle(indices)
     for index in indices:

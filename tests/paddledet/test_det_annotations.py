@@ -314,6 +314,50 @@ def test_persons_without_keypoints_are_not_labelled(read):
     assert person["keypoints"] == [0] * 51 and person["num_keypoints"] == 0
 
 
+JOINTS = [1, 2, 2, 3, 4, 1, 5, 6, 2]
+
+
+@pytest.mark.parametrize(
+    "keypoints, read_as, note",
+    [
+        ([[1, 2, 2], [3, 4, 1], [5, 6, 2]], JOINTS, "have a list around each keypoint"),
+        ([[1, 2, 2], None, [5, 6, 2]], [1, 2, 2, 0, 0, 0, 5, 6, 2], "whose x or y is null or NaN"),
+        ([1, 2, 2, None, None, None, 5, 6, 2], [1, 2, 2, 0, 0, 0, 5, 6, 2], "whose x or y is null or NaN"),
+        ([1, 2, 2, 3, math.nan, 1, 5, 6, 2], [1, 2, 2, 0, 0, 0, 5, 6, 2], "whose x or y is null or NaN"),
+    ],
+)
+def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, note):
+    content = content_of()
+    set_all(content, keypoints=JOINTS, category_id=5)
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    set_one(content, keypoints=keypoints)
+    file = read(content, "KeyPointTopDownCOCOEval", with_masks=False)
+    person = file.content["annotations"][2]
+    assert person["keypoints"] == read_as and person["num_keypoints"] == sum(f > 0 for f in read_as[2::3])
+    assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
+
+
+@pytest.mark.parametrize("keypoints", [[1, 2, None, 3, 4, 1, 5, 6, 2], [[1, 2], [3, 4], [5, 6]], [None, 2]])
+def test_keypoints_without_a_flag_are_refused(read, keypoints):
+    content = content_of()
+    set_all(content, keypoints=JOINTS, category_id=5)
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    set_one(content, keypoints=keypoints)
+    with pytest.raises(UserError, match="1 of 4 annotations have keypoints other than 9 numbers"):
+        read(content, "KeyPointTopDownCOCOEval", with_masks=False)
+
+
+@pytest.mark.parametrize("spell", [float, str])
+def test_run_lengths_may_be_spelt_as_whole_numbers_can_be(read, spell):
+    content, mask = content_of(), encoded(False)
+    set_one(content, segmentation={key: [spell(n) for n in numbers] for key, numbers in mask.items()})
+    file = read(content)
+    assert file.content["annotations"][2]["segmentation"] == mask
+    assert file.notes == [
+        '1 of 4 annotations have run lengths or a size such as 12.0 or "12", which are read as 12 (id 3)'
+    ]
+
+
 @pytest.mark.parametrize(
     "change, error",
     [
@@ -363,6 +407,30 @@ def test_what_has_no_meaning_is_refused_in_one_line(read, change, error):
         read(content)
     assert error in str(refused.value) and "\n" not in str(refused.value)
     assert str(refused.value).startswith("TrainDataset.anno_path: ")
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        (
+            {"category_id": 9, "image_id": 8},
+            "cannot be used: 1 of 4 annotations have an image_id that is not among its images (id 3); "
+            "1 of 4 annotations have a category_id that is not among its categories (id 3)",
+        ),
+        (
+            {"iscrowd": 7, "keypoints": [1]},
+            "other than 0 and 1 (id 3); 1 of 4 annotations have keypoints",
+        ),
+    ],
+)
+def test_all_that_is_refused_is_said_at_once(read, values, words):
+    content = content_of()
+    set_all(content, keypoints=JOINTS, category_id=5)
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    set_one(content, **values)
+    with pytest.raises(UserError) as refused:
+        read(content, "KeyPointTopDownCOCOEval", with_masks=False)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_classes_are_compared_by_name(read):
@@ -422,6 +490,26 @@ def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
     (tmp_path / "2.png").unlink()
     with pytest.raises(UserError, match="names 2 pictures, none of which is there"):
         annotations.check_pictures(read(content_of()), pictures)
+
+
+def test_folders_may_be_spelt_as_windows_does(tmp_path, pictures):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "1.png").rename(tmp_path / "in/1.png")
+    content, path = content_of(), tmp_path / "a.json"
+    content["images"][0]["file_name"] = "in\\1.png"
+    content["images"][1]["file_name"] = "out\\2.png"  # which is not there, however it is spelt
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, pictures)
+    assert [image["file_name"] for image in file.content["images"]] == ["in/1.png"]
+    assert file.notes[0] == "1 of 2 images have \\ in their file_name, which is read as / (id 1)"
+
+
+def test_a_note_knows_what_it_counts(read):
+    content = content_of()
+    set_one(content, bbox=[0, 0, 0, 0])
+    (note,) = read(content).notes
+    assert (note.section, note.count, note.total, note.ids) == ("annotations", 1, 4, [3])
+    assert note.left_out and note.entries[0]["image_id"] == 1
 
 
 def test_two_entries_of_one_picture_are_mentioned(read, pictures):

@@ -139,6 +139,24 @@ def test_a_transform_that_is_not_known_is_refused_with_its_key(tmp_path):
             settings(command_line(tmp_path, DETECTOR, override), "train")
 
 
+@pytest.mark.parametrize(
+    "transforms, words",
+    [
+        ("[{Resize: {traget_size: 9}}]", "Resize: traget_size is not an argument; did you mean target_size?"),
+        ("[{Resize: {target_size: x}}]", "Resize cannot be made of its arguments: TypeError: "),
+        ("[{Resize: {}}]", "Resize cannot be made of its arguments: TypeError: .*target_size"),
+        ("[{Decode: null}]", "Decode: its arguments are no mapping"),
+        ("[Decode]", "it is no list of transforms"),
+    ],
+)
+def test_a_transform_that_cannot_be_made_is_refused_with_its_key(tmp_path, transforms, words):
+    from ppcls_mixformer.paddledet.config import settings
+
+    override = f"TrainReader.sample_transforms={transforms}"
+    with pytest.raises(UserError, match=f"TrainReader.sample_transforms: {words}"):
+        settings(command_line(tmp_path, DETECTOR, override), "train")
+
+
 @pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python's tarfile takes no filter")
 def test_a_downloaded_archive_leaves_no_links(tmp_path):
     from ppdet.utils import download

@@ -306,12 +306,12 @@ def test_five_joints_are_trained_evaluated_drawn_and_exported(scenes, five, clas
     assert "was trained for 5 joints, num_joints is 17" in error_line(log)
 
 
-def test_a_skeleton_is_drawn_by_its_edges_and_sides(host):
-    from ppcls_mixformer.paddledet import skeletons
+def test_a_skeleton_is_drawn_by_its_edges_and_sides():
+    from ppcls_mixformer.paddledet import drawing
 
     image = np.zeros([40, 40, 3], "uint8")
     points = np.array([[20, 5, 1], [5, 20, 1], [35, 20, 1], [5, 35, 0], [35, 35, 1]], "float32")
-    skeletons.draw(image, points, joints.Joints(FIVE, [], [[0, 1], [2, 4], [1, 3]]), 0.5)
-    assert tuple(image[5, 20]) == skeletons.YELLOW and tuple(image[20, 5]) == skeletons.ORANGE
-    assert tuple(image[20, 35]) == skeletons.BLUE and image[28, 35].any()
+    drawing.draw_skeleton(image, points, joints.Joints(FIVE, [], [[0, 1], [2, 4], [1, 3]]), 0.5)
+    assert tuple(image[5, 20]) == drawing.YELLOW and tuple(image[20, 5]) == drawing.ORANGE
+    assert tuple(image[20, 35]) == drawing.BLUE and image[28, 35].any()
     assert not image[28, 5].any() and not image[35, 5].any()
