@@ -17,7 +17,7 @@ from ppcls_mixformer.hosting.errors import UserError
 
 @pytest.fixture
 def content(digits, tmp_path):
-    """What the quick start's config holds, on a few pictures."""
+    """What the tests' config holds, on a few pictures."""
     content = yaml.safe_load((ROOT / CONFIG).read_text())
     content["Global"]["output_dir"] = str(tmp_path)
     for split, name in (("Train", "train_list.txt"), ("Eval", "test_list.txt")):
@@ -82,7 +82,7 @@ def renamed(content, key, name):
     return content
 
 
-def test_the_quick_start_has_nothing_to_say(read, content):
+def test_a_config_without_mistakes_has_nothing_to_say(read, content):
     for mode in ("train", "eval", "infer", "export"):
         assert read(content, mode)[1] == []
 

@@ -225,7 +225,7 @@ def test_the_tool_speaks_in_one_line(pictures, tmp_path):
 
 @pytest.fixture
 def digits_by_class(digits, tmp_path):
-    """A few of the quick start's digits, a folder with a space for each class."""
+    """A few digits, a folder with a space for each class."""
     for line in (digits / "train_list.txt").read_text().splitlines():
         name, label = line.split()
         target = tmp_path / f"by class/{label}" / name.split("/")[-1]
