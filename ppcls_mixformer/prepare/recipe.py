@@ -124,9 +124,9 @@ def _power(number):
 def _decide_rates(values, reasons, recipe, tuned):
     """Learning rate and warm-up, from the recipe."""
     rates = recipe["Optimizer"]["lr"]
-    recipe_rate = rates["learning_rate"]
-    full, share = configs.RECIPE_BATCH, math.sqrt(values["batch"] / configs.RECIPE_BATCH)
-    values["rate"] = float(f"{float(recipe_rate) * (share if tuned else 1):.2g}")
+    recipe_rate, full = rates["learning_rate"], configs.RECIPE_BATCH
+    rate = float(recipe_rate)
+    values["rate"] = float(f"{configs.scaled_rate(rate, values['batch']):.2g}") if tuned else rate
     reasons["rate"] = (
         f"{recipe_rate} * sqrt({values['batch']} / {full}): the recipe's is for {full} images a step; with "
         "AdamW it goes with the square root of their number; on n GPUs multiply it by sqrt(n)"

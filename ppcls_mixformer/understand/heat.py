@@ -62,7 +62,7 @@ def over(picture, heat):
 
 
 def of_map(picture, values, stride):
-    """The picture under a map `[height, width]` of values from 0 to 1, from its least to its greatest value."""
+    """The picture under a map `[height, width]` of shares, from its least to its greatest value."""
     drawn = enlarged(values, stride, picture.shape[:2])
     return over(picture, to_unit(drawn) if np.ptp(values) >= LEAST else np.zeros_like(drawn))
 

@@ -321,10 +321,12 @@ def test_topk_is_capped_by_the_classes_of_any_network(read, content):
 
 def test_the_recipes_learning_rate_gets_a_hint(read, content):
     key = "Optimizer.lr.learning_rate"
-    (line,) = read(content, "train", f"{key}=8e-4")[1]
-    assert "is the recipe's for 1024 images a step, here are 48" in line and f"-o {key}=3.75e-05" in line
-    assert read(content, "train", f"{key}=7e-4")[1] == []
-    assert read(content, "eval", f"{key}=8e-4")[1] == []
+    weights = "Arch.pretrained=True"
+    (line,) = read(content, "train", f"{key}=8e-4", weights)[1]
+    assert "is the recipe's for 1024 images a step, here are 48" in line and f"-o {key}=0.00017" in line
+    assert read(content, "train", f"{key}=8e-4")[1] == []  # from random weights, as `prepare` has it
+    assert read(content, "train", f"{key}=7e-4", weights)[1] == []
+    assert read(content, "eval", f"{key}=8e-4", weights)[1] == []
 
 
 def test_pictures_have_three_channels(read, content):
