@@ -17,7 +17,9 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     tour.require("matplotlib", "sklearn")
     tour.step("digits", "--output", TOUR.pictures)
-    TOUR.prepare("--size", 28, "--batch", 48)  # as small as they are; at 64, or in more steps, it takes longer
+    TOUR.prepare(
+        "--size", 28, "--batch", 48
+    )  # as small as they are; at 64, or in more steps, it takes longer
     TOUR.train()
     TOUR.understand()
     TOUR.of_model("export")
