@@ -131,8 +131,8 @@ def _decide_rates(values, reasons, recipe, tuned):
         f"{recipe_rate} * sqrt({values['batch']} / {full}): the recipe's is for {full} images a step; with "
         "AdamW it goes with the square root of their number; on n GPUs multiply it by sqrt(n)"
         if tuned
-        else "the recipe's, for any batch: on the quick start's digits, from random weights, it learnt faster "
-        "than the same scaled to a batch of 32: cross-entropy 0.33 and 0.50, accuracy 92 and 91 % after two epochs"
+        else "the recipe's, for any batch: on the quick start's digits it learnt faster than the same scaled "
+        "to a batch of 32, with cross-entropy 0.33 and 0.50, accuracy 92 and 91 % after two epochs"
     )
     warm, of = rates["warmup_epoch"], recipe["Global"]["epochs"]
     values["warmup"] = min(max(1, round(values["epochs"] * warm / of)), values["epochs"] - 1)
