@@ -17,9 +17,8 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     tour.require("matplotlib", "sklearn")
     tour.step("digits", "--output", TOUR.pictures)
-    TOUR.prepare(
-        "--size", 28, "--batch", 48
-    )  # as small as they are; at 64, or in more steps, it takes longer
+    # As small as they are: at 64 pixels a side, or in more steps of fewer pictures, it takes longer.
+    TOUR.prepare("--size", 28, "--batch", 48)
     TOUR.train()
     TOUR.understand()
     TOUR.of_model("export")
