@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import tour
 
-TOUR = tour.Tour("photos", Path("dataset/photographs"), epochs=12)
+TOUR = tour.Tour("photos", Path("dataset/photographs"), epochs=8)
 
 
 def main(argv=None):
