@@ -1,5 +1,6 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
-# detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: the quick ones.
+# detected, segmented and posed ones. `make photos-demo`: the same way as the quick start, with photographs.
+# `make test`: linter and all tests; `make test-fast`: the quick ones.
 # `make test-journeys`: what a user does, through each host.
 # `make soak`: kills trainings and exports, fifty each, and says what they left; half an hour.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
@@ -10,7 +11,7 @@ VENV ?= .venv
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
-.PHONY: quickstart dense-demo lint test test-fast test-journeys test-paddle test-gpu-wheel soak
+.PHONY: quickstart photos-demo dense-demo lint test test-fast test-journeys test-paddle test-gpu-wheel soak
 
 $(VENV)/ready: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; (3, 9) <= sys.version_info < (3, 14) or sys.exit("error: this is Python %d.%d; 3.9 to 3.13 is needed (paddlepaddle has no wheel for another one): make PYTHON=python3.13" % sys.version_info[:2])'
@@ -21,6 +22,9 @@ $(VENV)/ready: setup.py constraints.txt
 
 quickstart: $(VENV)/ready
 	"$(VENV)/bin/python" -m ppcls_mixformer quickstart
+
+photos-demo: $(VENV)/ready
+	"$(VENV)/bin/python" tools/photos_demo.py
 
 dense-demo: $(VENV)/ready
 	test -f output/digits/MixFormer_B0_digits.pdparams || "$(VENV)/bin/python" -m ppcls_mixformer quickstart

@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs/what_works_where.json"
-CONFIG = "MixFormer_B0_digits"
-PICTURES = {"train": 96, "test": 40}
+MODEL = "MixFormer_B0"
+PICTURES = {"train": 96, "val": 40}
 PACKAGES = ("numpy", "opencv-python", "pillow", "protobuf", "paddleclas")
 PLATFORMS = {
     "win_amd64": ["win_amd64"],
@@ -89,18 +89,15 @@ class Trial:
         self.step(name, self.python, "-m", "ppcls_mixformer", verb, *flags, shows=shows, **environment)
 
     def settings(self, **values):
-        """Flags that point the quick start's config to the few pictures."""
+        """Flags for the config of the few pictures."""
         settings = {
-            **{f"DataLoader.{s}.dataset.image_root": self.data for s in ("Train", "Eval")},
-            "DataLoader.Train.dataset.cls_label_path": self.data / "train_list.txt",
-            "DataLoader.Eval.dataset.cls_label_path": self.data / "test_list.txt",
             "Global.output_dir": self.output,
-            "Global.epochs": 2,
             "Global.save_interval": 1,
             "Global.print_batch_step": 1,
             **{f"Global.{key}": value for key, value in values.items()},
         }
-        return ["-c", CONFIG, *(part for key, value in settings.items() for part in ("-o", f"{key}={value}"))]
+        config = self.data / f"{MODEL}_{self.data.name}.yaml"
+        return ["-c", config, *(part for key, value in settings.items() for part in ("-o", f"{key}={value}"))]
 
     def checkpoint(self, prefix):
         """Path of a checkpoint; PaddleClas before 2.6 puts a folder between."""
@@ -108,10 +105,15 @@ class Trial:
 
     def run(self):
         """Runs all commands; those that build on one that failed fail, too."""
-        call(self.python, ROOT / "tools/prepare_digits.py", "--output", self.data)
+        pictures = self.folder / "pictures"
+        flags = ["--model", MODEL, "--size", 28, "--batch", 48, "--epochs", 2]
+        call(self.python, ROOT / "tools/prepare_digits.py", "--output", pictures)
+        package = [self.python, "-m", "ppcls_mixformer"]
+        call(*package, "prepare", pictures, *flags, "--device", "cpu", "--output", self.data)
         for name, count in PICTURES.items():
             path = self.data / f"{name}_list.txt"
-            path.write_text("".join(path.read_text().splitlines(keepends=True)[:count]))
+            lines = path.read_text().splitlines(keepends=True)
+            path.write_text("".join(lines[:: len(lines) // count][:count]))
         self.package("train", "train", *self.settings(), shows=r"Epoch 2/2.*loss")
         best = self.checkpoint("best_model")
         self.package("eval", "eval", *self.settings(pretrained_model=best), shows=r"top1: [\d.]+")
@@ -123,7 +125,7 @@ class Trial:
         self.steps["export"]["formats"] = sorted(
             path.suffix[1:] for path in target.glob("inference.*") if path.suffix in (".json", ".pdmodel")
         )
-        picture = self.data / (self.data / "test_list.txt").read_text().split()[0]
+        picture = pictures / (self.data / "val_list.txt").read_text().split()[0]
         flags = ["--inference_model_dir", target, "--infer_imgs", picture]
         flags += ["--class_id_map_file", self.data / "label_list.txt", "--use_gpu", "False"]
         flags += ["--resize_short", "28", "--crop_size", "28"]

@@ -19,14 +19,14 @@ from ppcls_mixformer.hosting.whole import PLAN, PREFIX, settle
 from ppcls_mixformer.weights.checkpoint import read_file
 
 ROOT = Path(__file__).parent.parent
-CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
+MODEL, DATA = "MixFormer_B0", "digits"
 SUFFIXES = ("pdparams", "pdopt", "pdstates")
 
 
 def start(folder, tool, *settings):
-    """A process that runs `tools/TOOL.py` on the quick start's config; its log goes to `folder`."""
+    """A process that runs `tools/TOOL.py` on the config in `folder`, where its log goes, too."""
     options = [part for setting in settings for part in ("-o", setting)]
-    command = [sys.executable, f"tools/{tool}.py", "-c", CONFIG, *options]
+    command = [sys.executable, f"tools/{tool}.py", "-c", folder / DATA / f"{MODEL}_{DATA}.yaml", *options]
     with open(folder / f"{tool}.log", "w") as log:
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
@@ -58,23 +58,24 @@ def cuts(folder):
 # Training
 
 
-def prepare_lists(folder):
+def prepare(folder):
     """Digits, of which one batch for training and one for evaluation are listed: saving is most of a run."""
-    subprocess.run([sys.executable, "tools/prepare_digits.py", "--output", folder], cwd=ROOT, check=True)
-    for name in ("train_list.txt", "test_list.txt"):
-        lines = (folder / name).read_text().splitlines(keepends=True)
-        (folder / name).write_text("".join(lines[:8]))
+    pictures, data = folder / "pictures", folder / DATA
+    flags = ["--model", MODEL, "--size", "28", "--batch", "8", "--epochs", "100000", "--device", "cpu"]
+    for command in (
+        ["tools/prepare_digits.py", "--output", pictures],
+        ["tools/prepare_data.py", pictures, "--output", data, *flags],
+    ):
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+    for name in ("train_list.txt", "val_list.txt"):
+        lines = (data / name).read_text().splitlines(keepends=True)
+        (data / name).write_text("".join(lines[:: len(lines) // 8][:8]))
 
 
 def training(folder, kills, chance):
     """Kills a training run and goes on, `kills` times; returns how often each outcome was seen."""
-    digits, output, outcomes = folder / "digits", folder / "output", collections.Counter()
-    prepare_lists(digits)
-    settings = [f"DataLoader.{split}.dataset.image_root={digits}" for split in ("Train", "Eval")]
-    settings += [f"DataLoader.Train.dataset.cls_label_path={digits}/train_list.txt"]
-    settings += [f"DataLoader.Eval.dataset.cls_label_path={digits}/test_list.txt"]
-    settings += ["DataLoader.Train.sampler.batch_size=8", f"Global.output_dir={output}"]
-    settings += ["Global.epochs=100000", "Global.save_interval=1"]
+    output, outcomes = folder / "output", collections.Counter()
+    settings = [f"Global.output_dir={output}", "Global.save_interval=1"]
     epoch, resume = 0, []
     for number in range(kills):
         process, started = start(folder, "train", *settings, *resume), time.time()
@@ -196,6 +197,7 @@ def main():
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
+    prepare(options.folder.resolve())
     mixed = 0
     for what, soak in (("training", training), ("exports", exports)):
         outcomes = soak(options.folder.resolve(), options.kills, random.Random(options.seed))

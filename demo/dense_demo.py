@@ -19,9 +19,10 @@ from PIL import Image
 
 from ppcls_mixformer.hosting.whole import whole_file
 
-from .quick_start import WEIGHTS as START
-from .quick_start import command, step
+from .quick_start import TOUR
+from .tour import command, step
 
+START = TOUR.weights
 DATA = Path("dataset/scenes")
 OUTPUT = Path("output/scenes")
 PICTURES = 6  # of each task on the sheet

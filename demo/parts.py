@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import skimage
 from PIL import Image
-from sklearn.datasets import load_digits
 
-TRAIN_DIGITS = 1437  # of 1,797, as in demo/digits.py
+from .digits import TRAIN, ordered
+
 TRAIN_WIDTH = 0.5  # the left half of each photograph; the right half is for the held-out scenes
 INK = 7  # of 16; more is part of a digit
 
@@ -57,10 +57,9 @@ def load_photographs(held_out):
 
 def load_digit_images(held_out):
     """For each digit its images [n, 8, 8] with ink from 0 to 16, those for training or the held-out ones."""
-    digits = load_digits()
-    order = np.random.RandomState(0).permutation(len(digits.target))
-    chosen = order[TRAIN_DIGITS:] if held_out else order[:TRAIN_DIGITS]
-    return [digits.images[chosen[digits.target[chosen] == digit]] for digit in range(10)]
+    images, digits, _ = ordered()
+    part = slice(TRAIN, None) if held_out else slice(TRAIN)
+    return [images[part][digits[part] == digit] for digit in range(10)]
 
 
 def draw_digit(random, images, digit):

@@ -9,7 +9,7 @@
     det train, eval, infer, export          detection and keypoints, with PaddleDetection's flags
     seg train, eval, predict, export        segmentation, with PaddleSeg's flags
     fetch [HOST …]                          puts the trainer of a host into the cache
-    quickstart                              trains on digits, evaluates, exports and predicts, in this folder
+    quickstart                              from digits in folders to a report and an export, in this folder
     weights [verify, import]                lists published checkpoints, checks them, takes one from a file
     convert FILE [FILE]                     writes a .pdparams checkpoint as .safetensors, or back
     paddlex --pipeline FILE …               PaddleX's own command line, which knows these exports then
@@ -105,7 +105,7 @@ def fetch_host(host, release, git):
 
 
 def quickstart(argv):
-    """Trains on handwritten digits, evaluates, exports, predicts; writes to `dataset` and `output` here."""
+    """Prepares, trains on, reports and exports handwritten digits; writes to `dataset` and `output` here."""
     argparse.ArgumentParser(description=quickstart.__doc__).parse_args(argv)
     fetch_hosts([])
     checkout = configs.folder().parent

@@ -23,7 +23,7 @@ def can_convert():
 
 ROOT = Path(__file__).parent.parent
 HAS_ONNX = can_convert()
-CONFIG = "configs/quick_start/MixFormer_B0_digits.yaml"
+CONFIG = "tests/configs/MixFormer_B0_digits.yaml"
 
 
 def run(*command, check=True, **environment):
@@ -53,7 +53,7 @@ def tool(name, *overrides, check=True, config=CONFIG, launcher=(sys.executable,)
 
 
 def overrides(digits, output, epochs=2):
-    """Overrides that point the quick start to the few pictures in `digits`."""
+    """Overrides that point CONFIG to the few pictures in `digits`."""
     return [
         *(f"DataLoader.{s}.dataset.image_root={digits}" for s in ("Train", "Eval")),
         f"DataLoader.Train.dataset.cls_label_path={digits}/train_list.txt",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import HAS_ONNX, ROOT, checkpoint, overrides, run, tool
+from commands import HAS_ONNX, ROOT, checkpoint, overrides, tool
 
 SOURCES = ("ppcls_mixformer", "configs", "demo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
@@ -22,12 +22,19 @@ def logging_as_it_was():
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """A few of the digits, 96 for training and 40 for testing."""
-    folder = tmp_path_factory.mktemp("digits")
-    run(sys.executable, "tools/prepare_digits.py", "--output", folder)
-    for name, count in (("train_list.txt", 96), ("test_list.txt", 40)):
-        for path in (folder / name, folder / f"parity_{name}"):
-            path.write_text("".join(path.read_text().splitlines(keepends=True)[:count]))
+    """Lists and pictures of a few digits, 96 for training and 40 for testing; `parity_…` has two classes."""
+    from demo.digits import TRAIN, ordered, picture_of  # with scikit-learn, which most tests do without
+
+    folder, pictures = tmp_path_factory.mktemp("digits"), list(zip(*ordered()))
+    for split, some in (("train", pictures[:96]), ("test", pictures[TRAIN : TRAIN + 40])):
+        (folder / split).mkdir()
+        lines = [(f"{split}/{number:04d}.png", digit) for _, digit, number in some]
+        for (name, _), (image, _, _) in zip(lines, some):
+            picture_of(image).save(folder / name)
+        for kind, classes in (("", 10), ("parity_", 2)):
+            text = "".join(f"{name} {digit % classes}\n" for name, digit in lines)
+            (folder / f"{kind}{split}_list.txt").write_text(text)
+    (folder / "label_list.txt").write_text("".join(f"{digit} digit {digit}\n" for digit in range(10)))
     return folder
 
 

@@ -7,7 +7,7 @@ import venv
 import zipfile
 
 import pytest
-from commands import ROOT, losses, overrides
+from commands import CONFIG, ROOT, losses, overrides
 
 from ppcls_mixformer.hosting import configs
 
@@ -51,12 +51,13 @@ def test_an_installed_package_trains_and_runs_the_quick_start(wheel, digits, tmp
 
     run(binaries / "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[cpu,demo]")
     run(binaries / "ppcls-mixformer", "fetch")
-    output = tmp_path / "output/digits"
+    output, config = tmp_path / "output/digits", ROOT / CONFIG
     settings = [part for override in overrides(digits, output, epochs=1) for part in ("-o", override)]
-    log = run(binaries / "python", "-m", "ppcls_mixformer", "train", "-c", "MixFormer_B0_digits", *settings)
+    log = run(binaries / "python", "-m", "ppcls_mixformer", "train", "-c", config, *settings)
     assert len(losses(log)) == 2
     best = next(output.rglob("best_model.pdparams"))
     shutil.copyfile(best, output / "MixFormer_B0_digits.pdparams")  # or the quick start trains for minutes
     log = run(binaries / "ppcls-mixformer", "quickstart")
-    assert "Top-1 accuracy on the 360 test pictures" in log and (output / "predictions.png").is_file()
+    assert "on the 360 validation pictures" in log and (output / "report/report.html").is_file()
+    assert len(list((output / "explained").iterdir())) == 1
     assert str(ROOT) not in run(binaries / "python", "-c", "import ppcls_mixformer as p; print(p.__file__)")

@@ -1,4 +1,4 @@
-"""Writes scikit-learn's digits as pictures and lists: `python tools/prepare_digits.py [--output FOLDER]`."""
+"""Writes scikit-learn's digits, a folder for each: `python tools/prepare_digits.py [--output FOLDER]`."""
 
 import sys
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,11 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".yaml", ".yml")
 RECIPE_BATCH = 1024  # images a step that the learning rates of the ImageNet configs are for
 PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def scaled_rate(rate, images):
+    """A recipe's learning rate for so many images a step: with AdamW by the square root of their number."""
+    return rate * math.sqrt(images / RECIPE_BATCH)
 
 
 def folder():

@@ -97,8 +97,14 @@ def _capped(wanted, classes):
 
 
 def hint_at_learning_rate(config):
-    """Hints at a learning rate in proportion, where the recipe's meets another number of images a step."""
-    own, recipe = config.get("Optimizer"), recipe_of(str(config["Arch"].get("name")))
+    """Hints at another learning rate, where the recipe's meets another number of images a step.
+
+    As of `prepare`, from random weights on classes of one's own the recipe's is right.
+    """
+    arch, own = config["Arch"], config.get("Optimizer")
+    if arch.get("class_num", CLASSES) != CLASSES and not starts_from_weights(config):
+        return
+    recipe = recipe_of(str(arch.get("name")))
     rate = own["lr"].get("learning_rate") if isinstance(own, dict) else None
     batch = (config["DataLoader"]["Train"].get("sampler") or {}).get("batch_size")
     if recipe is None or batch is None or rate != recipe:
@@ -108,10 +114,15 @@ def hint_at_learning_rate(config):
     if configs.RECIPE_BATCH / FAR < images < configs.RECIPE_BATCH * FAR:
         return
     logger.warning(
-        "Optimizer.lr.learning_rate: %g is the recipe's for %d images a step, here are %d; in proportion it "
-        "is -o Optimizer.lr.learning_rate=%.3g",
-        *(rate, configs.RECIPE_BATCH, images, rate * images / configs.RECIPE_BATCH),
+        "Optimizer.lr.learning_rate: %g is the recipe's for %d images a step, here are %d; by the "
+        "square root of their number it is -o Optimizer.lr.learning_rate=%.2g",
+        *(rate, configs.RECIPE_BATCH, images, configs.scaled_rate(rate, images)),
     )
+
+
+def starts_from_weights(config):
+    """Whether training starts from weights that a config names."""
+    return bool(config["Arch"].get("pretrained") or config["Global"].get("pretrained_model"))
 
 
 @functools.lru_cache(maxsize=None)

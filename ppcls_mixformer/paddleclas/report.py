@@ -1,5 +1,6 @@
 """`report`: PaddleClas's evaluation of a trained network, picture by picture, as a page."""
 
+import os
 import time
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def check(config):
         raise UserError("report reads pictures by PaddleClas's own loader: set -o Global.use_dali=False")
     if paddle.distributed.get_world_size() > 1:
         raise UserError("report runs in one process: leave out paddle.distributed.launch")
+
+
+def check_output(folder, dataset):
+    """Refuses a file, and a folder of the evaluated pictures, some of which figures might replace.
+
+    Raises:
+        UserError: names it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder} is a file; a report is written into a folder")
+    holders = {os.path.dirname(reading.file_of(dataset, number)) for number in range(len(dataset))} - {""}
+    if os.path.realpath(folder) in map(os.path.realpath, holders):
+        raise UserError(f"--output {folder}: the pictures themselves lie there; name another folder")
 
 
 def evaluate(engine):
@@ -197,8 +211,7 @@ def run(engine, flags):
     config, folder = engine.config, Path(flags.output)
     check(config)
     check_whole("--mistakes", flags.mistakes, 0)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder} is a file; a report is written into a folder")
+    check_output(folder, engine.eval_dataloader.dataset)
     others = [beside.read(place) for place in flags.beside]
     averages, log = find_log(flags.log, config)
     evaluation, numbers = evaluate(engine)

@@ -119,17 +119,22 @@ def told(report, output):
     config = output / report["config"]
     if Path.cwd() in config.parents:
         config = config.relative_to(Path.cwd())
-    yield from _next_commands(str(config), output, "test" in pictures)
+    best = f"output/{output.name}/{report['model']}/best_model" if "test" in pictures else None
+    yield from _next_commands(str(config), output, best)
 
 
-def _next_commands(config, output, has_test):
+def _next_commands(config, output, best):
+    """The commands for training, and where `best` is a checkpoint, for a test of it."""
     is_tool = Path(sys.argv[0]).name == "prepare_data.py"
     train, evaluate = (
         f"python tools/{name}.py" if is_tool else f"python -m ppcls_mixformer {name}"
         for name in ("train", "eval")
     )
-    if has_test:
-        listing = shlex.quote(f"DataLoader.Eval.dataset.cls_label_path={output / 'test_list.txt'}")
-        words = f"{evaluate} -c {shlex.quote(config)} -o {listing} -o Global.pretrained_model=…/best_model"
+    if best:
+        settings = (
+            f"DataLoader.Eval.dataset.cls_label_path={output / 'test_list.txt'}",
+            f"Global.pretrained_model={best}",
+        )
+        words = f"{evaluate} -c {shlex.quote(config)} -o {' -o '.join(map(shlex.quote, settings))}"
         yield f"at the very end, on the pictures for testing: {words}"
     yield f"next: {train} -c {shlex.quote(config)}"

@@ -12,6 +12,7 @@ OPACITY = 0.75
 LEGIBLE = 224  # pixels
 ROUNDING = 1e-5  # of a value
 PACKAGES = {"sklearn": "scikit-learn"}  # names of modules that are not those of their packages
+LEAST = 1e-3  # between values of a map from 0 to 1; less is no difference to see
 DIMMED = 0.35  # brightness of what a map says nothing about
 
 
@@ -61,8 +62,9 @@ def over(picture, heat):
 
 
 def of_map(picture, values, stride):
-    """The picture under a map `[height, width]`, from its least to its greatest value."""
-    return over(picture, to_unit(enlarged(values, stride, picture.shape[:2])))
+    """The picture under a map `[height, width]` of shares, from its least to its greatest value."""
+    drawn = enlarged(values, stride, picture.shape[:2])
+    return over(picture, to_unit(drawn) if np.ptp(values) >= LEAST else np.zeros_like(drawn))
 
 
 def of_grad_cam(picture, values, stride):

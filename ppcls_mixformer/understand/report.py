@@ -65,7 +65,8 @@ def write(report, folder):
             _calibration(report.evaluation, part, folder),
             *_mistakes(report),
         ]
-        text = page.page(report.title, report.lines, page.numbers(_head(found)), sections, report.foot)
+        head = page.numbers(_head(found, _accuracies(report.evaluation)))
+        text = page.page(report.title, report.lines, head, sections, report.foot)
         part(folder / PAGE).write_bytes(text.encode("utf-8", ESCAPED))
     return found
 
@@ -88,13 +89,18 @@ def write_predictions(evaluation, path):
         rows.writerows(zip(*columns))
 
 
-def _head(found):
+def _accuracies(evaluation):
+    """`{name: words}` of the accuracies that say something; of so few classes the top 5 are always right."""
+    tops = [1, metrics.TOP] if len(evaluation.names) > metrics.TOP else [1]
+    return {f"top{top}": f"top-{top}" for top in tops}
+
+
+def _head(found, accuracies):
     def share(name):
         return found[name], f"{found[name]:.2%}"
 
     return [
-        ("top1", *share("top1"), "top-1 accuracy"),
-        (f"top{metrics.TOP}", *share(f"top{metrics.TOP}"), f"top-{metrics.TOP} accuracy"),
+        *((name, *share(name), f"{words} accuracy") for name, words in accuracies.items()),
         ("macro_f1", *share("macro_f1"), "macro F1"),
         ("loss", found["loss"], f"{found['loss']:.4f}", "cross-entropy"),
         ("ece", *share("ece"), "calibration error"),
@@ -117,13 +123,14 @@ def _drawn(name, words, part, folder, draw, *arguments):
 def _beside(report, found, part, folder):
     if not report.others:
         return
-    evaluation = report.evaluation
+    evaluation, accuracies = report.evaluation, _accuracies(report.evaluation)
     own = dict(zip(map(beside.known_as, evaluation.files), evaluation.is_right.tolist()))
-    rows = [[f"{report.title} (this one)", *_compared(found), *[(-1, "")] * 3]]
+    rows = [[f"{report.title} (this one)", *_compared(found, accuracies), *[(-1, "")] * 3]]
     for other in report.others:
         counts = beside.only_one_right(own, other.is_right)
-        rows.append([other.title, *_compared(other.numbers), *((count, f"{count:,}") for count in counts)])
-    heads = ["report", "top-1", "top-5", "macro F1", "cross-entropy", "calibration error", "pictures"]
+        counted = ((count, f"{count:,}") for count in counts)
+        rows.append([other.title, *_compared(other.numbers, accuracies), *counted])
+    heads = ["report", *accuracies.values(), "macro F1", "cross-entropy", "calibration error", "pictures"]
     heads += ["only this one right", "only the other right", "in both"]
     runs = [(name, run) for name, run in [("this one", report.averages)] if run]
     runs += [(other.title, other.averages) for other in report.others if other.averages]
@@ -139,8 +146,8 @@ def _beside(report, found, part, folder):
     )
 
 
-def _compared(found):
-    shares = ((found[name], f"{found[name]:.2%}") for name in ("top1", f"top{metrics.TOP}", "macro_f1"))
+def _compared(found, accuracies):
+    shares = ((found[name], f"{found[name]:.2%}") for name in (*accuracies, "macro_f1"))
     rest = (found["loss"], f"{found['loss']:.4f}"), (found["ece"], f"{found['ece']:.2%}")
     return [*shares, *rest, (int(found["pictures"]), f"{int(found['pictures']):,}")]
 

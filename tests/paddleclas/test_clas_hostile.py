@@ -77,7 +77,7 @@ def test_paddle_load_is_on_guard_wherever_paddleclas_calls_it(host, files):
 
 @pytest.fixture
 def content(digits):
-    """What the quick start's YAML holds, on a few pictures."""
+    """What the YAML of the tests holds, on a few pictures."""
     content = yaml.safe_load((ROOT / CONFIG).read_text())
     for split, name in (("Train", "train_list.txt"), ("Eval", "test_list.txt")):
         dataset = content["DataLoader"][split]["dataset"]

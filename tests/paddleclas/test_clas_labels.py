@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("bridged_paddleclas")
 
 @pytest.fixture
 def config():
-    """PaddleClas's config of the quick start."""
+    """PaddleClas's config of the tests."""
     from ppcls_mixformer.paddleclas.config import load
 
     return load(CONFIG, [])

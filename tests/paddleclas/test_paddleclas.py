@@ -10,7 +10,6 @@ import numpy as np
 import paddle
 import pytest
 from commands import checkpoint, losses, overrides, run, tool
-from PIL import Image
 
 from ppcls_mixformer.hosting.whole import PREFIX
 
@@ -61,8 +60,8 @@ def test_a_resumed_run_keeps_a_better_best_model(digits, trained, tmp_path):
 
 def test_fine_tunes_to_another_class_count(digits, trained, tmp_path):
     settings = [s.replace(f"{digits}/t", f"{digits}/parity_t") for s in overrides(digits, tmp_path, epochs=1)]
-    settings += [f"Arch.pretrained={checkpoint(trained[0], 'latest')}.pdparams"]
-    log = tool("train", *settings, config="configs/quick_start/MixFormer_B0_digits_finetune.yaml")
+    settings += [f"Arch.pretrained={checkpoint(trained[0], 'latest')}.pdparams", "Arch.class_num=2"]
+    log = tool("train", *settings)
     assert "loaded all but the head, which has 10 classes there and 2 here" in log
     assert len(losses(log)) == 2 and "best metric" in log
 
@@ -72,7 +71,7 @@ def predicted_scores(log):
     return ast.literal_eval(ids), np.array(ast.literal_eval(scores))
 
 
-def test_predict_gives_the_scores_of_infer(digits, trained, exported, tmp_path):
+def test_predict_gives_the_scores_of_infer(digits, trained, exported):
     picture = digits / (digits / "test_list.txt").read_text().split()[0]
     inferred = tool(
         "infer",
@@ -92,12 +91,6 @@ def test_predict_gives_the_scores_of_infer(digits, trained, exported, tmp_path):
     if (exported[0] / "inference.pdmodel").exists() and not paddle.__version__.startswith("2."):
         stock = Path(sys.executable).with_name("paddleclas")
         outputs.append(run(stock, *flags, FLAGS_enable_pir_api="0"))
-    (tmp_path / "predict.log").write_text(wrapper)
-    logs = ("--train_log", checkpoint(trained[0], "train.log"), "--predict_log", tmp_path / "predict.log")
-    images = ("--list", digits / "test_list.txt", "--images", picture.parent)
-    run(sys.executable, "-m", "demo.pictures", *logs, *images, "--output", tmp_path)
-    for name in ("curve.png", "predictions.png"):
-        assert Image.open(tmp_path / name).size[0] > 600
     for output in outputs:
         ids, scores = predicted_scores(output)
         assert ids == expected_ids

@@ -132,6 +132,25 @@ def test_what_is_no_evaluation_of_one_class_each_is_refused(bridged_paddleclas, 
         check({"Global": {key: value}})
 
 
+def test_a_report_replaces_no_pictures(bridged_paddleclas, tmp_path):
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.report import check_output
+
+    class Pictures(list):
+        images = property(lambda self: self)
+
+    pictures = Pictures([f"{tmp_path}/a/confusion.png", f"{tmp_path}/b/1.png"])
+    for folder in (tmp_path, tmp_path / "c"):
+        check_output(folder, pictures)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for name in ("a", "b", "link", "c/../b"):
+        with pytest.raises(UserError, match="the pictures themselves lie there"):
+            check_output(tmp_path / name, pictures)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        check_output(tmp_path / "file", pictures)
+
+
 def test_the_stage_of_the_heat_maps(bridged_paddleclas):
     from ppcls_mixformer.paddleclas.report import finest, positions
 

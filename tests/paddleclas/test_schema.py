@@ -17,7 +17,7 @@ from ppcls_mixformer.hosting.errors import UserError
 
 @pytest.fixture
 def content(digits, tmp_path):
-    """What the quick start's config holds, on a few pictures."""
+    """What the tests' config holds, on a few pictures."""
     content = yaml.safe_load((ROOT / CONFIG).read_text())
     content["Global"]["output_dir"] = str(tmp_path)
     for split, name in (("Train", "train_list.txt"), ("Eval", "test_list.txt")):
@@ -82,7 +82,7 @@ def renamed(content, key, name):
     return content
 
 
-def test_the_quick_start_has_nothing_to_say(read, content):
+def test_a_config_without_mistakes_has_nothing_to_say(read, content):
     for mode in ("train", "eval", "infer", "export"):
         assert read(content, mode)[1] == []
 
@@ -321,10 +321,12 @@ def test_topk_is_capped_by_the_classes_of_any_network(read, content):
 
 def test_the_recipes_learning_rate_gets_a_hint(read, content):
     key = "Optimizer.lr.learning_rate"
-    (line,) = read(content, "train", f"{key}=8e-4")[1]
-    assert "is the recipe's for 1024 images a step, here are 48" in line and f"-o {key}=3.75e-05" in line
-    assert read(content, "train", f"{key}=7e-4")[1] == []
-    assert read(content, "eval", f"{key}=8e-4")[1] == []
+    weights = "Arch.pretrained=True"
+    (line,) = read(content, "train", f"{key}=8e-4", weights)[1]
+    assert "is the recipe's for 1024 images a step, here are 48" in line and f"-o {key}=0.00017" in line
+    assert read(content, "train", f"{key}=8e-4")[1] == []  # from random weights, as `prepare` has it
+    assert read(content, "train", f"{key}=7e-4", weights)[1] == []
+    assert read(content, "eval", f"{key}=8e-4", weights)[1] == []
 
 
 def test_pictures_have_three_channels(read, content):

@@ -19,7 +19,7 @@ def ten(tmp_path_factory):
 
 @pytest.fixture
 def settings(host, digits, tmp_path):
-    """Function that reads the quick start's config for a mode, on a few pictures."""
+    """Function that reads the tests' config for a mode, on a few pictures."""
     from ppcls_mixformer.paddleclas.config import settings
 
     def read(mode, *more, config=CONFIG, flags=()):

@@ -26,7 +26,7 @@ def attempt(command, root, *options, opts=(), config=CONFIG):
         ("nowhere.yml", "config file not found: nowhere.yml"),
         ("upernet_mixformer_b9", "the nearest one is upernet_mixformer_b0"),
         ("README.md", "README.md: PaddleSeg reads .yml and .yaml only"),
-        ("MixFormer_B0_digits", "is not a PaddleSeg config: No batch_size specified"),
+        ("MixFormer_B0", "is not a PaddleSeg config: No batch_size specified"),
     ],
 )
 def test_a_wrong_config_is_named(host, scenes, config, text):

@@ -48,7 +48,9 @@ def test_lists_names_and_pictures_are_written_and_the_originals_stay(pictures, p
     assert state(pictures.root) == before
     shown = capsys.readouterr().out
     assert re.search(r"next: python -m ppcls_mixformer train -c \S+/MixFormer_B2_set.yaml$", shown)
-    assert "test_list.txt" in shown
+    assert re.search(
+        r"/test_list.txt -o Global.pretrained_model=output/set/MixFormer_B2/best_model$", shown, re.M
+    )
 
 
 def test_what_cannot_be_used_is_left_out_and_listed(pictures, prepare, capsys):
@@ -225,7 +227,7 @@ def test_the_tool_speaks_in_one_line(pictures, tmp_path):
 
 @pytest.fixture
 def digits_by_class(digits, tmp_path):
-    """A few of the quick start's digits, a folder with a space for each class."""
+    """A few digits, a folder with a space for each class."""
     for line in (digits / "train_list.txt").read_text().splitlines():
         name, label = line.split()
         target = tmp_path / f"by class/{label}" / name.split("/")[-1]

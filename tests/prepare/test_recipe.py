@@ -98,6 +98,13 @@ def test_the_batch_follows_the_pictures_and_the_device(lines, device, batch):
     assert rate == pytest.approx(8e-4 * math.sqrt(batch / 1024), rel=0.05)
 
 
+@pytest.mark.parametrize("batch", [2, 32, 512])
+def test_from_random_weights_the_rate_is_the_recipe_s_for_any_batch(batch):
+    found = config(model="MixFormer_B0", batch=batch)
+    own = configs.read_yaml(configs.by_name()["MixFormer_B0"])
+    assert found["Optimizer"]["lr"]["learning_rate"] == float(own["Optimizer"]["lr"]["learning_rate"])
+
+
 @pytest.mark.parametrize(
     "lines, model, epochs, warmup",
     [

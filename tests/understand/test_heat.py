@@ -32,6 +32,10 @@ def test_rounding_is_not_blown_up_to_a_map():
     assert not heat.to_unit(values).any()
     values[1, 1] += 1e-3
     assert heat.to_unit(values).max() == 1
+    picture = np.full((6, 6, 3), 200, "uint8")
+    assert (heat.of_map(picture, values, 2) != picture).any()
+    values[1, 1] = 0.5004  # which the sheet shows as 0.500, as the others
+    assert (heat.of_map(picture, values, 2) == picture).all()
 
 
 def test_beyond_its_window_attention_says_nothing():
