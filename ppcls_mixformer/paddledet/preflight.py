@@ -8,7 +8,7 @@ from pathlib import Path
 from ppdet.data import transform
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting import expressions
+from ppcls_mixformer.hosting import expressions, onnx
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotations, boxes, joints
@@ -33,6 +33,8 @@ def check(settings, mode):
         UserError: names the key, the value and what to do.
     """
     flags, config = settings
+    if mode == "export":
+        check_export(flags, config)
     check_device(config)
     if flags.amp and not config.use_gpu:
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
@@ -59,6 +61,21 @@ def check(settings, mode):
         say_what_is_no_picture(flags, find_pictures(flags))
     if mode in ("infer", "export") and config.metric in ("COCO", "LVIS"):
         check_names(config)
+
+
+def check_export(flags, config):
+    """Refuses `--onnx` where it cannot be had, and `--small-masks` of a network without masks."""
+    if flags.small_masks and config.architecture != "MaskRCNN":
+        raise UserError(f"--small-masks is for MaskRCNN; this is {config.architecture}")
+    if not flags.onnx:
+        return
+    onnx.require("--onnx")
+    if "rpn_head" in config[config.architecture]:
+        raise UserError(
+            f"--onnx: paddle2onnx cannot convert {config.architecture}: it lacks generate_proposals and "
+            "distribute_fpn_proposals, and NMS where each class has boxes of its own. Leave --onnx out, and "
+            "read the export with paddle.inference"
+        )
 
 
 def check_device(config):

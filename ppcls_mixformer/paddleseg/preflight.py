@@ -10,6 +10,7 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.datasets import ADE20K, Dataset
 
+from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import class_maps
@@ -33,6 +34,8 @@ def check(settings, mode):
         UserError: names the flag or the key, the value and what to do.
     """
     flags, config = settings
+    if mode == "export" and flags.onnx:
+        onnx.require("--onnx")
     check_numbers(flags)
     set_device(flags.device)
     if mode != "export":
