@@ -108,7 +108,7 @@ def _input_shapes(program):
 
 
 def predictor(program, onednn=True, threads=None, use_gpu=False):
-    """A function that runs a program: arrays, one for each input, to a list of arrays.
+    """A function that runs a program: arrays, one for each input or by their names, to a list of arrays.
 
     Args:
         onednn: whether to use oneDNN's kernels on a CPU.
@@ -137,9 +137,11 @@ def predictor(program, onednn=True, threads=None, use_gpu=False):
     with _readable(program):
         engine = paddle.inference.create_predictor(config)
 
-    def run(*arrays):
-        for name, array in zip(engine.get_input_names(), arrays):
-            engine.get_input_handle(name).copy_from_cpu(array)
+    def run(*arrays, **named):
+        names = engine.get_input_names()
+        named.update(zip(names, arrays))
+        for name in names:
+            engine.get_input_handle(name).copy_from_cpu(named[name])
         engine.run()
         return [engine.get_output_handle(name).copy_to_cpu() for name in engine.get_output_names()]
 

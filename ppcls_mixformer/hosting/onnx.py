@@ -2,19 +2,25 @@
 
 import importlib.metadata
 import importlib.util
+import os
+import re
+import subprocess
 import sys
 import zlib
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import numpy as np
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.whole import scratch
 
 OPSET = 17
 EXTREME = 3.0  # normalised as for ImageNet, pictures reach from -2.1 to 2.6
 MADE_FROM = "made_from"  # in the metadata of a file in half precision: the checksum of the whole one
 COARSE = 2.0**-14  # below it half precision has fewer digits
+VALUES = 1e-4  # largest difference between two readers of a network, of the largest value in an output
+CLASSES = 1e-3  # largest share of whole numbers, such as classes of pixels, that two readers give differently
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -67,7 +73,58 @@ def convert(program, target):
     paddle2onnx.export(str(program), str(parameters), str(target), opset_version=OPSET, **options)
     if PADDLE_3:
         restore_padding(program, target)
+    see_through_identities(target)
     fold(target)
+
+
+def write(program, target, unlike):
+    """Writes the exported `program` as the ONNX file `target`, if ONNX Runtime gives what Paddle gives.
+
+    Args:
+        unlike: says of `target` how it differs; nothing where it does not.
+
+    Returns:
+        Why there is no `target`, one line; None if there is.
+    """
+    import paddle
+
+    try:
+        convert_apart(program, target)
+        difference = unlike(target)
+        if not difference:
+            return None
+        reason = f"ONNX Runtime differs from Paddle by {difference} on what paddle2onnx made of it"
+    except Exception as error:  # paddle2onnx's and ONNX Runtime's own, of many types
+        reason = f"paddle2onnx cannot convert this network ({first_line(error)})"
+    target.unlink(missing_ok=True)
+    return f"on paddlepaddle {paddle.__version__} {reason}"
+
+
+def convert_apart(program, target):
+    """`convert` in a process of its own, since paddle2onnx aborts its process where it lacks an operator.
+
+    Raises:
+        RuntimeError: there is no file; with what paddle2onnx said.
+    """
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        [sys.executable, "-m", "ppcls_mixformer.hosting.onnx", str(program), str(target)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if result.returncode:
+        raise RuntimeError(_gist(result.stdout) or f"status {result.returncode}")
+
+
+def _gist(log):
+    """What paddle2onnx lacks, by its log; or the last error there."""
+    lines = [re.sub(r"\x1b\[[\d;]*m|\[(ERROR|Paddle2ONNX)\]", "", line).strip() for line in log.splitlines()]
+    lacks = [line for line in lines if re.search("not support|only support", line, re.I)]
+    return (lacks[:1] or [line for line in lines if "Error" in line][-1:] or [""])[0]
 
 
 def restore_padding(program, target):
@@ -89,6 +146,22 @@ def restore_padding(program, target):
         name = f"{node.output[0]}.value"
         model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [value]))
         node.input[2] = name
+    onnx.save(model, str(target))
+
+
+def see_through_identities(target):
+    """Has nodes of the ONNX file `target` take what `Identity` stands for; those are left without a use.
+
+    The rules by which ONNX Runtime infers shapes do not see a constant behind one. Where it hides the length
+    of the sizes of a `Resize`, they take it for 0 and refuse the file.
+    """
+    import onnx
+
+    model, stands_for = onnx.load(str(target)), {}
+    for node in model.graph.node:
+        node.input[:] = [stands_for.get(name, name) for name in node.input]
+        if node.op_type == "Identity":
+            stands_for[node.output[0]] = node.input[0]
     onnx.save(model, str(target))
 
 
@@ -204,6 +277,54 @@ def largest_error(path, program, shape):
     return max(errors)
 
 
+def unlike(path, program, feeds, view=list):
+    """How ONNX Runtime differs from paddle.inference on a network, in words; None if it does not.
+
+    Args:
+        path: the ONNX file.
+        program: the export whose outputs it must give.
+        feeds: inputs to try, each a dict of arrays by their names, which may hold more than is taken.
+        view: what is compared, a list of arrays made of a list of outputs.
+    """
+    from ppcls_mixformer.hosting.inference import predictor
+
+    runtime, run = session(path), predictor(program, onednn=False)
+    names = [one.name for one in runtime.get_inputs()]
+    for feed in feeds:
+        expected = view(run(**feed))
+        found = view(runtime.run(None, {name: feed[name] for name in names}))
+        if len(found) != len(expected):
+            return f"number of outputs, {len(found)} instead of {len(expected)},"
+        for mine, theirs in zip(found, expected):
+            if mine.shape != theirs.shape:
+                return f"shape, {list(mine.shape)} instead of {list(theirs.shape)},"
+            if theirs.dtype.kind in "iu" and (mine != theirs).mean() > CLASSES:
+                return f"{(mine != theirs).mean():.1%} of the whole numbers"
+            if theirs.dtype.kind == "f" and not deviation(mine, theirs) <= VALUES:
+                return f"{deviation(mine, theirs):.1e} of the largest value"
+    return None
+
+
+def deviation(found, expected):
+    """Largest difference of two arrays, over the largest value of the second."""
+    return np.abs(found - expected).max() / max(np.abs(expected).max(), COARSE) if expected.size else 0.0
+
+
+def trials(shape, sizes):
+    """Noise to try a network with, whose input has `shape`, `[N, C, H, W]`, None or -1 where it is open.
+
+    Args:
+        sizes: `(N, H, W)` that take the place of what is open.
+
+    Returns:
+        One array for each of `sizes`, fewer where they come to the same.
+    """
+    shapes = [(batch, 3, *sides) for batch, *sides in sizes]
+    shapes = [tuple(a if b in (None, -1) else b for a, b in zip(each, shape)) for each in shapes]
+    random = np.random.RandomState(0)
+    return [random.standard_normal(each).astype("float32") for each in dict.fromkeys(shapes)]
+
+
 def relative_error(path, reference, shape):
     """Largest difference of two ONNX files, given `pictures`, over the largest value for the same picture.
 
@@ -256,3 +377,7 @@ def pictures(shape):
     noise = np.random.RandomState(0).standard_normal(shape)
     extremes = [np.full(shape, -EXTREME), np.full(shape, EXTREME), EXTREME * np.sign(noise)]
     return np.stack([noise, *extremes]).astype("float32")
+
+
+if __name__ == "__main__":
+    convert(*map(Path, sys.argv[1:]))

@@ -17,11 +17,16 @@ from ppdet.modeling.post_process import paste_mask
 from ppcls_mixformer.hosting.patches import replaced
 
 
-def without_loops(model):
-    """Replaces the steps of a `MaskRCNN` that loop over pictures; returns it."""
+def without_loops(model, small_masks=False):
+    """Replaces the steps of a `MaskRCNN` that loop over pictures; returns it.
+
+    Args:
+        small_masks: whether it gives masks in their boxes, and not in whole pictures.
+    """
     model.rpn_head._gen_proposal = types.MethodType(propose, model.rpn_head)
     model.bbox_post_process = BoxPostProcess(model.bbox_post_process)
-    model.mask_post_process = MaskPostProcess(model.mask_post_process.binary_thresh)
+    paste = in_boxes if small_masks else MaskPostProcess(model.mask_post_process.binary_thresh)
+    model.mask_post_process = paste
     return model
 
 
@@ -112,3 +117,8 @@ class MaskPostProcess:
         size = origin_shape.max(0).astype("int32")
         pasted = paste_mask(masks.unsqueeze(1), boxes[:, 2:], size[0], size[1])
         return (pasted >= self.threshold).astype("int32")
+
+
+def in_boxes(masks, boxes, counts, origin_shape):
+    """Masks as they are, probabilities on the grid of each box, `[R, 28, 28]` float32."""
+    return masks

@@ -6,16 +6,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import paddle
 import yaml
 
-from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.inference import find_program, input_shapes, onednn_refuses
 from ppcls_mixformer.hosting.pdiparams import check_program
 from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 
-ASKED = ("model.json", "model.pdmodel", "model.pdiparams", "model.pdiparams.info")  # by readers, first
+ONNX = "model.onnx"
+ASKED = ("model.json", "model.pdmodel", ONNX, "model.pdiparams", "model.pdiparams.info")  # by readers, first
+TRIALS = ((1, 96, 160), (2, 128, 64))  # batch, height and width of what readers are compared on
 
 
 def write_export(argv):
@@ -24,7 +28,7 @@ def write_export(argv):
     An earlier export is replaced only once the new one is complete.
 
     Args:
-        argv: `-c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse]`.
+        argv: `-c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse] [--onnx] [--small-masks]`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
@@ -37,22 +41,60 @@ def write_export(argv):
     if flags.fuse:
         trainer.model = fuse_for_inference(trainer.model)
     if config.architecture == "MaskRCNN":
-        without_loops(trainer.model)
-    target = Path(flags.output_dir) / config.filename
+        threshold = trainer.model.mask_post_process.binary_thresh
+        without_loops(trainer.model, flags.small_masks)
+    target, missing = Path(flags.output_dir) / config.filename, None
     with scratch() as staging, without_interpolation():
         trainer.export(str(staging))
+        folder = staging / config.filename
         if "joints" in config:
-            describe_joints(staging / config.filename / "infer_cfg.yml", config["joints"])
-        check_program(find_program(staging / config.filename, "model"))
-        publish(staging / config.filename, target, ASKED)
+            describe(folder, joints_of(config["joints"]))
+        if flags.small_masks:
+            describe(folder, {"mask_in_box": True, "mask_threshold": threshold})
+        program = find_program(folder, "model")
+        check_program(program)
+        if flags.onnx:
+            missing = write_onnx(folder / ONNX, program, config.architecture)
+        publish(folder, target, ASKED)
     for path in sorted(target.iterdir()):
         print(path)
+    if missing:
+        print(f"{ONNX} was not written: {missing}")
     if onednn_refuses(find_program(target, "model")):  # another detector's, which interpolates elsewhere
         print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
 
 
-def describe_joints(path, joints):
-    """Adds the names of the joints and the lines between them, counted from 1 as in COCO, to a YAML file."""
+def write_onnx(target, program, architecture):
+    """Writes the ONNX file `target`, if with it ONNX Runtime gives what `program` gives.
+
+    Returns:
+        Why it is missing, one line; None if it is not.
+    """
+    shape = next(shape for shape in input_shapes(program) if len(shape) == 4)
+    feeds = [inputs_for(pictures) for pictures in onnx.trials(shape, TRIALS)]
+    view = heat if architecture == "TopDownHRNet" else list
+    return onnx.write(program, target, lambda path: onnx.unlike(path, program, feeds, view))
+
+
+def inputs_for(pictures):
+    """What a network of PaddleDetection may take, by name, for `pictures`, `[N, 3, H, W]`, of that size."""
+    sizes = np.tile(np.array(pictures.shape[2:], "float32"), (len(pictures), 1))
+    return {"image": pictures, "im_shape": sizes, "scale_factor": np.ones_like(sizes)}
+
+
+def heat(outputs):
+    """Heat maps, and the heat where each has its maximum; of two that are next to equal either may be it."""
+    maps, places = outputs
+    return [maps, np.take_along_axis(maps.reshape([*places.shape, -1]), places[..., np.newaxis], -1)]
+
+
+def joints_of(joints):
+    """Names of the joints and the lines between them, counted from 1 as in COCO."""
     edges = [[first + 1, second + 1] for first, second in joints.edges]
-    with open(path, "a", encoding="utf-8") as file:
-        yaml.safe_dump({"keypoints": joints.names, "skeleton": edges}, file, allow_unicode=True)
+    return {"keypoints": joints.names, "skeleton": edges}
+
+
+def describe(folder, facts):
+    """Adds what PaddleDetection does not say to `infer_cfg.yml` of an export."""
+    with open(folder / "infer_cfg.yml", "a", encoding="utf-8") as file:
+        yaml.safe_dump(facts, file, allow_unicode=True)

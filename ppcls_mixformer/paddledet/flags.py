@@ -65,4 +65,10 @@ def add_export_flags(flags):
         default="output_inference",
         help="the export goes into a folder in it, named as the config",
     )
+    flags.add_argument("--onnx", action="store_true", help="keypoints: write model.onnx as well")
+    flags.add_argument(
+        "--small-masks",
+        action="store_true",
+        help="Mask R-CNN: masks of 28×28 in their boxes, for your own reader",
+    )
     flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ppdet.data import transform
 
 from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting import expressions
+from ppcls_mixformer.hosting import expressions, onnx
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.paddledet import boxes, joints
@@ -44,6 +44,8 @@ def check(settings, mode):
 def parts(settings, mode):
     """The checks of all but the data that `mode` needs, which are called without arguments."""
     flags, config = settings
+    if mode == "export":
+        yield functools.partial(check_export, flags, config)
     yield functools.partial(check_device, config)
     yield functools.partial(check_flags, settings, mode)
     yield functools.partial(check_backbone, config["MixFormer"])
@@ -77,6 +79,21 @@ def check_flags(settings, mode):
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
         raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
+
+
+def check_export(flags, config):
+    """Refuses `--onnx` where it cannot be had, and `--small-masks` of a network without masks."""
+    if flags.small_masks and config.architecture != "MaskRCNN":
+        raise UserError(f"--small-masks is for MaskRCNN; this is {config.architecture}")
+    if not flags.onnx:
+        return
+    onnx.require("--onnx")
+    if "rpn_head" in config[config.architecture]:
+        raise UserError(
+            f"--onnx: paddle2onnx cannot convert {config.architecture}: it lacks generate_proposals and "
+            "distribute_fpn_proposals, and NMS where each class has boxes of its own. Leave --onnx out, and "
+            "read the export with paddle.inference"
+        )
 
 
 def check_device(config):

@@ -6,8 +6,10 @@ from pathlib import Path
 import paddle
 import yaml
 
+from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.inference import find_program, onednn_refuses
 from ppcls_mixformer.hosting.pdiparams import check_program
+from ppcls_mixformer.hosting.pooling import pooling_by_products
 from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
@@ -15,40 +17,74 @@ from ppcls_mixformer.paddleseg.commands import prepare
 
 logger = logging.getLogger(__name__)
 
-ASKED = ("model.json", "model.pdmodel", "model.pdiparams", "model.pdiparams.info")  # by readers, first
+ONNX = "model.onnx"
+ASKED = ("model.json", "model.pdmodel", ONNX, "model.pdiparams", "model.pdiparams.info")  # by readers, first
+INPUT = "x"
+TRIALS = ((1, 96, 160), (2, 133, 75))  # batch, height and width of what readers are compared on
 
 
 def write_export(argv):
     """Writes program, parameters and `deploy.yaml` into `--save_dir` and prints the files.
 
     Batch and picture size are free unless `--input_shape` fixes them. Where they are free the program itself
-    does and undoes what the config does to the size of pictures. An earlier export is replaced only once the
-    new one is complete.
+    does and undoes what the config does to the size of pictures. `--onnx` adds the same as `model.onnx`. An
+    earlier export is replaced only once the new one is complete.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
     """
     builder, flags = prepare(argv, "export")
-    from ppcls_mixformer.paddleseg.sizes import Sized
-
     load_whole(builder.model, flags.model_path)
     shape = flags.input_shape or [None, 3, None, None]
     places, steps = share_transforms(builder, shape)
-    target = Path(flags.save_dir)
+    target, missing = Path(flags.save_dir), None
+
+    def write_to(folder):
+        return write_program(builder.model, steps, shape, flags.output_op, folder)
+
     with scratch() as staging:
-        spec = [paddle.static.InputSpec(shape=shape, dtype="float32")]
-        model = with_output_op(Sized(fuse_for_inference(builder.model), steps), flags.output_op)
-        graph = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
-        paddle.jit.save(graph, str(staging / "model"))
-        program = find_program(staging, "model")
-        check_program(program)
+        program = write_to(staging)
         description = describe(builder, shape, flags.output_op, program.name, places)
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description, default_flow_style=None))
+        if flags.onnx:
+            missing = write_onnx(staging / ONNX, program, shape, write_to)
         publish(staging, target, ASKED)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
+        if missing:
+            print(f"{ONNX} was not written: {missing}")
         if onednn_refuses(program):  # one of PaddleSeg's own networks
             print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
+
+
+def write_program(model, steps, shape, output_op, folder):
+    """Writes a trained network, with `steps` and `output_op`, into `folder`; returns the program's path."""
+    from ppcls_mixformer.paddleseg.sizes import Sized
+
+    spec = [paddle.static.InputSpec(shape=shape, dtype="float32", name=INPUT)]
+    model = with_output_op(Sized(fuse_for_inference(model), steps), output_op)
+    graph = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
+    paddle.jit.save(graph, str(folder / "model"))
+    program = find_program(folder, "model")
+    check_program(program)
+    return program
+
+
+def write_onnx(target, program, shape, write_to):
+    """Writes the ONNX file `target`, if with it ONNX Runtime gives what `program` gives.
+
+    Args:
+        shape: of the program's input.
+        write_to: writes such a program into a folder, and returns its path.
+
+    Returns:
+        Why it is missing, one line; None if it is not.
+    """
+    feeds = [{INPUT: pictures} for pictures in onnx.trials(shape, TRIALS)]
+    with scratch() as folder:
+        with pooling_by_products():
+            convertible = write_to(folder)
+        return onnx.write(convertible, target, lambda path: onnx.unlike(path, program, feeds))
 
 
 def share_transforms(builder, shape):

@@ -74,6 +74,7 @@ def add_export_flags(flags):
     add_model_path(flags)
     flags.add_argument("--save_dir", default="./output/inference_model")
     flags.add_argument("--input_shape", nargs=4, type=int, help="a fixed one, such as 1 3 512 512")
+    flags.add_argument("--onnx", action="store_true", help="write model.onnx as well")
     flags.add_argument("--output_op", choices=["argmax", "softmax", "none"], default="argmax")
 
 

@@ -12,6 +12,7 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.datasets import ADE20K, Dataset
 
+from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import class_maps
@@ -59,6 +60,8 @@ def check(settings, mode):
 def parts(settings, mode):
     """The checks of all but the data that `mode` needs, which are called without arguments."""
     flags, config = settings
+    if mode == "export" and flags.onnx:
+        yield partial(onnx.require, "--onnx")
     yield partial(check_numbers, flags)
     yield partial(set_device, flags.device)
     if mode != "export":

@@ -127,6 +127,66 @@ def test_what_half_precision_cannot_hold_is_seen(converted):
     assert onnx.largest_value(path, [1, 6, 10]) == pytest.approx(3e5)
 
 
+@needs_onnx
+def test_a_file_is_kept_only_where_it_gives_what_paddle_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx, "convert_apart", onnx.convert)  # quicker
+    program, target = write(Reversed(), tmp_path, (1, 6, 10)), tmp_path / "inference.onnx"
+    feeds = [{"x": x, "other": x} for x in np.random.RandomState(0).rand(2, 2, 1, 6, 10).astype("float32")]
+    assert onnx.write(program, target, lambda path: onnx.unlike(path, program, feeds)) is None
+    assert target.exists()
+    (tmp_path / "other").mkdir()
+    other = write(Reversed(), tmp_path / "other", (1, 6, 10))  # of other weights
+    reason = onnx.write(program, target, lambda path: onnx.unlike(path, other, feeds))
+    assert not target.exists()
+    assert re.search(
+        r"^on paddlepaddle \S+ ONNX Runtime differs from Paddle by \S+ of the largest value", reason
+    )
+    reason = onnx.write(program, target, lambda path: 1 / 0)
+    assert "paddle2onnx cannot convert this network (division by zero)" in reason and not target.exists()
+
+
+class Pooled(paddle.nn.Layer):
+    """Has an operator at which paddle2onnx aborts. A program without parameters cannot be loaded."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = paddle.nn.Conv2D(1, 1, 1)
+
+    def forward(self, x):
+        return F.adaptive_avg_pool2d(self.conv(x), 3)
+
+
+@needs_onnx
+def test_a_network_at_which_paddle2onnx_aborts_is_one_line(tmp_path):
+    reason = onnx.write(write(Pooled(), tmp_path, (1, None, None)), tmp_path / "inference.onnx", None)
+    assert re.search(r"^on paddlepaddle \S+ paddle2onnx cannot convert this network \(.*pool.*\)$", reason)
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    "made, said",
+    [
+        (lambda outputs: outputs, None),
+        (lambda outputs: [outputs[0][:1]], "shape, [1, 30] instead of [2, 30],"),
+        (lambda outputs: [outputs[0].argmax(1)], None),
+    ],
+)
+def test_how_two_readers_differ(converted, made, said):
+    program, path = converted(Reversed())
+    (x,) = onnx.trials([-1, 1, 6, 10], [(2, 5, 5)])
+    assert x.shape == (2, 1, 6, 10)
+    views = iter([list, made])  # of Paddle's outputs, then of ONNX Runtime's
+    view = (lambda outputs: next(views)(outputs)) if said else made
+    assert onnx.unlike(path, program, [{"x": x}], view) == said
+
+
+def test_noise_fills_what_a_shape_leaves_open():
+    sizes = [(1, 4, 6), (2, 5, 7)]
+    shapes = [[x.shape for x in onnx.trials(shape, sizes)] for shape in ([None, 3, -1, None], [-1, 3, 8, 9])]
+    assert shapes == [[(1, 3, 4, 6), (2, 3, 5, 7)], [(1, 3, 8, 9), (2, 3, 8, 9)]]
+    assert [x.shape for x in onnx.trials([2, 3, 8, 9], sizes)] == [(2, 3, 8, 9)]
+
+
 def assemble(nodes, constants, outputs, path):
     """Writes an ONNX file that takes float32 maps `x` of `[1, 2, 3]`, any batch."""
     helper, number = onnx_format.helper, onnx_format.TensorProto.FLOAT

@@ -6,11 +6,13 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import run
+from commands import HAS_ONNX, run
 from det_tools import DETECTOR, KEYPOINTS, command_line, forget_config, tool
 
-from ppcls_mixformer.hosting.inference import find_program
+from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.paddledet import commands
+from ppcls_mixformer.paddledet.pasting import PastedMasks
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +56,9 @@ def exported(scenes, trained, sections, tmp_path_factory):
         if config not in exports:
             folder = tmp_path_factory.mktemp("exported")
             weights = f"weights={trained(config)[0]}"
-            log = tool("export", scenes, config, weights, flags=["--output_dir", folder])
+            flags = ["--output_dir", folder, *["--onnx"] * (HAS_ONNX and config == KEYPOINTS)]
+            log = tool("export", scenes, config, weights, flags=flags)
+            assert "was not written" not in log, log[-3000:]
             assert f"{folder / config}/model.pdiparams" in log
             forget_config(sections)
             pictures = sorted(str(path) for path in (scenes / "val2017").glob("*.jpg"))
@@ -108,6 +112,41 @@ def test_exported_keypoints_have_the_same_heat_maps(exported, tmp_path, mode):
         shapes.add(expected.shape)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4, err_msg=case)
     assert shapes == {(batch, 17, 32, 24) for batch in BATCHES[KEYPOINTS]}
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+def test_onnx_runtime_gives_the_same_heat_maps(exported):
+    folder, path = exported(KEYPOINTS)
+    runtime, arrays, batches = onnx.session(folder / "model.onnx"), np.load(path), set()
+    for case in sorted({name.split("/")[0] for name in arrays}):
+        maps, places = runtime.run(None, {"image": arrays[f"{case}/in/image"]})
+        expected = arrays[f"{case}/out/0"]
+        np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5, err_msg=case)
+        assert (maps.reshape(*places.shape, -1).argmax(2) == places).all()
+        batches.add(len(maps))
+    assert batches == set(BATCHES[KEYPOINTS])
+
+
+def test_small_masks_are_pasted_to_the_whole_ones(exported, scenes, trained, sections, tmp_path):
+    (folder, path), weights = exported(DETECTOR), f"weights={trained(DETECTOR)[0]}"
+    forget_config(sections)
+    flags = ["--output_dir", tmp_path, "--small-masks"]
+    commands.export(command_line(scenes, DETECTOR, weights, flags=flags))
+    whole, small = (
+        predictor(find_program(each, "model"), onednn=False) for each in (folder, tmp_path / DETECTOR)
+    )
+    arrays, names = np.load(path), ("image", "im_shape", "scale_factor")
+    inputs = {name: arrays[f"batch 2, 0/in/{name}"] for name in names}
+    (expected, counts, masks), (boxes, found_counts, small_masks) = whole(**inputs), small(**inputs)
+    assert small_masks.shape == (len(boxes), 28, 28) and (counts == found_counts).all()
+    np.testing.assert_allclose(boxes, expected, rtol=0, atol=1e-4)
+    sizes = np.floor(inputs["im_shape"] / inputs["scale_factor"] + 0.5).astype(int)
+    settings = yaml.safe_load((tmp_path / DETECTOR / "infer_cfg.yml").read_text())
+    assert settings["mask_in_box"]
+    pasted = PastedMasks(small_masks, boxes[:, 2:], sizes.repeat(counts, 0), settings["mask_threshold"])
+    found = np.asarray(pasted)
+    assert found.shape == masks.shape and (found == 1).any()
+    assert (found != masks)[found >= 0].mean() < 1e-5
 
 
 def test_an_export_says_how_to_prepare_pictures(exported):

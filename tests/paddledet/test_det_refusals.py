@@ -6,7 +6,7 @@ import re
 
 import paddle
 import pytest
-from commands import error_line
+from commands import HAS_ONNX, error_line
 from det_tools import DETECTOR, KEYPOINTS, LVIS, command_line, module
 
 from ppcls_mixformer.hosting.errors import UserError
@@ -135,6 +135,23 @@ def test_weights_that_do_not_fit(scenes, files, classifier, warnings, command, w
     arguments = command_line(scenes, DETECTOR, f"weights={weights}")
     assert error in refusal(getattr(commands, command), arguments)
     assert not warnings()
+
+
+@pytest.mark.parametrize(
+    "config, flag, error",
+    [
+        (KEYPOINTS, "--small-masks", "--small-masks is for MaskRCNN; this is TopDownHRNet"),
+        pytest.param(
+            DETECTOR,
+            "--onnx",
+            "--onnx: paddle2onnx cannot convert MaskRCNN: it lacks generate_proposals",
+            marks=pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx"),
+        ),
+    ],
+)
+def test_exports_that_cannot_be_had(scenes, files, config, flag, error):
+    arguments = command_line(scenes, config, f"weights={files}/b0", flags=[flag])
+    assert refusal(commands.export, arguments).startswith(error)
 
 
 @pytest.mark.parametrize(

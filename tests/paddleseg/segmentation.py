@@ -8,6 +8,22 @@ from commands import run
 CONFIG = "configs/scenes/upernet_mixformer_b0.yml"
 # Four iterations, two checkpoints, each evaluated.
 TRAINING = "--do_eval --iters 4 --batch_size 2 --save_interval 2 --log_iters 1 --seed 0".split()
+NORMALIZE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+CHAINS = {  # each with pictures that it enlarges, reduces and pads
+    "long": [{"type": "ResizeByLong", "long_size": 150}, {"type": "Padding", "target_size": [160, 170]}],
+    "ratio": [
+        NORMALIZE,
+        {"type": "Resize", "target_size": [230, 80], "keep_ratio": True, "size_divisor": 24},
+        {"type": "PaddingByAspectRatio", "aspect_ratio": 1.3, "im_padding_value": 0},
+    ],
+    "short": [
+        {"type": "LimitLong", "min_long": 180, "max_long": 190},
+        NORMALIZE,
+        {"type": "ResizeByShort", "short_size": 100, "max_size": 140},
+    ],
+    "fixed": [{"type": "Resize", "target_size": [128, 96]}],
+}
+PICTURES = [(350, 250), (250, 350), (97, 201), (160, 33), (64, 64)]  # width and height
 
 
 def overrides(root, *more):

@@ -7,31 +7,18 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import ROOT, error_line, run
+from commands import HAS_ONNX, ROOT, error_line, run
 from PIL import Image
-from segmentation import CONFIG, network, noise, tool
+from segmentation import CHAINS, CONFIG, NORMALIZE, PICTURES, network, noise, tool
 
+from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.inference import PADDLE_3
 
 pytestmark = pytest.mark.slow
 
 SIZES = [(1, 3, 61, 75), (2, 3, 130, 97), (3, 3, 64, 64), (1, 3, 20, 160)]
-NORMALIZE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-CHAINS = {  # each with pictures that it enlarges, reduces and pads
-    "long": [{"type": "ResizeByLong", "long_size": 150}, {"type": "Padding", "target_size": [160, 170]}],
-    "ratio": [
-        NORMALIZE,
-        {"type": "Resize", "target_size": [230, 80], "keep_ratio": True, "size_divisor": 24},
-        {"type": "PaddingByAspectRatio", "aspect_ratio": 1.3, "im_padding_value": 0},
-    ],
-    "short": [
-        {"type": "LimitLong", "min_long": 180, "max_long": 190},
-        NORMALIZE,
-        {"type": "ResizeByShort", "short_size": 100, "max_size": 140},
-    ],
-    "fixed": [{"type": "Resize", "target_size": [128, 96]}],
-}
-PICTURES = [(350, 250), (250, 350), (97, 201), (160, 33), (64, 64)]  # width and height
+
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +51,14 @@ def test_export_segments_pictures_as_predict_does(scenes, photos, weights, tmp_p
     config = config_with(tmp_path, [*CHAINS[chain], *[NORMALIZE] * (NORMALIZE not in CHAINS[chain])])
     options = ["--config", config, "--model_path", weights]
     tool("predict", scenes, *options, "--image_path", photos, "--save_dir", tmp_path / "predicted")
-    tool("export", scenes, *options, "--save_dir", tmp_path / "export")
+    engines = ["onednn", "plain", *["onnx"] * (HAS_ONNX and chain == "ratio")]
+    tool("export", scenes, *options, "--save_dir", tmp_path / "export", *["--onnx"] * ("onnx" in engines))
     run(sys.executable, "tests/scripts/seg_read_pictures.py", tmp_path / "export", photos, tmp_path)
     for width, height in PICTURES:
         name = f"{width}x{height}.png"
         expected = tmp_path / "predicted/pseudo_color_prediction" / name
         assert Image.open(expected).size == (width, height)
-        for engine in ("onednn", "plain"):
+        for engine in engines:
             assert share_of_equal_pixels(tmp_path / engine / name, expected) > 0.999, (engine, name)
     description = yaml.safe_load((tmp_path / "export/deploy.yaml").read_text())["Deploy"]
     assert description["transforms"] == [NORMALIZE]
@@ -79,9 +67,10 @@ def test_export_segments_pictures_as_predict_does(scenes, photos, weights, tmp_p
 
 @pytest.fixture(scope="module")
 def exported(scenes, weights, tmp_path_factory):
-    """Folder of an export that gives logits."""
-    folder = tmp_path_factory.mktemp("exported")
-    tool("export", scenes, "--model_path", weights, "--save_dir", folder, "--output_op", "none")
+    """Folder of an export that gives logits, to ONNX Runtime too."""
+    folder, flags = tmp_path_factory.mktemp("exported"), ["--output_op", "none", *["--onnx"] * HAS_ONNX]
+    log = tool("export", scenes, "--model_path", weights, "--save_dir", folder, *flags)
+    assert "was not written" not in log, log[-3000:]
     return folder
 
 
@@ -96,6 +85,16 @@ def test_export_gives_the_logits_at_any_size(exported, weights, host, engine):
     log = run(sys.executable, "tests/scripts/seg_read_export.py", exported, engine)
     errors = [float(error) for error in re.findall("^error (.*)", log, re.M)]
     assert len(errors) == 2 * len(SIZES) and max(errors) < 1e-5, log
+
+
+@needs_onnx
+def test_onnx_runtime_gives_the_logits_at_any_size(exported, weights, host):
+    model, runtime = network(weights), onnx.session(exported / "model.onnx")
+    for size in SIZES:
+        with paddle.no_grad():
+            expected = model(paddle.to_tensor(noise(size)))[0].numpy()
+        (found,) = runtime.run(None, {"x": noise(size)})
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def test_export_is_described(exported):
@@ -113,12 +112,18 @@ def test_export_of_classes_has_a_fixed_shape_and_replaces_what_another_paddle_le
     stale = tmp_path / ("model.pdmodel" if PADDLE_3 else "model.json")
     stale.write_text("of another Paddle")
     (tmp_path / "model.pdparams").write_text("no part of an export")
+    (tmp_path / "model.onnx").write_text("of another network")
     options = ["--model_path", weights, "--save_dir", tmp_path, "--input_shape", 1, 3, 64, 96]
-    tool("export", scenes, *options)
+    tool("export", scenes, *options, *["--onnx"] * HAS_ONNX)
     classes = paddle.jit.load(str(tmp_path / "model"))(paddle.to_tensor(noise((1, 3, 64, 96))))
     classes = classes[0] if isinstance(classes, (list, tuple)) else classes
     assert classes.shape == [1, 64, 96] and classes.dtype == paddle.int32
     assert not stale.exists() and (tmp_path / "model.pdparams").exists()
+    if HAS_ONNX:
+        (found,) = onnx.session(tmp_path / "model.onnx").run(None, {"x": noise((1, 3, 64, 96))})
+        assert found.dtype == np.int32 and (found == classes.numpy()).mean() > 0.999
+    else:
+        assert not (tmp_path / "model.onnx").exists()
 
 
 def test_a_failed_export_leaves_the_old_one(exported, scenes, tmp_path):

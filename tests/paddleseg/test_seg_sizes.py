@@ -3,10 +3,14 @@
 import random
 
 import numpy as np
+import paddle
 import pytest
-from segmentation import CONFIG, build
+from commands import HAS_ONNX
+from segmentation import CHAINS, CONFIG, NORMALIZE, PICTURES, build
 
-NORMALIZE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+from ppcls_mixformer.hosting import onnx
+
+OPEN = [None, 3, None, None]
 RESIZE = {"type": "ResizeByLong", "long_size": 99}
 SEEN = [(750, 1000), (1000, 750), (683, 1024), (600, 800)]  # halves of pixels among what they become
 
@@ -47,7 +51,6 @@ def test_sizes_are_those_of_opencv(sizes):
 
 
 def test_padding_has_the_color_that_it_has_in_front_of_normalize(sizes):
-    import paddle
     from paddleseg import transforms as of
 
     picture = np.random.RandomState(0).rand(5, 4, 3).astype("float32")
@@ -59,6 +62,35 @@ def test_padding_has_the_color_that_it_has_in_front_of_normalize(sizes):
     padded = step.do(paddle.to_tensor(x))
     np.testing.assert_allclose(padded.numpy()[0].transpose(1, 2, 0), expected, atol=1e-6)
     np.testing.assert_allclose(step.undo(padded, [5, 4]).numpy(), x, atol=1e-6)
+
+
+class Colors(paddle.nn.Layer):
+    """A network that gives a list of one map."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = paddle.nn.Conv2D(3, 4, 1)
+
+    def forward(self, x):
+        return [self.conv(x)]
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+@pytest.mark.parametrize("chain", CHAINS)
+def test_onnx_runtime_does_it_and_undoes_it(sizes, tmp_path, chain):
+    from ppcls_mixformer.paddleseg.export import share_transforms, write_program
+
+    _, steps = share_transforms(build(CONFIG, f"val_dataset.transforms={CHAINS[chain]}"), OPEN)
+    assert len(steps) == len([each for each in CHAINS[chain] if each != NORMALIZE])
+    network = Colors()
+    onnx.convert(write_program(network, steps, OPEN, "none", tmp_path), tmp_path / "model.onnx")
+    runtime = onnx.session(tmp_path / "model.onnx")
+    for width, height in PICTURES:
+        (x,) = onnx.trials(OPEN, [(2, height, width)])
+        (expected,) = sizes.Sized(network, steps)(paddle.to_tensor(x))
+        (found,) = runtime.run(None, {"x": x})
+        assert found.shape == (2, 4, height, width)
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-3)
 
 
 def share(transforms, shape=(None, 3, None, None), **test_config):
