@@ -89,7 +89,10 @@ setup(
         "ppcls_mixformer.demo",
     ],
     package_dir={"ppcls_mixformer.configs": "configs", "ppcls_mixformer.demo": "demo"},
-    package_data={"ppcls_mixformer.configs": ["**/*.yaml", "**/*.yml"]},
+    package_data={
+        "ppcls_mixformer.configs": ["**/*.yaml", "**/*.yml"],
+        "ppcls_mixformer.paddleclas": ["webpage/*"],
+    },
     entry_points={"console_scripts": ["ppcls-mixformer = ppcls_mixformer.__main__:main"]},
     python_requires=">=3.9",
     install_requires=["numpy>=1.21", "pillow>=9", "pyyaml>=5.1", "tqdm>=4.60"],
