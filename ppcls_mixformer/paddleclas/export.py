@@ -99,6 +99,8 @@ def write_export(argv):
         publish(staging, target, ASKED)
     if flags.web:
         missing.append(write_page(engine, flags, target, described, runtime))
+    elif web.is_there(target):
+        logger.warning("%s is of an earlier export; --web writes it anew", target / web.PAGE)
     for name, read_by in READERS.items():
         if (target / name).exists() and (flags.web or name != web.PAGE):
             print(f"{target / name}: read by {read_by}")

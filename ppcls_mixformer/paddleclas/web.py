@@ -61,10 +61,15 @@ def check(target, described):
             "Global.image_shape"
         )
     preparation(described.transform_ops)
-    page = Path(target) / PAGE
-    if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace"):
-        raise UserError(f"--web: {page} is not of an export; move it, or name another folder")
+    if (Path(target) / PAGE).exists() and not is_there(target):
+        raise UserError(f"--web: {Path(target) / PAGE} is not of an export; move it, or name another folder")
     return npm.fetch(RUNTIME)
+
+
+def is_there(target):
+    """Whether there is a page of ours beside the export in `target`."""
+    page = Path(target) / PAGE
+    return page.exists() and MARK in page.read_text(encoding="utf-8", errors="replace")
 
 
 def preparation(transform_ops):

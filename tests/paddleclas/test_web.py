@@ -96,6 +96,8 @@ def seen_by_a_browser(site, profile, plan):
 
 
 SIZES = [
+    (40, 60),
+    (20, 30),  # a half, in which OpenCV does something else
     (40, 30),
     (41, 57),
     (20, 90),
