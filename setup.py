@@ -91,6 +91,7 @@ setup(
     package_dir={"ppcls_mixformer.configs": "configs", "ppcls_mixformer.demo": "demo"},
     package_data={
         "ppcls_mixformer.configs": ["**/*.yaml", "**/*.yml"],
+        "ppcls_mixformer.paddleclas": ["webpage/*"],
         "ppcls_mixformer.selftest": ["golden/*"],
     },
     entry_points={"console_scripts": ["ppcls-mixformer = ppcls_mixformer.__main__:main"]},

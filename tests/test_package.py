@@ -28,8 +28,10 @@ def test_the_wheel_holds_the_package_its_configs_its_demo_and_nothing_else(wheel
     settings = {f"configs/{name}" for name in files(configs.folder(), "*.y*ml")}
     golden = files(ROOT / "ppcls_mixformer", "golden/*")
     demo = {f"demo/{name}" for name in files(ROOT / "demo", "*.py")}
+    page = files(ROOT / "ppcls_mixformer", "webpage/*")
     info = metadata.split("/")[0]
-    assert {f"ppcls_mixformer/{name}" for name in modules | settings | golden | demo} == {
+    assert len(page) == 4
+    assert {f"ppcls_mixformer/{name}" for name in modules | settings | golden | demo | page} == {
         name for name in names if not name.startswith(info)
     }
     assert sorted(requirements) == ["numpy", "pillow", "pyyaml", "tqdm"]

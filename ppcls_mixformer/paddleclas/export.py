@@ -21,11 +21,11 @@ from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.hosting.whole import publish, scratch
-from ppcls_mixformer.paddleclas import describe, readers, readme
+from ppcls_mixformer.paddleclas import describe, readers, readme, web
 from ppcls_mixformer.paddleclas.commands import build_engine
-from ppcls_mixformer.paddleclas.program import write_program
+from ppcls_mixformer.paddleclas.program import has_blocks, outputs_of, write_program
 from ppcls_mixformer.predict import description as descriptions
-from ppcls_mixformer.predict import names
+from ppcls_mixformer.predict import names, programs
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,13 @@ READERS = {
     "inference.onnx": "ONNX Runtime and others",
     "inference_fp16.onnx": "ONNX Runtime and others on GPUs, in browsers and on phones, "
     "`python -m ppcls_mixformer predict --use_fp16 True`",
+    web.PAGE: "browsers, from any server of files, such as `python -m http.server --directory FOLDER/web`",
 }
 WRITERS = {
     "inference.json": "paddlepaddle 3",
     "inference.pdmodel": "paddlepaddle 3.1.1",
     "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
+    web.PAGE: "paddlepaddle 3.1.1 or 3.3.1",
 }
 ASKED = (*READERS, "inference.pdiparams.info", descriptions.NAME)  # by readers, first
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
@@ -66,8 +68,8 @@ def write_export(argv):
     An earlier export is replaced only once the new one is complete.
 
     Args:
-        argv: `-c CONFIG -o Global.pretrained_model=PATH`, and `--onnx`, `--fp16`, `--no-fuse`, `--features`
-            or `--check N`.
+        argv: `-c CONFIG -o Global.pretrained_model=PATH`, and `--onnx`, `--fp16`, `--no-fuse`, `--features`,
+            `--saliency`, `--web` or `--check N`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
@@ -78,26 +80,56 @@ def write_export(argv):
     target, origin = Path(settings["save_inference_dir"]), readme.origin_of(config, flags)
     described, known = _described(config), describe.known_names(config)
     paths = _checked(config, flags.check, described)
+    outputs = outputs_of(engine, flags.features, flags.saliency)
+    runtime = web.check(target, described) if flags.web else None
     with scratch() as staging:
         settings["save_inference_dir"] = str(staging)
-        write_program(engine, flags.fuse, flags.features)
+        write_program(engine, flags.fuse, flags.features, flags.saliency)
         missing = [write_other_program(staging, argv)]
         if flags.onnx:
             missing.append(write_onnx(staging, settings["image_shape"]))
-        if flags.fp16:
+        if flags.fp16 and flags.onnx:
             missing.append(write_half(staging, settings["image_shape"]))
         if described:
             label_names = _label_names(known, staging, described.image_shape)
-            described = described._replace(label_names=label_names)
+            described = described._replace(label_names=label_names, outputs=outputs)
             descriptions.write(staging / descriptions.NAME, described)
         found = _compared(staging, paths, scores_of(network, config), described) if paths else []
-        readme.write(staging, target, described, origin, found, READERS, flags.features)
+        readme.write(staging, target, described, origin, found, READERS, outputs)
         publish(staging, target, ASKED)
+    if flags.web:
+        missing.append(write_page(engine, flags, target, described, runtime))
+    elif web.is_there(target):
+        logger.warning("%s is of an earlier export; --web writes it anew", target / web.PAGE)
     for name, read_by in READERS.items():
-        if (target / name).exists():
+        if (target / name).exists() and (flags.web or name != web.PAGE):
             print(f"{target / name}: read by {read_by}")
     for line in (*filter(None, missing), *found):
         print(line)
+
+
+def write_page(engine, flags, target, described, runtime):
+    """Writes the page of `--web` beside the export in `target`; returns what is missing, if it cannot.
+
+    Its network gives the spatial gates of each stage as well, where it has any.
+
+    Args:
+        described: the export's `Description`.
+        runtime: what `web.check` has returned.
+    """
+    settings, saliency = engine.config["Global"], has_blocks(engine)
+    outputs = outputs_of(engine, False, saliency)
+    with scratch() as folder:
+        settings["save_inference_dir"] = str(folder)
+        write_program(engine, flags.fuse, saliency=saliency)
+        missing = write_onnx(folder, settings["image_shape"])
+        if flags.fp16 and missing is None:
+            missing = write_half(folder, settings["image_shape"])
+        if missing is not None:
+            return NotWritten(web.PAGE, missing.reason)
+        model = folder / (programs.HALF if flags.fp16 else "inference.onnx")
+        web.write(target, model, described, outputs, runtime)
+    return None
 
 
 def _checked(config, count, described):

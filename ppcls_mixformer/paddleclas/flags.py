@@ -100,11 +100,21 @@ def parser(mode):
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")
         flags.add_argument(
-            "--fp16", action="store_true", help="beside --onnx: write inference_fp16.onnx, half its size, too"
+            "--fp16",
+            action="store_true",
+            help="beside --onnx: write inference_fp16.onnx, half its size, too; beside --web: for the page",
         )
         flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")
         flags.add_argument(
             "--features", action="store_true", help="let the program give pooled features as well"
+        )
+        flags.add_argument(
+            "--saliency",
+            action="store_true",
+            help="let the program give the spatial gates of its blocks as well",
+        )
+        flags.add_argument(
+            "--web", action="store_true", help="write a page that classifies pictures in a browser, too"
         )
         flags.add_argument(
             "--check",

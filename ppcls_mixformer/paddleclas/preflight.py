@@ -34,10 +34,10 @@ def check(settings, mode, said=()):
     flags, config = settings
     command, mode = mode, host_mode(mode)
     if mode == "export":
-        if flags.fp16 and not flags.onnx:
-            raise UserError("--fp16 halves what --onnx writes: give both")
-        if flags.onnx:
-            onnx.require("--onnx")
+        if flags.fp16 and not flags.onnx and not flags.web:
+            raise UserError("--fp16 halves what --onnx writes: give both; or what --web writes")
+        if flags.onnx or flags.web:
+            onnx.require("--onnx" if flags.onnx else "--web")
     check_arch(config["Arch"])
     settle_class_count(config)
     precision.settle(config)

@@ -8,6 +8,7 @@ import paddle
 from ppcls_mixformer import __version__
 from ppcls_mixformer.hosting import source
 from ppcls_mixformer.paddleclas import HOST
+from ppcls_mixformer.predict.description import FEATURES, GATES
 from ppcls_mixformer.weights.download import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ python -m ppcls_mixformer predict --inference_model_dir {folder} --infer_imgs pi
 
 {agreements}
 """
+MORE = {  # by the name of an output
+    FEATURES: "; a second output, pooled features `[N, D]`",
+    f"{GATES}1": "; the last outputs, spatial gates of each stage `[N, blocks, height, width]`",
+}
 NOT_CHECKED = "It was not measured: export with `--check N`."
 
 
@@ -65,14 +70,14 @@ def origin_of(config, flags):
     ]
 
 
-def write(staging, target, description, origin, agreements, readers, features):
+def write(staging, target, description, origin, agreements, readers, outputs):
     """Writes the page into the folder `staging`, unless `target` has a README.md that is somebody else's.
 
     Args:
         description: of the export; None where it has none.
         agreements: one for each reader; none where nothing was measured.
         readers: who reads a file, by its name.
-        features: whether pooled features are the second output.
+        outputs: names of what the program gives, in their order.
     """
     there = Path(target) / NAME
     if there.exists() and MARK not in there.read_text(encoding="utf-8", errors="replace"):
@@ -87,7 +92,7 @@ def write(staging, target, description, origin, agreements, readers, features):
         shape=f"[{', '.join(map(str, shape))}]",
         output="scores `[N, classes]`, "
         + ("each label's own" if independent else "which sum up to 1")
-        + ("; a second output, pooled features `[N, D]`" if features else ""),
+        + "".join(text for name, text in MORE.items() if name in outputs),
         files="\n".join(files),
         folder=target,
         origin="\n".join(origin),

@@ -12,6 +12,10 @@ from ppcls_mixformer.predict import names, predictor, programs, results, transfo
 from ppcls_mixformer.predict.sources import Source, find, find_listed
 
 BATCH_SIZE = 16
+MISSING = {
+    descriptions.FEATURES: "features: export it with --features",
+    descriptions.GATES: "spatial gates: export it with --saliency",
+}
 
 
 class Predictions(list):
@@ -88,6 +92,7 @@ class Classifier:
             )
         self.topk, self.threshold = _shown(shown, topk, threshold)
         self.image_shape = shown.image_shape
+        self._given = shown.outputs or [descriptions.SCORES, descriptions.FEATURES]
         self.transforms = transforms.build(shown.transform_ops, self.path)
         shown.check_size(self.transforms, f"the transforms of {self.path}")
         self._run = views.averaged(self.program.run, views.parse(tta))
@@ -134,7 +139,7 @@ class Classifier:
         Raises:
             UserError: a picture cannot be read.
         """
-        return self._output(0, pictures, batch_size)
+        return self._outputs(descriptions.SCORES, self._run, pictures, batch_size)[0]
 
     def features(self, pictures, batch_size=BATCH_SIZE):
         """Pooled features, float32 `[D]` of one picture, `[N, D]` of several; of exports with `--features`.
@@ -142,22 +147,36 @@ class Classifier:
         Raises:
             UserError: the export has none, or a picture cannot be read.
         """
-        return self._output(1, pictures, batch_size)
+        return self._outputs(descriptions.FEATURES, self._run, pictures, batch_size)[0]
 
-    def _output(self, index, pictures, batch_size):
+    def gates(self, pictures, batch_size=BATCH_SIZE):
+        """Spatial gates of exports with `--saliency`, of the pictures themselves whatever `tta`.
+
+        Returns:
+            For each stage float32 `[blocks, height, width]` of one picture, `[N, blocks, height, width]` of
+            several, 0 to 1: where a block's attention lets its convolution pass.
+
+        Raises:
+            UserError: the export has none, or a picture cannot be read.
+        """
+        return self._outputs(descriptions.GATES, self.program.run, pictures, batch_size)
+
+    def _outputs(self, prefix, run, pictures, batch_size):
+        """What `run` gives of the pictures under each name that begins with `prefix`."""
         sources, is_one = _sources(pictures)
         if not sources:
             raise UserError("an empty list: there are no pictures to give scores or features of")
 
         def classify(images, batch):
-            outputs = self._run(images)
-            if len(outputs) <= index:
-                raise UserError(f"{self.program.path} gives no features: export it with --features")
-            return [{"row": row} for row in outputs[index]]
+            found = [rows for name, rows in zip(self._given, run(images)) if name.startswith(prefix)]
+            if not found:
+                raise UserError(f"{self.program.path} gives no {MISSING[prefix]}")
+            return [{"rows": rows} for rows in zip(*found)]
 
-        rows = list(predictor.predict(sources, self._prepare, classify, batch_size))
-        results.check_failures(rows)
-        return rows[0]["row"] if is_one else np.stack([found["row"] for found in rows])
+        found = list(predictor.predict(sources, self._prepare, classify, batch_size))
+        results.check_failures(found)
+        columns = list(zip(*(one["rows"] for one in found)))
+        return [column[0] if is_one else np.stack(column) for column in columns]
 
     def _prepare(self, source):
         image = transforms.apply(self.transforms, source.rgb())

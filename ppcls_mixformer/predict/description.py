@@ -1,6 +1,6 @@
 """`inference.yml`, which lies beside an exported classifier: its preprocessing and the names of its classes.
 
-The format is that of PaddleX 3 and PaddleClas 2.6; `image_shape` and `topk` in `Global` are ours.
+The format is that of PaddleX 3 and PaddleClas 2.6; `image_shape`, `topk` and `outputs` in `Global` are ours.
 """
 
 import logging
@@ -20,6 +20,7 @@ NAME = "inference.yml"
 TOPK = 5
 THRESHOLD = 0.5
 SINGLE, INDEPENDENT = "Topk", "MultiLabelThreshOutput"
+SCORES, FEATURES, GATES = "scores", "features", "gates_"  # outputs of a program; those of a stage numbered
 # What the `paddleclas` command does to pictures, whatever the network.
 STOCK = [
     {"ResizeImage": {"resize_short": 256}},
@@ -40,6 +41,7 @@ class Description(NamedTuple):
         threshold: a probability.
         image_shape: `[C, H, W]` that the program takes; None where any size will do, or nobody knows.
         model_name: of the network.
+        outputs: names of what the program gives, in their order; None where nobody has written them.
     """
 
     transform_ops: List[Any]
@@ -49,6 +51,7 @@ class Description(NamedTuple):
     threshold: float = THRESHOLD
     image_shape: Optional[List[int]] = None
     model_name: str = ""
+    outputs: Optional[List[str]] = None
 
     def check_size(self, built, place):
         """Refuses transforms that end in pictures of another size than the program takes.
@@ -71,9 +74,10 @@ def _sides(size):
 
 def write(path, description):
     """Writes `inference.yml`."""
-    shown, settings = {"topk": description.topk}, {}
+    shown, settings = {"topk": description.topk}, {"outputs": description.outputs}
     if description.independent:  # for which PaddleX knows no topk
-        shown, settings = {"threshold": description.threshold}, {"topk": description.topk}
+        shown = {"threshold": description.threshold}
+        settings["topk"] = description.topk
     if description.label_names is not None:
         shown["label_list"] = list(description.label_names)
     content = {
@@ -124,6 +128,7 @@ def read(folder):
         threshold=_number(shown.get("threshold", THRESHOLD), (int, float), "threshold", path),
         image_shape=_image_shape(section.get("image_shape"), path),
         model_name=str(section.get("model_name") or ""),
+        outputs=_outputs(section.get("outputs"), path),
     )
 
 
@@ -159,6 +164,12 @@ def _topk(value, path):
 def _number(value, kind, key, path):
     if not isinstance(value, kind) or isinstance(value, bool) or value < 0:
         raise UserError(f"{path}: {key} is {value!r}; it takes a number from 0 on")
+    return value
+
+
+def _outputs(value, path):
+    if value is not None and (not isinstance(value, list) or value[:1] != [SCORES]):
+        raise UserError(f"{path}: outputs is {value!r}; it takes a list of names, {SCORES} first")
     return value
 
 

@@ -277,4 +277,6 @@ def test_a_network_without_features_says_so(photos, tmp_path):
     classify = Classifier(tmp_path, run, description=DESCRIPTION)
     with pytest.raises(UserError, match="gives no features: export it with --features"):
         classify.features(photos / "a.png")
+    with pytest.raises(UserError, match="gives no spatial gates: export it with --saliency"):
+        classify.gates(photos / "a.png")
     assert classify.scores(photos / "a.png").shape == (3,) and SHAPE == DESCRIPTION.image_shape

@@ -33,6 +33,7 @@ PostProcess:
         Description(OPERATORS, ["a", "金鱼", "no"], topk=3, image_shape=[3, 7, 7], model_name="MixFormer_B0"),
         Description(OPERATORS, independent=True, topk=None, threshold=0.25),
         Description(OPERATORS, independent=True, topk=4),
+        Description(OPERATORS, outputs=["scores", "gates_1", "gates_2"]),
     ],
 )
 def test_what_is_written_is_read(tmp_path, described):

@@ -12,8 +12,10 @@ import pytest
 from commands import HAS_ONNX, checkpoint, error_line, overrides, run, tool
 from PIL import Image
 
-from ppcls_mixformer import Classifier
+from ppcls_mixformer import Classifier, MixFormer_B0
+from ppcls_mixformer.predict import transforms
 from ppcls_mixformer.predict.sources import find
+from ppcls_mixformer.understand import saliency
 
 pytestmark = pytest.mark.slow
 
@@ -128,17 +130,27 @@ def test_a_listed_picture_that_is_missing_fails_alone(digits, trained, photos, t
     assert [("error" in result) for result in saved(path).values()] == [False, True, False]
 
 
-def test_features_of_a_checkpoint_and_of_its_export(digits, trained, photos, tmp_path):
+def test_features_and_gates_of_a_checkpoint_and_of_its_export(digits, trained, photos, tmp_path):
     infer(digits, trained, photos, flags=("--features", tmp_path / "f.npz"))
     weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
     settings = [*overrides(digits, trained[0]), weights, f"Global.save_inference_dir={tmp_path}/export"]
-    tool("export_model", *settings, flags=["--features", *["--onnx"] * HAS_ONNX])
-    assert "a second output, pooled features" in (tmp_path / "export/README.md").read_text(encoding="utf-8")
+    tool("export_model", *settings, flags=["--features", "--saliency", *["--onnx"] * HAS_ONNX])
+    page = (tmp_path / "export/README.md").read_text(encoding="utf-8")
+    assert "a second output, pooled features" in page and "the last outputs, spatial gates" in page
+    network = MixFormer_B0(class_num=10, pretrained=checkpoint(trained[0], "latest"))
+    network.eval()
     saved = np.load(tmp_path / "f.npz")
     assert list(saved["file_names"]) == [source.name for source in find(photos)]
     for engine in ENGINES:
+        classify = Classifier(tmp_path / "export", engine, tta="flip")
         found = Classifier(tmp_path / "export", engine).features(photos)
         np.testing.assert_allclose(found, saved["features"], atol=1e-4)
+        images = np.stack([transforms.apply(classify.transforms, source.rgb()) for source in find(photos)])
+        stages = saliency.trace(network, images).stages
+        for found, stage in zip(classify.gates(photos), stages):
+            np.testing.assert_allclose(found, saliency.gates(stage), atol=1e-5)
+        one = classify.gates(find(photos)[0].name)
+        assert [gates.shape for gates in one] == [(1, 7, 7), (2, 4, 4), (6, 2, 2), (6, 1, 1)]
 
 
 def test_sizes_that_are_not_square_from_training_to_prediction(digits, tmp_path):
