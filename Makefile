@@ -11,6 +11,10 @@ VENV ?= .venv
 
 export OMP_NUM_THREADS ?= $(shell nproc)
 
+# Test files are shared out to processes of one thread each: much of their time is that of starting Python.
+JOBS ?= $(shell nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')
+PYTEST = OMP_NUM_THREADS=1 "$(1)/bin/python" -m pytest -n $(JOBS) --dist loadfile
+
 .PHONY: quickstart photos-demo dense-demo lint test test-fast test-journeys test-paddle test-gpu-wheel soak
 
 $(VENV)/ready: setup.py constraints.txt
@@ -35,14 +39,14 @@ lint: $(VENV)/ready
 	"$(VENV)/bin/python" -m ruff format --check .
 
 test: lint
-	"$(VENV)/bin/python" -m pytest
+	$(call PYTEST,$(VENV))
 
 test-fast: lint
-	"$(VENV)/bin/python" -m pytest -m "not slow and not network"
+	$(call PYTEST,$(VENV)) -m "not slow and not network"
 
 # Training, evaluation, export and prediction through each host.
 test-journeys: $(VENV)/ready
-	"$(VENV)/bin/python" -m pytest tests/paddleclas/test_paddleclas.py tests/paddleclas/test_export.py \
+	$(call PYTEST,$(VENV)) tests/paddleclas/test_paddleclas.py tests/paddleclas/test_export.py \
 	    tests/paddledet/test_det_journeys.py tests/paddleseg/test_seg_commands.py
 
 # The newest paddle2onnx that imports on Paddle 2.
@@ -56,7 +60,7 @@ test-paddle:
 	    constraints.txt > ".venv-$(PADDLE)/constraints.txt"
 	".venv-$(PADDLE)/bin/python" -m pip install --quiet -c ".venv-$(PADDLE)/constraints.txt" -e '.[cpu,test]'
 	".venv-$(PADDLE)/bin/python" -m ppcls_mixformer fetch
-	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/predict/test_classifier.py \
+	$(call PYTEST,.venv-$(PADDLE)) tests/network tests/predict/test_classifier.py \
 	    tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
 
 # The newest GPU wheel on PyPI, on its CPU device: kernels for a GPU, operator counts, and all of the selftest.

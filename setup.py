@@ -106,6 +106,6 @@ setup(
         "onnx": ONNX,
         "paddlex": PADDLEX,
         "safetensors": SAFETENSORS,
-        "test": [*DENSE, *DEMO, *ONNX, *SAFETENSORS, "pytest>=8", "ruff"],
+        "test": [*DENSE, *DEMO, *ONNX, *SAFETENSORS, "pytest>=8", "pytest-xdist>=3", "ruff"],
     },
 )
