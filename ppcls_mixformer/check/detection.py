@@ -12,6 +12,7 @@ from PIL import Image
 
 from ppcls_mixformer.check.found import MOST, Found, Split
 from ppcls_mixformer.hosting import charts, pictures
+from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError, collected
 from ppcls_mixformer.paddledet import annotations, joints, splits
 from ppcls_mixformer.paddledet.classes import options_of
@@ -36,7 +37,6 @@ def of_config(name, overrides):
     Raises:
         UserError: PaddleDetection or the config cannot be read.
     """
-    from ppcls_mixformer.hosting.cli import Settings
     from ppcls_mixformer.paddledet import register
     from ppcls_mixformer.paddledet.flags import parser
 
