@@ -1,6 +1,7 @@
 """Activation recomputation: less memory, more time, the same results (arXiv 1604.06174)."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import paddle
 from paddle.distributed import fleet
@@ -8,18 +9,18 @@ from paddle.distributed import fleet
 from ppcls_mixformer.network.layers import is_batch_norm
 
 
-def recomputed(block, x, *arguments):
-    """`block(x, *arguments)`, whose activations are not kept but computed again in the backward pass."""
+def recomputed(block, x, grid, masks):
+    """`block(x, grid, masks)`, whose activations are not kept but computed again in the backward pass."""
     if x.stop_gradient:  # then Paddle would give the block's parameters no gradient either
-        return block(x, *arguments)
+        return block(x, grid, masks)
+    return fleet.utils.recompute(partial(_run, block, grid, masks), x)
 
-    def forward(x):
-        if not paddle.is_grad_enabled():
-            return block(x, *arguments)
-        with frozen_statistics(block):  # the second time; they have seen this batch
-            return block(x, *arguments)
 
-    return fleet.utils.recompute(forward, x)
+def _run(block, grid, masks, x):
+    if not paddle.is_grad_enabled():
+        return block(x, grid, masks)
+    with frozen_statistics(block):  # the second time; they have seen this batch
+        return block(x, grid, masks)
 
 
 @contextmanager
