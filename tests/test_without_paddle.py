@@ -75,6 +75,7 @@ def test_the_help_of_a_command_needs_no_paddle(verb):
 COMMANDS = {
     "weights": "this command",
     "convert x.pdparams": "this command",
+    "selftest": "this command",
     "seg train --help": "this command",  # it shows which device is the default
     "train -c MixFormer_B0": "PaddleClas",
     "export -c MixFormer_B0": "this command",

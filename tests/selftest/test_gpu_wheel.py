@@ -3,7 +3,7 @@
 import paddle
 import pytest
 
-from ppcls_mixformer.selftest import checks, kernels
+from ppcls_mixformer.selftest import checks, kernels, machine
 
 pytestmark = pytest.mark.skipif(
     not paddle.is_compiled_with_cuda(), reason="this Paddle is built for the CPU: make test-gpu-wheel"
@@ -25,3 +25,11 @@ def test_an_operator_without_kernels_is_named():
 def test_a_mixing_block_calls_no_more_operators_than_it_should():
     for finding in checks.operator_calls():
         assert finding.holds, finding
+
+
+def test_golden_files_are_replayed_without_tf32():
+    core = paddle.base.core
+    before = core.get_cublas_switch(), core.get_cudnn_switch()
+    with machine.full_precision():
+        assert not core.get_cublas_switch() and not core.get_cudnn_switch()
+    assert (core.get_cublas_switch(), core.get_cudnn_switch()) == before == (True, True)
