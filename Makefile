@@ -1,7 +1,8 @@
 # `make quickstart`: everything from an empty machine to classified digits. `make dense-demo`: from there to
 # detected, segmented and posed ones. `make test`: linter and all tests; `make test-fast`: the quick ones.
 # `make test-journeys`: what a user does, through each host.
-# `make soak`: kills trainings and exports, fifty each, and says what they left; half an hour.
+# `make soak`: kills trainings and exports, fifty each, and says what they left; then sends a service 1,000 requests,
+# with PaddleX in an environment of its own. Half an hour.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
 PYTHON ?= python3
@@ -54,5 +55,15 @@ test-paddle:
 	".venv-$(PADDLE)/bin/python" -m pytest tests/network tests/predict/test_classifier.py \
 	    tests/paddleclas/test_export.py tests/paddleclas/test_paddleclas.py
 
-soak: $(VENV)/ready
+# PaddleX and paddleclas take different builds of OpenCV. The versions are those of docs/en/Serving.md.
+SERVING = .venv-paddlex
+
+$(SERVING)/ready: setup.py
+	$(PYTHON) -m venv "$(SERVING)"
+	"$(SERVING)/bin/python" -m pip install --quiet -e '.[paddlex]' paddlex==3.7.2 paddlepaddle==3.1.1
+	touch "$@"
+
+soak: $(VENV)/ready $(SERVING)/ready
 	"$(VENV)/bin/python" benchmarks/soak.py
+	test -f output/digits/inference/inference.yml || "$(VENV)/bin/python" -m ppcls_mixformer quickstart
+	"$(SERVING)/bin/python" benchmarks/serving.py output/digits/inference dataset/digits/test/00*1.png
