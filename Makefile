@@ -2,7 +2,8 @@
 # detected, segmented and posed ones. `make photos-demo`: the same way as the quick start, with photographs.
 # `make test`: linter and all tests; `make test-fast`: the quick ones.
 # `make test-journeys`: what a user does, through each host.
-# `make soak`: kills trainings and exports, fifty each, and says what they left; half an hour.
+# `make soak`: kills trainings and exports, fifty each, and says what they left; then sends a service 1,000 requests,
+# with PaddleX in an environment of its own. Half an hour.
 # `make test-paddle PADDLE=3.3.1`: a short pass on another Paddle, in an environment of its own.
 # `make test-gpu-wheel`: whether a GPU has kernels for every operator, asked of paddlepaddle-gpu (759 MB); no GPU needed.
 # `make PYTHON=python3.13 VENV=.venv-3.13 test` takes another interpreter, in an environment of its own.
@@ -70,5 +71,15 @@ test-gpu-wheel:
 	.venv-gpu/bin/python -m pytest tests/selftest
 	.venv-gpu/bin/python -m ppcls_mixformer selftest --output output/selftest/gpu_wheel.json
 
-soak: $(VENV)/ready
+# PaddleX and paddleclas take different builds of OpenCV. The versions are those of docs/en/Serving.md.
+SERVING = .venv-paddlex
+
+$(SERVING)/ready: setup.py
+	$(PYTHON) -m venv "$(SERVING)"
+	"$(SERVING)/bin/python" -m pip install --quiet -e '.[paddlex]' paddlex==3.7.2 paddlepaddle==3.1.1
+	touch "$@"
+
+soak: $(VENV)/ready $(SERVING)/ready
 	"$(VENV)/bin/python" benchmarks/soak.py
+	test -f output/digits/inference/inference.yml || "$(VENV)/bin/python" -m ppcls_mixformer quickstart
+	"$(SERVING)/bin/python" benchmarks/serving.py output/digits/inference dataset/digits/test/00*1.png

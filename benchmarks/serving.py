@@ -25,7 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_mixformer import Classifier
+from ppcls_mixformer.predict import description
 
+ROUTES = {
+    False: "image-classification",
+    True: "multilabel-image-classification",
+}  # by whether labels are independent
+BATCH = "/batch"  # the route for several pictures, below that for one
 PATIENCE = 120  # seconds, for the service to start and for an answer
 
 
@@ -42,19 +48,26 @@ def bomb(side=10000):
 
 
 BOMB = bomb()
-BAD = {  # a request's body, from the bytes of a picture, and the status that it must get
-    "no picture": (lambda data: request(b"no picture"), 422),
-    "half a picture": (lambda data: request(data[: len(data) // 2]), 422),
-    "no JSON": (lambda data: b"{", 422),
-    "too large": (lambda data: b" " * (17 << 20), 413),
-    "too many pixels": (lambda data: request(BOMB), 413),
-    "an address": (lambda data: json.dumps({"image": "http://127.0.0.1/a.png"}).encode(), 403),
+BAD = {  # a request's body, from the bytes of a picture, the status that it must get, and where it is sent to
+    "no picture": (lambda data: request(b"no picture"), 422, ""),
+    "half a picture": (lambda data: request(data[: len(data) // 2]), 422, ""),
+    "no JSON": (lambda data: b"{", 422, ""),
+    "too large": (lambda data: b" " * (17 << 20), 413, ""),
+    "too many pixels": (lambda data: request(BOMB), 413, ""),
+    "an address": (lambda data: json.dumps({"image": "http://127.0.0.1/a.png"}).encode(), 403, ""),
+    "too many pictures": (lambda data: batch([b""] * 33), 422, BATCH),
+    "too many pixels in one of several": (lambda data: batch([data, BOMB]), 413, BATCH),
 }
 
 
 def request(data):
     """The body that asks for the classes of a picture."""
     return json.dumps({"image": base64.b64encode(data).decode()}).encode()
+
+
+def batch(pictures):
+    """The body that asks for the classes of several pictures."""
+    return json.dumps({"images": [base64.b64encode(data).decode() for data in pictures]}).encode()
 
 
 def send(address, body):
@@ -83,13 +96,26 @@ class Load:
         ]
         self.lock = threading.Lock()
 
+    def ask_for_several(self):
+        """Sends all known pictures, and what is none, in one request."""
+        body = batch([*(data for data, _ in self.known), b"no picture"])
+        got, answer = send(f"{self.address}{BATCH}", body)
+        *found, bad = answer["result"]["pictures"] if got == 200 else [{}]
+        right = [same({"result": one}, shown) for one, (_, shown) in zip(found, self.known)]
+        if len(found) != len(self.known) or not all(right) or bad.get("errorCode") != 422:
+            with self.lock:
+                self.wrong.append(("several", got, answer))
+
     def ask(self, number):
-        """Sends request `number`; every tenth is a bad one."""
+        """Sends request `number`; every tenth is a bad one, and every tenth one for several pictures."""
+        if number % 10 == 4:
+            return self.ask_for_several()
         data, shown = random.Random(number).choice(self.known)
         kind = list(BAD)[number // 10 % len(BAD)] if number % 10 == 9 else None
-        body, status = (BAD[kind][0](data), BAD[kind][1]) if kind else (request(data), 200)
+        make, status, place = BAD[kind] if kind else (request, 200, "")
+        body = make(data)
         start = time.perf_counter()
-        got, answer = send(self.address, body)
+        got, answer = send(f"{self.address}{place}", body)
         seconds = time.perf_counter() - start
         right = got == status and (kind or same(answer, shown))
         with self.lock:
@@ -113,7 +139,7 @@ def start(folder):
     for line in service.stdout:
         if found := re.match(r"http://\S+", line):
             threading.Thread(target=service.stdout.read, daemon=True).start()
-            return service, f"{found[0]}/image-classification"
+            return service, f"{found[0]}/{ROUTES[description.read(folder).independent]}"
     sys.exit(f"error: the service ended with status {service.wait()}")
 
 

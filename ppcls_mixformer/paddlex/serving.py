@@ -21,7 +21,7 @@ from PIL import Image
 from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import shadow_module
 from ppcls_mixformer.hosting.pictures import NO_PICTURE, Unreadable, imdecode
-from ppcls_mixformer.paddlex import ENGINES, register
+from ppcls_mixformer.paddlex import ENGINES, batches, register
 from ppcls_mixformer.predict import description, programs, sources
 from ppcls_mixformer.variants import VARIANTS
 
@@ -30,7 +30,7 @@ LARGEST_PICTURE = 25  # megapixels
 AT_ONCE = 32  # connections; what comes beyond is answered with status 503
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DRAINED = 4  # times the largest request
-TOO_LARGE, FORBIDDEN, UNPROCESSABLE = 413, 403, 422
+FORBIDDEN, UNPROCESSABLE = 403, 422
 PIPELINES = {  # by whether labels are independent: of PaddleX, with the section of its config
     False: ("image_classification", "ImageClassification"),
     True: ("image_multilabel_classification", "ImageMultiLabelClassification"),
@@ -82,7 +82,7 @@ def pipeline_config(folder):
             f"{folder} is an export of {shown.model_name or 'nobody knows what'}, not of MixFormer"
         )
     pipeline, section = PIPELINES[shown.independent]
-    model = {"model_name": shown.model_name, "model_dir": str(folder), "batch_size": 1}
+    model = {"model_name": shown.model_name, "model_dir": str(folder), "batch_size": batches.AT_ONCE}
     if not shown.independent:
         model["topk"] = shown.topk
     return {
@@ -152,6 +152,13 @@ def build_app(config, flags):
         )
     app = create_pipeline_app(pipeline, config)
 
+    async def read(text, most):
+        return decoded(await raw_bytes(text, flags.fetch), most)
+
+    independent = config["pipeline_name"] == PIPELINES[True][0]
+    route = (image_multilabel_classification if independent else image_classification).INFER_ENDPOINT
+    batches.add_route(app, route, "threshold" if independent else "topk", read, pixels)
+
     async def refused(request, error):
         return JSONResponse(answer(UNPROCESSABLE, str(error)), UNPROCESSABLE)
 
@@ -199,12 +206,12 @@ def decoded(data, largest):
         with Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
-        raise HTTPException(TOO_LARGE, "the picture has too many pixels") from None
+        raise HTTPException(batches.TOO_LARGE, "the picture has too many pixels") from None
     except Exception:  # Pillow's plugins raise what they like
         raise HTTPException(UNPROCESSABLE, NO_PICTURE) from None
     if width * height > largest:
         message = f"the picture has {width}x{height} pixels; at most {largest / 1e6:g} million are taken"
-        raise HTTPException(TOO_LARGE, message)
+        raise HTTPException(batches.TOO_LARGE, message)
     try:
         return imdecode(np.frombuffer(data, dtype="uint8"), IN_COLOR)
     except Unreadable as error:
@@ -227,7 +234,9 @@ class Bounded:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.largest:
             await self._drain(receive)
-            return await JSONResponse(answer(TOO_LARGE, message), TOO_LARGE)(scope, receive, send)
+            return await JSONResponse(answer(batches.TOO_LARGE, message), batches.TOO_LARGE)(
+                scope, receive, send
+            )
         received = 0
 
         async def counted():
@@ -235,7 +244,7 @@ class Bounded:
             event = await receive()
             received += len(event.get("body", b""))
             if received > self.largest:
-                raise HTTPException(TOO_LARGE, message)
+                raise HTTPException(batches.TOO_LARGE, message)
             return event
 
         await self.app(scope, counted, send)

@@ -215,9 +215,11 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
 @pytest.mark.network
 def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
     chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
-    flags = ("--requests", 70, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    flags = ("--requests", 80, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
     log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
-    assert "70 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+    assert "80 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+    log = environment(ROOT / "benchmarks/serving.py", exports["independent"], *chosen, "--requests", 10)
+    assert "10 requests by 16 clients, 0 wrong answers" in log
 
 
 @pytest.mark.slow
