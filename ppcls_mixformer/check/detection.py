@@ -14,7 +14,14 @@ from ppcls_mixformer.check.found import MOST, Found, Split
 from ppcls_mixformer.hosting import charts, pictures
 from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError, collected
-from ppcls_mixformer.paddledet import annotations, joints, splits
+from ppcls_mixformer.paddledet import (
+    annotated_pictures,
+    annotation_file,
+    annotations,
+    joints,
+    keypoint_fields,
+    splits,
+)
 from ppcls_mixformer.paddledet.classes import options_of
 from ppcls_mixformer.paddledet.drawing import draw_objects
 
@@ -93,7 +100,7 @@ def of_files(paths, folders, task):
     for place, file in raw:
         with collected(refused):
             folder = folders[min(place, len(folders) - 1)] if folders else find_folder(file, metric)
-            find_picture = annotations.finder(folder, metric)
+            find_picture = annotated_pictures.finder(folder, metric)
             files.append(annotations.repair(file, metric, with_masks, find_picture))
     found = None
     if files and task == "keypoints":
@@ -130,7 +137,7 @@ def find_folder(file, metric):
     Raises:
         UserError: there is none, or several that have as many of them.
     """
-    find_name = annotations.finder("", metric)
+    find_name = annotated_pictures.finder("", metric)
     images = file.content.get("images") if isinstance(file.content, dict) else None
     try:
         names = [find_name(image).replace("\\", "/") for image in images[:FEW]]
@@ -155,7 +162,7 @@ def find_folder(file, metric):
 
 def _settle_joints(files, needed):
     """The joints of files; adds what a config has to say about them to `needed`."""
-    count = annotations.number_of_joints(files[0].content) or 0
+    count = keypoint_fields.number_of_joints(files[0].content) or 0
     found = joints.agree(files, count, None)
     needed.append(f"num_joints={count}")
     unknown = []
@@ -175,11 +182,11 @@ def _found(task, files, found_joints, refused, needed):
 
 def _split(file, found_joints):
     content = file.content
-    objects = [entry for entry in content["annotations"] if annotations.is_object(entry)]
+    objects = [entry for entry in content["annotations"] if annotation_file.is_object(entry)]
     numbers = Counter(entry["category_id"] for entry in objects)
     titles = {category["id"]: " ".join(str(category["name"]).split()) for category in content["categories"]}
     counts = {title: numbers[number] for number, title in titles.items()}
-    sizes = [size for size in map(annotations.size_in, content["images"]) if size]
+    sizes = [size for size in map(annotation_file.size_in, content["images"]) if size]
     boxes = [tuple(entry["bbox"][2:]) for entry in objects]
     return Split(
         name=os.path.basename(file.path),

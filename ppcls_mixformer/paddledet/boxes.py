@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotation_file, annotations
 from ppcls_mixformer.paddledet.classes import path_of_annotations
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def read(path, key, categories, least_score, picture_of, size_of):
 
     Args:
         path: of the file, which `key` names.
-        categories: how the id of that class may be spelt, as `annotations.spelt` does.
+        categories: how the id of that class may be spelt, as `annotation_file.spelt` does.
         least_score: a box with a lower score is left out.
         picture_of: of the entry of a box its picture, or None where it is none that is asked for.
         size_of: of a picture its `(width, height)`, or None where that is not known.
@@ -45,7 +45,7 @@ def read(path, key, categories, least_score, picture_of, size_of):
             left_out[reason or OTHER_PICTURES] += 1
         else:
             kept.setdefault(picture, []).append((*entry["bbox"], entry["score"]))
-            outside += annotations.clip(entry["bbox"], size_of(picture)) != entry["bbox"]
+            outside += annotation_file.clip(entry["bbox"], size_of(picture)) != entry["bbox"]
     say(entries, left_out, outside, categories, f"{key}: {path}")
     return kept
 
@@ -84,7 +84,7 @@ def say(entries, left_out, outside, categories, place):
 
 def reason_against(entry, categories, least_score):
     """Why a box is left out, whatever its picture; None where it is not."""
-    if "category_id" in entry and annotations.spelt(entry["category_id"]) not in categories:
+    if "category_id" in entry and annotation_file.spelt(entry["category_id"]) not in categories:
         return OTHER_CLASS
     if entry["bbox"] is None:
         return "not four numbers of a size above 0"
@@ -114,7 +114,7 @@ def read_entries(path, key):
         lacking += [] if any(name in entry for name in (*NAMES, "image_id")) else ["image_id or filename"]
         if lacking:
             raise UserError(f"{key}: {path}: entry {place} has no {' and no '.join(lacking)}")
-        score, box = annotations.numbers_in([entry["score"]]), annotations.numbers_in(entry["bbox"])
+        score, box = annotation_file.numbers_in([entry["score"]]), annotation_file.numbers_in(entry["bbox"])
         if score is None:
             raise UserError(f"{key}: {path}: entry {place} has a score that is no number: {entry['score']}")
         entry["score"] = score[0]
@@ -131,7 +131,7 @@ def categories_of(config, file):
     """How the class of the keypoints may be spelt: as the config's `bbox_category`, or its ids in `file`."""
     chosen = config.get("bbox_category")
     if chosen is not None:
-        return [annotations.spelt(chosen)]
+        return [annotation_file.spelt(chosen)]
     if file is None:
         return [OF_PERSONS]
     number = file.content["categories"][0]["id"]
@@ -166,12 +166,12 @@ def for_evaluation(file, options, path, config):
     named = find_by_name({image["file_name"].replace("\\", "/"): i for i, image in images.items()})
 
     def picture_of(entry):
-        name, spelt = name_in(entry), annotations.spelt(entry.get("image_id"))
+        name, spelt = name_in(entry), annotation_file.spelt(entry.get("image_id"))
         number = named(name or spelt) if name or spelt not in known else known[spelt]
         return number if number in images else None
 
     def size_of(number):
-        return annotations.size_in(images[number])
+        return annotation_file.size_in(images[number])
 
     least_score = options.get("image_thre") or 0.0
     kept = read(path, key, categories_of(config, file), least_score, picture_of, size_of)
@@ -217,10 +217,12 @@ def for_drawing(path, paths, file, config, least_score):
     def picture_of(entry):
         name = name_in(entry)
         if name is None and not numbers:
-            numbers.update((annotations.spelt(part), picture) for part, picture in {**stems, **names}.items())
+            numbers.update(
+                (annotation_file.spelt(part), picture) for part, picture in {**stems, **names}.items()
+            )
             numbers.update(ids_of(config, names))
         if name is None:
-            return numbers.get(annotations.spelt(entry.get("image_id")))
+            return numbers.get(annotation_file.spelt(entry.get("image_id")))
         last = name.rsplit("/", 1)[-1]
         return names.get(last) or stems.get(Path(last).stem)
 

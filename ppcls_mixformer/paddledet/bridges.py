@@ -37,7 +37,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
-from ppcls_mixformer.paddledet import annotations, boxes, pasting, reading
+from ppcls_mixformer.paddledet import annotations, boxes, held, masks, pasting, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 from ppcls_mixformer.weights import pickles
@@ -197,7 +197,7 @@ def _of_the_config(original):
     def get_categories(metric_type, anno_file=None, arch=None):
         if metric_type not in ("COCO", "LVIS") or arch == "keypoint_arch":
             return original(metric_type, anno_file, arch)
-        classes = annotations.held_classes(anno_file) if anno_file else None
+        classes = held.held_classes(anno_file) if anno_file else None
         if classes is None:
             return original("COCO", anno_file, arch)
         ids = [category["id"] for category in classes]
@@ -266,7 +266,7 @@ def repaired_annotations():
 
 def _of_what_is_held(original):
     def __init__(self, annotation_file=None):
-        content = annotations.held(annotation_file) if annotation_file else None
+        content = held.held(annotation_file) if annotation_file else None
         original(self, None if content else annotation_file)
         if content:
             self.dataset = content
@@ -276,7 +276,7 @@ def _of_what_is_held(original):
 
 
 def _loading_what_is_held(original):
-    return lambda self, path: annotations.held(path) or original(self, path)
+    return lambda self, path: held.held(path) or original(self, path)
 
 
 def boxes_of_any_detector():
@@ -337,7 +337,7 @@ def _with_polygons(original):
         original(self)
         for record in self.roidbs:
             if "gt_poly" in record:
-                record["gt_poly"] = [annotations.as_polygons(mask) for mask in record["gt_poly"]]
+                record["gt_poly"] = [masks.as_polygons(mask) for mask in record["gt_poly"]]
 
     return parse_dataset
 

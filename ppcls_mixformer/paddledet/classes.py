@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotations, held
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def check_names(config):
         logger.warning("the names of the classes are taken from %s (%s)", files[0].path, files[0].key)
     for note in files[0].notes:
         logger.warning("%s: %s: %s", files[0].key, files[0].path, note)
-    annotations.hold_classes(files[0])
+    held.hold_classes(files[0])
     set_option(config["TestDataset"], "anno_path", os.path.abspath(files[0].path))
 
 

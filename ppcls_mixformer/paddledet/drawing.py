@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ppcls_mixformer.paddledet.annotations import as_polygons, is_object, is_polygon
+from ppcls_mixformer.paddledet.annotation_file import is_object
 from ppcls_mixformer.paddledet.joints import side_of
+from ppcls_mixformer.paddledet.masks import as_polygons, is_polygon
 
 YELLOW, ORANGE, BLUE = (255, 230, 0), (255, 120, 0), (0, 120, 255)  # RGB
 GREY = (150, 150, 150)  # of crowds and of what is to be ignored

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotation_file, annotations, keypoint_fields
 from ppcls_mixformer.paddledet.classes import NAMING, path_of_annotations, set_option
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def settle(config, files, trained, evaluates):
             known and has to be given.
     """
     for file in (*files, *trained):
-        count = annotations.number_of_joints(file.content)
+        count = keypoint_fields.number_of_joints(file.content)
         if count not in (None, config.num_joints):
             raise UserError(f"{count_of_joints(file, config)}: set -o num_joints={count}")
     joints = agree([*files, *trained], config.num_joints, own_pairs(config))
@@ -120,7 +120,7 @@ def agree(files, count, own):
 
 def count_of_joints(file, config):
     """Says that a file has another number of joints than the config."""
-    count = annotations.number_of_joints(file.content)
+    count = keypoint_fields.number_of_joints(file.content)
     return f"{file.key}: {file.path} has {count} joints, num_joints is {config.num_joints}"
 
 
@@ -138,7 +138,7 @@ def settle_without_data(config):
         if not Path(path).is_file():
             continue
         file = annotations.read_classes(path, f"{split}.anno_path", config.metric)
-        if annotations.number_of_joints(file.content) not in (None, config.num_joints):
+        if keypoint_fields.number_of_joints(file.content) not in (None, config.num_joints):
             logger.warning("%s: it is left aside", count_of_joints(file, config))
             continue
         settle(config, [file], [], False)
@@ -299,7 +299,7 @@ def find_sigmas(file, given, names):
 def checked_sigmas(given, count, key):
     """`given`, a number or a list, as a list of `count` numbers."""
     values = [given] * count if isinstance(given, (int, float)) else given
-    numbers = annotations.numbers_in(values)
+    numbers = annotation_file.numbers_in(values)
     if numbers is None or len(numbers) != count or min(numbers) <= 0:
         raise UserError(f"{key}: {given} is neither a number above 0 nor a list of {count} of them")
     return numbers

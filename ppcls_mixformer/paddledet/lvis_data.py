@@ -10,7 +10,8 @@ from ppdet.core.workspace import register, serializable
 from ppdet.data import source
 from ppdet.data.source.dataset import DetDataset
 
-from ppcls_mixformer.paddledet.annotations import as_polygons, name_in_coco
+from ppcls_mixformer.paddledet.annotated_pictures import name_in_coco
+from ppcls_mixformer.paddledet.masks import as_polygons
 
 
 @register

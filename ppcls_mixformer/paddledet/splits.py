@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations, boxes
+from ppcls_mixformer.paddledet import annotated_pictures, annotations, boxes, held
 from ppcls_mixformer.paddledet.classes import count_of_classes, find_classes, options_of
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def read_annotations(path, key, config, pictures):
             "metric: %s is none that is known here, so %s is not checked (%s)", config.metric, path, key
         )
         return None
-    find_picture = annotations.finder(pictures, config.metric)
+    find_picture = annotated_pictures.finder(pictures, config.metric)
     file = annotations.repair(load(path, key), config.metric, learns_masks(config), find_picture)
     if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
         for trained in find_classes(config, ("TrainDataset",)):
@@ -115,7 +115,7 @@ def check_together(files, trained=()):
         logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
         for note in file.notes:
             logger.warning("%s: %s: %s", file.key, file.path, note)
-        annotations.hold(file)
+        held.hold(file)
 
 
 def say_what_is_left_out(file, config):

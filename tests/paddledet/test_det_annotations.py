@@ -10,7 +10,8 @@ from PIL import Image
 from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddledet import annotations
+from ppcls_mixformer.paddledet import annotated_pictures, annotations, held
+from ppcls_mixformer.paddledet.masks import as_polygons, lengths_of
 
 SIZE = 60, 40
 NAMES = "cat", "dog"
@@ -244,7 +245,7 @@ def test_compressed_run_lengths_are_those_of_pycocotools():
             runs = np.diff(np.flatnonzero(np.diff(pixels.flatten("F"), prepend=0)), prepend=0, append=0)
             runs[-1] = height * width - runs[:-1].sum()
             text = masks.encode(pixels)["counts"].decode()
-            assert annotations.lengths_of(text).tolist() == runs.tolist()
+            assert lengths_of(text).tolist() == runs.tolist()
 
 
 @pytest.mark.parametrize("is_text", [True, False])
@@ -254,7 +255,7 @@ def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
     file = read(content)
     assert file.content["annotations"][2]["segmentation"] == encoded(is_text)
     assert file.content["annotations"][2]["area"] == 100
-    outline = masks.merge(masks.frPyObjects(annotations.as_polygons(encoded(is_text)), 40, 60))
+    outline = masks.merge(masks.frPyObjects(as_polygons(encoded(is_text)), 40, 60))
     assert masks.iou([outline], masks.frPyObjects(square(4, 3, 10), 40, 60), [0])[0, 0] > 0.9
 
 
@@ -469,7 +470,7 @@ def test_sizes_are_taken_from_the_pictures(read, pictures):
     content = content_of()
     drop(content, "images", "width", "height")
     file = read(content)
-    annotations.check_pictures(file, pictures)
+    annotated_pictures.check_pictures(file, pictures)
     assert [(i["width"], i["height"]) for i in file.content["images"]] == [SIZE] * 2
 
 
@@ -484,12 +485,12 @@ def test_a_wrong_size_is_said_before_the_boxes_that_it_puts_outside(tmp_path, pi
 def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
     (tmp_path / "1.png").unlink()
     file = read(content_of())
-    annotations.check_pictures(file, pictures)
+    annotated_pictures.check_pictures(file, pictures)
     assert "1 of 2 images have no picture file" in file.notes[0]
     assert [a["id"] for a in file.content["annotations"]] == [2, 4]
     (tmp_path / "2.png").unlink()
     with pytest.raises(UserError, match="names 2 pictures, none of which is there"):
-        annotations.check_pictures(read(content_of()), pictures)
+        annotated_pictures.check_pictures(read(content_of()), pictures)
 
 
 def test_folders_may_be_spelt_as_windows_does(tmp_path, pictures):
@@ -516,7 +517,7 @@ def test_two_entries_of_one_picture_are_mentioned(read, pictures):
     content = content_of()
     content["images"][1]["file_name"] = "1.png"
     file = read(content)
-    annotations.check_pictures(file, pictures)
+    annotated_pictures.check_pictures(file, pictures)
     assert file.notes == [
         "2 of 2 images are of a picture that another one is of, too, each with objects of its own (id 1, 2)"
     ]
@@ -527,10 +528,10 @@ def test_two_entries_of_one_picture_are_mentioned(read, pictures):
 def test_pictures_that_are_not_whole_are_refused(read, tmp_path, suffix, length):
     path = tmp_path / f"1.{suffix}"
     Image.effect_noise(SIZE, 50).convert("RGB").save(path)
-    annotations.check_pictures(read(content_of()), lambda image: path)
+    annotated_pictures.check_pictures(read(content_of()), lambda image: path)
     path.write_bytes(path.read_bytes()[: int(length * path.stat().st_size)])
     with pytest.raises(UserError, match=f"names 2 of 2 pictures that cannot be read, first {path}: "):
-        annotations.check_pictures(read(content_of()), lambda image: path)
+        annotated_pictures.check_pictures(read(content_of()), lambda image: path)
 
 
 @pytest.mark.parametrize("name", ["a\0b.png", "a\ud800.png", "a" * 300])
@@ -538,7 +539,7 @@ def test_names_that_no_file_can_have_are_one_line(read, pictures, name):
     content = content_of()
     content["images"][0]["file_name"] = name
     with pytest.raises(UserError, match="names 1 of 2 pictures that cannot be read"):
-        annotations.check_pictures(read(content), pictures)
+        annotated_pictures.check_pictures(read(content), pictures)
 
 
 def test_the_size_is_that_of_the_picture_as_readers_turn_it(read, tmp_path):
@@ -549,10 +550,10 @@ def test_the_size_is_that_of_the_picture_as_readers_turn_it(read, tmp_path):
     Image.new("RGB", SIZE).save(path, exif=turn)
     assert cv2.imread(str(path)).shape[:2] == SIZE
     with pytest.raises(UserError, match="as before the turn that its EXIF asks for"):
-        annotations.check_pictures(read(content_of()), lambda image: path)
+        annotated_pictures.check_pictures(read(content_of()), lambda image: path)
     content = content_of()
     set_all(content, "images", width=SIZE[1], height=SIZE[0])
-    annotations.check_pictures(read(content), lambda image: path)
+    annotated_pictures.check_pictures(read(content), lambda image: path)
 
 
 def test_what_was_repaired_is_what_every_reader_gets(host, read, tmp_path):
@@ -562,7 +563,7 @@ def test_what_was_repaired_is_what_every_reader_gets(host, read, tmp_path):
     content = content_of()
     as_texts(content)
     file = read(content)
-    annotations.hold(file)
+    held.hold(file)
     for truth in (COCO(file.path), LVIS(file.path)):
         assert sorted(truth.anns) == [1, 2, 3, 4]
         truth.anns[1]["ignore"] = 1
@@ -591,7 +592,7 @@ def test_a_perfect_result_has_ap_1_although_an_id_is_0(host, read):
         return evaluation.stats[0]
 
     assert precision() < 0.99
-    annotations.hold(file)
+    held.hold(file)
     assert precision() == pytest.approx(1)
 
 

@@ -1,0 +1,92 @@
+"""The pictures that an annotation file names: found, opened, and of the sizes that it says."""
+
+import os
+from collections import Counter
+
+from tqdm import tqdm
+
+from ppcls_mixformer.hosting import pictures
+from ppcls_mixformer.hosting.errors import first_line
+from ppcls_mixformer.paddledet.annotation_file import leave_out, size_in, without
+
+PATIENCE = 2  # seconds before a progress bar shows
+
+
+def name_in_coco(image):
+    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`."""
+    return os.path.join(*image["coco_url"].split("/")[-2:])
+
+
+def finder(folder, metric):
+    """A function that gives the path, in `folder`, of the picture of an entry of `images`."""
+    name = name_in_coco if metric == "LVIS" else (lambda image: image["file_name"])
+    return lambda image: os.path.join(folder, name(image))
+
+
+def repair_separators(file, path_of):
+    """Has names of pictures have `/` between folders, where Windows has written another sign."""
+    repaired = []
+    for image in file.content["images"]:
+        name = image.get("file_name")
+        if isinstance(name, str) and "\\" in name and not os.path.exists(path_of(image)):
+            straight = name.replace("\\", "/")
+            if os.path.exists(path_of({**image, "file_name": straight})):
+                image["file_name"] = straight
+                repaired.append(image)
+    file.note(repaired, "have \\ in their file_name, which is read as /", "images")
+
+
+def check_pictures(file, path_of):
+    """Opens every picture: leaves out the missing ones, notes sizes that the file lacks.
+
+    Args:
+        path_of: the path of the picture that an entry of `images` is of.
+
+    Raises:
+        UserError: all are missing; some cannot be read or have another size than the file says.
+    """
+    missing, unreadable, unsized, others = [], [], [], []
+    images = file.content["images"]
+    for image in tqdm(images, "pictures", unit="", delay=PATIENCE, disable=None, leave=False):
+        path, said = path_of(image), size_in(image)
+        try:
+            size, stored = pictures.read_size(path)
+        except FileNotFoundError:
+            missing.append(image)
+            continue
+        except (ValueError, OSError) as error:  # Unreadable is one, and so is a name that no file can have
+            unreadable.append((path, first_line(error)))
+            continue
+        file.turned += [image] if size != stored else []
+        if said is None:
+            unsized.append(image)
+            image["width"], image["height"] = size
+        elif said != size:
+            others.append((path, size, said, stored))
+    _say_of_pictures(file, missing, unreadable, others, path_of)
+    counts = Counter(path_of(image) for image in file.content["images"])
+    shared = [image for image in file.content["images"] if counts[path_of(image)] > 1]
+    file.note(shared, "are of a picture that another one is of, too, each with objects of its own", "images")
+    file.note(unsized, "have no width and height: those of the files are taken", "images")
+    file.note(
+        missing, "have no picture file, and are left out with their annotations", "images", left_out=True
+    )
+    file.content["images"] = without(file.content["images"], missing)
+    gone = {image["id"] for image in missing}
+    leave_out(file, [a for a in file.content["annotations"] if a["image_id"] in gone])
+
+
+def _say_of_pictures(file, missing, unreadable, others, path_of):
+    total = len(file.content["images"])
+    if len(missing) == total:
+        file.refuse(f"names {total} pictures, none of which is there; the first is {path_of(missing[0])}")
+    if unreadable:
+        path, why = unreadable[0]
+        file.refuse(f"names {len(unreadable)} of {total} pictures that cannot be read, first {path}: {why}")
+    if others:
+        path, size, said, stored = others[0]
+        turned = ", as before the turn that its EXIF asks for, which readers make" if said == stored else ""
+        file.refuse(
+            f"says another size than {len(others)} of {total} pictures have, to which their boxes do not "
+            f"belong: {path} is {size[0]}×{size[1]}, the file says {said[0]}×{said[1]}{turned}"
+        )

@@ -1,0 +1,182 @@
+"""Masks of annotations: polygons, and run-length encodings of both kinds."""
+
+import cv2
+import numpy as np
+from pycocotools import mask as masks
+
+from ppcls_mixformer.paddledet.annotation_file import TOLERANCE, numbers_in, size_in, whole_number
+
+LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
+
+
+def repair_masks(file):
+    """Has every object's mask be polygons of at least three corners, or RLE of the picture's size.
+
+    It has pixels, some of them in the object's box. An object without a mask becomes a crowd: training
+    leaves it out, and evaluation takes what is found there neither for right nor for wrong.
+    """
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    flat, short, without, spelt_otherwise = [], [], [], []
+    given, largest = 0, 0
+    for annotation in file.content["annotations"]:
+        found = annotation.get("segmentation")
+        given += bool(found)
+        if isinstance(found, dict):
+            whole = _in_whole_numbers(found)
+            spelt_otherwise += [annotation] if whole is not found else []
+            found = whole
+            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
+        else:
+            polygons = found if isinstance(found, list) else []
+            if polygons and not isinstance(polygons[0], list):
+                flat.append(annotation)
+                polygons = [polygons]
+            mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
+            largest = max(largest, *map(max, mask), 0)
+            if not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+                mask = []
+            if mask and len(mask) < len(polygons):
+                short.append(annotation)
+        if not mask:
+            without.append(annotation)
+            annotation.update(iscrowd=1, ignore=1)
+            mask = [box_as_polygon(annotation["bbox"])]
+        annotation["segmentation"] = mask
+    if 0 < largest <= 1:
+        file.refuse("has no polygon beyond one pixel: COCO's are in pixels, not in shares of the picture")
+    if without and len(without) == len(file.content["annotations"]):
+        if not given:
+            file.refuse(
+                "has no masks, which this network learns: train a detector of boxes, or annotate masks"
+            )
+        file.refuse(
+            f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
+            "…] in the box of their object, or run lengths of the picture's size, [height, width]"
+        )
+    file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
+    file.note(flat, "have one polygon without a list around it, which is added")
+    file.note(short, "have polygons of fewer than three corners beside others, which are left out")
+    file.note(
+        without,
+        "have no mask that can be read, or one without pixels in the box, and count neither in training nor "
+        "in evaluation",
+    )
+
+
+def is_polygon(numbers):
+    """Whether a list of `x, y, x, y, …` has at least three corners."""
+    return numbers is not None and len(numbers) >= 6 and len(numbers) % 2 == 0
+
+
+def is_in_box(polygon, box):
+    """Whether a polygon has an area, and is not altogether outside of a box."""
+    x, y, width, height = box
+    return spans(polygon[0::2], x, width) and spans(polygon[1::2], y, height)
+
+
+def spans(values, start, length):
+    """Whether numbers differ and reach to where a side of a box is, give or take TOLERANCE."""
+    low, high = min(values), max(values)
+    return low < high and low < start + length + TOLERANCE and high > start - TOLERANCE
+
+
+def _in_whole_numbers(mask):
+    """A run-length encoding whose numbers are of type int, where all are whole; else `mask` itself."""
+    lists = {key: mask[key] for key in ("counts", "size") if isinstance(mask.get(key), list)}
+    if all(type(number) is int for numbers in lists.values() for number in numbers):
+        return mask
+    lists = {key: [whole_number(number) for number in numbers] for key, numbers in lists.items()}
+    return mask if any(None in numbers for numbers in lists.values()) else {**mask, **lists}
+
+
+def is_rle(mask, size):
+    """Whether a dict is a run-length encoding, of either kind, of a picture of `size`, `(width, height)`.
+
+    One without any pixel is none: PaddleDetection fails on it in training.
+    """
+    counts, own = mask.get("counts"), mask.get("size")
+    if not isinstance(own, list) or len(own) != 2 or not all(type(n) is int and n > 0 for n in own):
+        return False
+    if size is not None and tuple(own) != size[::-1]:
+        return False
+    if isinstance(counts, list):
+        if not all(type(n) is int for n in counts):
+            return False
+        lengths = np.array(counts, dtype=object)  # whose sums are exact
+    else:
+        lengths = lengths_of(counts) if isinstance(counts, str) else None
+    if lengths is None or not lengths.size or lengths.min() < 0 or lengths.sum() != own[0] * own[1]:
+        return False
+    return lengths[1::2].sum() > 0
+
+
+def lengths_of(text):
+    """Lengths of the runs that a compressed encoding says, an array; None for a text that is none.
+
+    pycocotools writes beyond its memory where they are not as many as the picture has pixels, or fails only
+    when the mask is used. Each number is in characters of 5 bits, the sixth says that another one follows;
+    from the fourth number on it is the difference to that of two runs before.
+    """
+    try:
+        codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        return None
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    starts = np.flatnonzero(np.concatenate([[True], codes[:-1] & 32 == 0]))
+    sizes = np.diff(starts, append=codes.size)
+    if sizes.max() > LONGEST_NUMBER:
+        return None
+    places = np.arange(codes.size) - np.repeat(starts, sizes)
+    numbers = np.add.reduceat((codes & 31) << 5 * places, starts)
+    numbers -= np.where(codes[starts + sizes - 1] & 16, 1 << 5 * sizes, 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
+
+
+def box_as_polygon(box):
+    """`[x, y, width, height]` as `[x, y, …]` of its corners."""
+    x, y, width, height = box
+    return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+
+def compressed(mask):
+    """A run-length encoding as pycocotools works on it."""
+    counts = mask["counts"]
+    return masks.frPyObjects(mask, *mask["size"]) if isinstance(counts, list) else mask
+
+
+def as_polygons(mask):
+    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines, without holes."""
+    if not isinstance(mask, dict):
+        return mask
+    pixels = masks.decode(compressed(mask)).repeat(2, 0).repeat(2, 1)  # outlines are within half a pixel
+    outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return [((outline.reshape(-1) + 0.5) / 2).tolist() for outline in outlines]
+
+
+def complete_areas(file):
+    """Has every annotation have an area: that of its mask, or else of its box."""
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    lacking = []
+    for annotation in file.content["annotations"]:
+        area = numbers_in([annotation.get("area")])
+        if area is None or area[0] <= 0:
+            lacking.append(annotation)
+            annotation["area"] = area_of(annotation, sizes[annotation["image_id"]])
+        else:
+            annotation["area"] = area[0]
+    file.note(lacking, "have no area above 0: it is computed")
+
+
+def area_of(annotation, size):
+    """The area of an annotation's mask, or of its box where it has none or `size`, `(w, h)`, is None."""
+    mask, (_, _, width, height) = annotation.get("segmentation"), annotation["bbox"]
+    if isinstance(mask, dict):
+        area = float(masks.area(compressed(mask)))
+    elif mask and size and all(map(is_polygon, map(numbers_in, mask))):
+        area = float(masks.area(masks.merge(masks.frPyObjects(mask, size[1], size[0]))))
+    else:
+        area = 0.0
+    return area or float(width * height)
