@@ -197,7 +197,7 @@ def _of_the_config(original):
     def get_categories(metric_type, anno_file=None, arch=None):
         if metric_type not in ("COCO", "LVIS") or arch == "keypoint_arch":
             return original(metric_type, anno_file, arch)
-        classes = held.held_classes(anno_file) if anno_file else None
+        classes = held.classes_of(anno_file) if anno_file else None
         if classes is None:
             return original("COCO", anno_file, arch)
         ids = [category["id"] for category in classes]
@@ -266,7 +266,7 @@ def repaired_annotations():
 
 def _of_what_is_held(original):
     def __init__(self, annotation_file=None):
-        content = held.held(annotation_file) if annotation_file else None
+        content = held.content_of(annotation_file) if annotation_file else None
         original(self, None if content else annotation_file)
         if content:
             self.dataset = content
@@ -276,7 +276,7 @@ def _of_what_is_held(original):
 
 
 def _loading_what_is_held(original):
-    return lambda self, path: held.held(path) or original(self, path)
+    return lambda self, path: held.content_of(path) or original(self, path)
 
 
 def boxes_of_any_detector():

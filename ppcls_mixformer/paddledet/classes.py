@@ -78,7 +78,7 @@ def check_names(config):
         logger.warning("the names of the classes are taken from %s (%s)", files[0].path, files[0].key)
     for note in files[0].notes:
         logger.warning("%s: %s: %s", files[0].key, files[0].path, note)
-    held.hold_classes(files[0])
+    held.keep_classes(files[0])
     set_option(config["TestDataset"], "anno_path", os.path.abspath(files[0].path))
 
 

@@ -115,7 +115,7 @@ def check_together(files, trained=()):
         logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
         for note in file.notes:
             logger.warning("%s: %s: %s", file.key, file.path, note)
-        held.hold(file)
+        held.keep(file)
 
 
 def say_what_is_left_out(file, config):

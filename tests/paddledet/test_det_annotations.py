@@ -563,7 +563,7 @@ def test_what_was_repaired_is_what_every_reader_gets(host, read, tmp_path):
     content = content_of()
     as_texts(content)
     file = read(content)
-    held.hold(file)
+    held.keep(file)
     for truth in (COCO(file.path), LVIS(file.path)):
         assert sorted(truth.anns) == [1, 2, 3, 4]
         truth.anns[1]["ignore"] = 1
@@ -592,7 +592,7 @@ def test_a_perfect_result_has_ap_1_although_an_id_is_0(host, read):
         return evaluation.stats[0]
 
     assert precision() < 0.99
-    held.hold(file)
+    held.keep(file)
     assert precision() == pytest.approx(1)
 
 
