@@ -43,7 +43,6 @@ WRITERS = {
     "inference.onnx": "paddlepaddle 3.1.1 or 3.3.1",
     web.PAGE: "paddlepaddle 3.1.1 or 3.3.1",
 }
-ASKED = (*READERS, "inference.pdiparams.info", descriptions.NAME)  # by readers, first
 ONNX_TOLERANCE = 1e-4  # absolute, on the exported scores
 HALF_TOLERANCE = 1e-2  # relative to the largest score; trained networks reach 7e-3, fresh ones 2e-4
 
@@ -96,16 +95,20 @@ def write_export(argv):
             descriptions.write(staging / descriptions.NAME, described)
         found = _compared(staging, paths, scores_of(network, config), described) if paths else []
         readme.write(staging, target, described, origin, found, READERS, outputs)
-        publish(staging, target, ASKED)
+        publish(staging, target, asked_of(target))
     if flags.web:
         missing.append(write_page(engine, flags, target, described, runtime))
-    elif web.is_there(target):
-        logger.warning("%s is of an earlier export; --web writes it anew", target / web.PAGE)
     for name, read_by in READERS.items():
         if (target / name).exists() and (flags.web or name != web.PAGE):
             print(f"{target / name}: read by {read_by}")
     for line in (*filter(None, missing), *found):
         print(line)
+
+
+def asked_of(target):
+    """Names of what readers of an export ask for first; but somebody else's page in `target`, which stays."""
+    names = [*READERS, "inference.pdiparams.info", descriptions.NAME]
+    return [name for name in names if name != web.PAGE or web.is_there(target)]
 
 
 def write_page(engine, flags, target, described, runtime):

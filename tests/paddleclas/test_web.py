@@ -19,6 +19,7 @@ from ppcls_mixformer import Classifier, MixFormer_B0
 from ppcls_mixformer.hosting import npm
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import web
+from ppcls_mixformer.paddleclas.export import asked_of
 from ppcls_mixformer.paddleclas.program import outputs_of
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs, transforms
@@ -248,6 +249,7 @@ def test_a_page_of_somebody_else_stays(tmp_path):
     described = descriptions.Description([NORMALIZE, TO_CHW], image_shape=[3, 8, 8])
     with pytest.raises(UserError, match=r"^--web: .*index\.html is not of an export"):
         web.check(tmp_path, described)
+    assert web.PAGE not in asked_of(tmp_path)
     for lacking in (None, described._replace(image_shape=None)):
         with pytest.raises(UserError, match="^--web: the page would not know how to prepare pictures"):
             web.check(tmp_path, lacking)
@@ -266,3 +268,4 @@ def test_a_page_of_a_killed_export_is_whole(tmp_path, monkeypatch):
     (tmp_path / "web/mine.png").write_bytes(b"")
     web.write(tmp_path, tmp_path / "model", described, ["scores"], None)
     assert {path.name for path in (tmp_path / "web").iterdir()} == OWN | {"onnxruntime", "mine.png"}
+    assert web.PAGE in asked_of(tmp_path)  # which the next export removes, as it does other formats
