@@ -1,5 +1,6 @@
 """Keys of mixed precision and compiled training that Paddle takes and PaddleClas has none for."""
 
+import contextlib
 import logging
 import sys
 
@@ -40,6 +41,14 @@ def test_the_white_list_arrives(precision):
     assert set(LIST) <= set(white) and not set(LIST) & set(black)
     precision.hand_on_white_list({"AMP": {"scale_loss": 128}})
     assert set(LIST) <= set(lists_in_training(None)[1])
+
+
+def test_an_engine_takes_the_white_list_of_its_config(precision):
+    from ppcls.engine.engine import Engine
+
+    with contextlib.suppress(KeyError, AttributeError):  # the config has too little to build anything
+        Engine({"AMP": {"custom_white_list": LIST}, "Global": {}}, mode="train")
+    assert set(LIST) <= set(lists_in_training(None)[0])
 
 
 def test_an_operator_of_both_lists_is_white(precision):
@@ -95,5 +104,5 @@ def test_a_network_is_compiled_with_fused_products(precision, fused):
     config = {"Global": {"to_static": True, "fuse_gemm_epilogue": fused}}
     layer = paddle.nn.Linear(2, 2)
     with precision.fused_products(config):
-        ppcls.arch.apply_to_static(config, layer)
+        ppcls.arch.to_static(layer)  # what apply_to_static calls, in every release
     assert layer.forward._kwargs["build_strategy"].fuse_gemm_epilogue is fused
