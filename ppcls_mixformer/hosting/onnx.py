@@ -121,9 +121,9 @@ def convert_apart(program, target):
 
 
 def _gist(log):
-    """What paddle2onnx lacks, by its log; or the last error there."""
-    lines = [re.sub(r"\x1b\[[\d;]*m|\[(ERROR|Paddle2ONNX)\]", "", line).strip() for line in log.splitlines()]
-    lacks = [line for line in lines if re.search("not support|only support", line, re.I)]
+    """What paddle2onnx does not support, by its log; else the last error there."""
+    lines = [re.sub(r"\x1b\[[\d;]*m|\[Paddle2ONNX\]", "", line).strip() for line in log.splitlines()]
+    lacks = [line.replace("[ERROR]", "").strip() for line in lines if "[ERROR]" in line and "support" in line]
     return (lacks[:1] or [line for line in lines if "Error" in line][-1:] or [""])[0]
 
 
@@ -184,6 +184,16 @@ def fold(target):
     for domain in [known for known in model.opset_import if known.domain not in used]:
         model.opset_import.remove(domain)
     onnx.save(model, str(target))
+
+
+def fix_batch(path, batch):
+    """Has the ONNX file at `path` take `batch` pictures at a time, and refuse any other number."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for given in model.graph.input:
+        given.type.tensor_type.shape.dim[0].dim_value = batch
+    onnx.save(model, str(path))
 
 
 def halve(source, target):

@@ -4,6 +4,7 @@
 `model.pdiparams` and `infer_cfg.yml`, which PaddleDetection's `deploy/python/infer.py` reads.
 """
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 ONNX = "model.onnx"
 ASKED = ("model.json", "model.pdmodel", ONNX, "model.pdiparams", "model.pdiparams.info")  # by readers, first
 TRIALS = ((1, 96, 160), (2, 128, 64))  # batch, height and width of what readers are compared on
+TRIALS_OF_ONE = ((1, 96, 160), (1, 128, 64))
 
 
 def write_export(argv):
@@ -40,21 +42,23 @@ def write_export(argv):
     trainer = load_trainer(config, "test")
     if flags.fuse:
         trainer.model = fuse_for_inference(trainer.model)
+    model = trainer.model
     if config.architecture == "MaskRCNN":
-        threshold = trainer.model.mask_post_process.binary_thresh
-        without_loops(trainer.model, flags.small_masks)
+        trainer.model = without_loops(copy.deepcopy(model), flags.small_masks)
     target, missing = Path(flags.output_dir) / config.filename, None
-    with scratch() as staging, without_interpolation():
-        trainer.export(str(staging))
+    with scratch() as staging:
+        with without_interpolation():
+            trainer.export(str(staging))
         folder = staging / config.filename
         if "joints" in config:
             describe(folder, joints_of(config["joints"]))
         if flags.small_masks:
-            describe(folder, {"mask_in_box": True, "mask_threshold": threshold})
+            describe(folder, {"mask_in_box": True, "mask_threshold": model.mask_post_process.binary_thresh})
         program = find_program(folder, "model")
         check_program(program)
         if flags.onnx:
-            missing = write_onnx(folder / ONNX, program, config.architecture)
+            write = write_onnx_of_one if config.architecture == "MaskRCNN" else write_onnx
+            missing = write(folder / ONNX, program, trainer, model)
         publish(folder, target, ASKED)
     for path in sorted(target.iterdir()):
         print(path)
@@ -64,16 +68,49 @@ def write_export(argv):
         print("read it with Config.disable_mkldnn(): oneDNN refuses it on paddlepaddle 3.3")
 
 
-def write_onnx(target, program, architecture):
+def write_onnx(target, program, trainer, model):
     """Writes the ONNX file `target`, if with it ONNX Runtime gives what `program` gives.
+
+    Args:
+        trainer: whose network the program is.
+        model: that network, before any of its steps was replaced.
 
     Returns:
         Why it is missing, one line; None if it is not.
     """
-    shape = next(shape for shape in input_shapes(program) if len(shape) == 4)
-    feeds = [inputs_for(pictures) for pictures in onnx.trials(shape, TRIALS)]
-    view = heat if architecture == "TopDownHRNet" else list
+    feeds, view = feeds_of(program, TRIALS), heat if trainer.cfg.architecture == "TopDownHRNet" else list
     return onnx.write(program, target, lambda path: onnx.unlike(path, program, feeds, view))
+
+
+def write_onnx_of_one(target, program, trainer, model):
+    """As `write_onnx`, for a Mask R-CNN, whose file takes one picture at a time."""
+    from ppcls_mixformer.paddledet.batched import without_loops
+    from ppcls_mixformer.paddledet.single import has_other_nms, with_onnx_operators
+
+    if has_other_nms(model):
+        return "it needs BBoxPostProcess.nms to be a MultiClassNMS without nms_top_k and nms_eta"
+
+    def unlike(path):
+        onnx.fix_batch(path, 1)
+        return onnx.unlike(path, program, feeds_of(program, TRIALS_OF_ONE), found)
+
+    with scratch() as folder:
+        trainer.model = with_onnx_operators(without_loops(model, small_masks=True))
+        trainer.export(str(folder))
+        convertible = find_program(folder / trainer.cfg.filename, "model")
+        return onnx.write(convertible, target, unlike)
+
+
+def feeds_of(program, sizes):
+    """Inputs of a program to try readers on, noise of `sizes`."""
+    shape = next(shape for shape in input_shapes(program) if len(shape) == 4)
+    return [inputs_for(pictures) for pictures in onnx.trials(shape, sizes)]
+
+
+def found(outputs):
+    """Boxes, counts and masks; for no boxes Paddle gives masks of another shape."""
+    boxes, counts, masks = outputs
+    return [boxes, counts, masks] if counts.sum() else [boxes, counts]
 
 
 def inputs_for(pictures):

@@ -65,7 +65,7 @@ def add_export_flags(flags):
         default="output_inference",
         help="the export goes into a folder in it, named as the config",
     )
-    flags.add_argument("--onnx", action="store_true", help="keypoints: write model.onnx as well")
+    flags.add_argument("--onnx", action="store_true", help="write model.onnx as well")
     flags.add_argument(
         "--small-masks",
         action="store_true",

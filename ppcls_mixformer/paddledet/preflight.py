@@ -88,11 +88,14 @@ def check_export(flags, config):
     if not flags.onnx:
         return
     onnx.require("--onnx")
-    if "rpn_head" in config[config.architecture]:
+    if config.architecture == "MaskRCNN":
+        if not flags.small_masks:
+            raise UserError("--onnx: MaskRCNN gives masks in their boxes there, so add --small-masks")
+    elif "rpn_head" in config[config.architecture]:
         raise UserError(
             f"--onnx: paddle2onnx cannot convert {config.architecture}: it lacks generate_proposals and "
-            "distribute_fpn_proposals, and NMS where each class has boxes of its own. Leave --onnx out, and "
-            "read the export with paddle.inference"
+            "distribute_fpn_proposals, which are replaced for MaskRCNN alone. Leave --onnx out, and read the "
+            "export with paddle.inference"
         )
 
 

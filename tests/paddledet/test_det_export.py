@@ -130,7 +130,7 @@ def test_onnx_runtime_gives_the_same_heat_maps(exported):
 def test_small_masks_are_pasted_to_the_whole_ones(exported, scenes, trained, sections, tmp_path):
     (folder, path), weights = exported(DETECTOR), f"weights={trained(DETECTOR)[0]}"
     forget_config(sections)
-    flags = ["--output_dir", tmp_path, "--small-masks"]
+    flags = ["--output_dir", tmp_path, "--small-masks", *["--onnx"] * HAS_ONNX]
     commands.export(command_line(scenes, DETECTOR, weights, flags=flags))
     whole, small = (
         predictor(find_program(each, "model"), onednn=False) for each in (folder, tmp_path / DETECTOR)
@@ -147,6 +147,17 @@ def test_small_masks_are_pasted_to_the_whole_ones(exported, scenes, trained, sec
     found = np.asarray(pasted)
     assert found.shape == masks.shape and (found == 1).any()
     assert (found != masks)[found >= 0].mean() < 1e-5
+    if HAS_ONNX:
+        runtime = onnx.session(tmp_path / DETECTOR / "model.onnx")
+        with pytest.raises(Exception, match="invalid dimensions"):  # it takes one picture at a time
+            runtime.run(None, inputs)
+        for number in range(2):
+            inputs = {name: arrays[f"batch 1, {number}/in/{name}"] for name in names}
+            (boxes, counts, masks), (expected, _, small_masks) = runtime.run(None, inputs), small(**inputs)
+            assert counts == len(boxes) == len(expected) > 5
+            gaps = (np.abs(boxes[:, None] - expected) / [1e-6, 1e-4, *[1e-3] * 4]).max(2)
+            assert gaps.min(1).max() < 1 and gaps.min(0).max() < 1
+            np.testing.assert_allclose(masks, small_masks[gaps.argmin(1)], rtol=0, atol=1e-3)
 
 
 def test_an_export_says_how_to_prepare_pictures(exported):
