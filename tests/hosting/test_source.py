@@ -30,6 +30,10 @@ ENGINE = "ppcls/engine/engine.py"
 def home(tmp_path, monkeypatch):
     """A home of its own, without a PaddleClas; pip asks no index but what a test gives it."""
     home = tmp_path / "home"
+    # Tests before may have registered PaddleClas in this process.
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if not Path(part, "ppcls").is_dir()])
+    for name in [name for name in sys.modules if name.split(".")[0] == "ppcls"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("PADDLECLAS_HOME", raising=False)
