@@ -28,7 +28,7 @@ from ppcls_mixformer.paddledet.annotation_file import (
     without,
 )
 from ppcls_mixformer.paddledet.keypoint_fields import complete_keypoints, keep_class_of_joints
-from ppcls_mixformer.paddledet.masks import complete_areas, repair_masks
+from ppcls_mixformer.paddledet.masks import complete_areas, keep_readable_masks, repair_masks
 
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 
@@ -103,6 +103,8 @@ def repair(file, metric, with_masks, path_of=None):
     file.refuse_these()
     if with_masks:
         repair_masks(file)
+    else:
+        keep_readable_masks(file)
     complete_areas(file)
     objects = [annotation for annotation in file.content["annotations"] if is_object(annotation)]
     if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):

@@ -6,6 +6,7 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.paddledet.annotation_file import TOLERANCE, numbers_in, size_in, whole_number
 
+FARTHEST = 1 << 17  # pixels; pycocotools holds every pixel of an outline, and crashes where it cannot
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 
 
@@ -63,9 +64,29 @@ def repair_masks(file):
     )
 
 
+def keep_readable_masks(file):
+    """Takes away masks that cannot be read, where none are learned: pycocotools crashes on some of them."""
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    for annotation in file.content["annotations"]:
+        found = annotation.pop("segmentation", None)
+        if isinstance(found, dict):
+            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
+        else:
+            polygons = list(map(numbers_in, found)) if isinstance(found, list) else []
+            mask = polygons if all(map(is_polygon, polygons)) else None
+        if mask:
+            annotation["segmentation"] = mask
+
+
 def is_polygon(numbers):
-    """Whether a list of `x, y, x, y, …` has at least three corners."""
-    return numbers is not None and len(numbers) >= 6 and len(numbers) % 2 == 0
+    """Whether a list of `x, y, x, y, …` has at least three corners, all where a picture may be."""
+    return (
+        numbers is not None
+        and len(numbers) >= 6
+        and len(numbers) % 2 == 0
+        and -FARTHEST < min(numbers)
+        and max(numbers) < FARTHEST
+    )
 
 
 def is_in_box(polygon, box):
@@ -175,7 +196,7 @@ def area_of(annotation, size):
     mask, (_, _, width, height) = annotation.get("segmentation"), annotation["bbox"]
     if isinstance(mask, dict):
         area = float(masks.area(compressed(mask)))
-    elif mask and size and all(map(is_polygon, map(numbers_in, mask))):
+    elif mask and size:
         area = float(masks.area(masks.merge(masks.frPyObjects(mask, size[1], size[0]))))
     else:
         area = 0.0

@@ -11,6 +11,7 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotated_pictures, annotations, held
+from ppcls_mixformer.paddledet.drawing import polygons_of
 from ppcls_mixformer.paddledet.masks import as_polygons, lengths_of
 
 SIZE = 60, 40
@@ -213,6 +214,31 @@ def test_objects_without_a_mask_count_neither_way(read, mask):
     assert file.content["annotations"][2]["segmentation"] == square(4, 3, 10)
     assert file.notes[0].startswith("1 of 4 annotations have no mask that can be read")
     assert read(content, with_masks=False).notes == []
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [[4, 3, 1e308, 3, 14, 13, 4, 13]],
+        [[4, 3, 14, 3, 14, -2_000_000_000, 4, 13]],
+        [["x"] * 6],
+        [[None, 3, 14, 3, 14, 13]],
+        True,
+        7.5,
+        {},
+        {"size": [40, 60], "counts": "abc"},
+        {"size": [40, 60], "counts": [1, 9_000_000]},
+        {"size": [99, 60], "counts": [5940, 0]},
+    ],
+)
+def test_masks_on_which_pycocotools_crashes_do_not_get_to_it(read, mask, with_masks):
+    content = content_of()
+    set_one(content, segmentation=mask)
+    content["annotations"][2].pop("area")
+    file = read(content, with_masks=with_masks)
+    assert [a["area"] for a in file.content["annotations"]] == [100] * 4
+    assert [len(polygons_of(a)) for a in file.content["annotations"]] == [1, 1, int(with_masks), 1]
 
 
 @pytest.mark.parametrize(
