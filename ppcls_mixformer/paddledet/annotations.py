@@ -270,8 +270,7 @@ def _repair_ids(file):
         wrong = [a for a, n in zip(content["annotations"], own) if n is None or n < 1 or counts[n] > 1]
         file.note(wrong, "have no id of their own above 0 (0 never counts as found): all are renumbered")
         own = range(1, len(content["annotations"]) + 1)
-    for annotation, number in zip(content["annotations"], own):
-        annotation["id"] = number
+    file.number(content["annotations"], own)
 
 
 def _repair_lists_of_classes(file, field):
@@ -303,8 +302,7 @@ def _numbers(file, section):
         file.note(wrong, "have an id that is no number (of 64 bits): all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
     file.numbers[section] = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
-    for entry, number in zip(entries, numbers):
-        entry["id"] = number
+    file.number(entries, numbers)
 
 
 def _copies(entries):

@@ -5,7 +5,6 @@ from collections import Counter
 from ppcls_mixformer.paddledet.annotation_file import (
     FIRST,
     TOLERANCE,
-    first_ids,
     leave_out,
     numbers_in,
     size_in,
@@ -79,7 +78,7 @@ def complete_keypoints(file):
     if 2 * beyond > labelled:
         file.refuse(
             f"cannot be used: {beyond} of {labelled} labelled keypoints are outside of their pictures: are "
-            f"these of another size?{first_ids(outside)}"
+            f"these of another size?{file.first_ids(outside)}"
         )
     file.note(outside, "have a labelled keypoint outside of the picture")
     file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")

@@ -539,6 +539,19 @@ def test_a_note_knows_what_it_counts(read):
     assert note.left_out and note.entries[0]["image_id"] == 1
 
 
+def test_ids_are_named_as_the_file_has_them_whatever_they_are_counted_as(read, pictures):
+    content = content_of()
+    set_ids(content, "picture {}".format)
+    drop(content, "images", "width")
+    drop(content, "annotations", "area")
+    content["annotations"][0].pop("id")
+    file = read(content)
+    annotated_pictures.check_pictures(file, pictures)
+    *_, areas, sizes = file.notes
+    assert "no width" in sizes and sizes.ids == ["picture 1", "picture 2"]
+    assert areas.endswith("(id 1, picture 2, picture 3, …)") and areas.ids == [1, "picture 2", "picture 3"]
+
+
 def test_two_entries_of_one_picture_are_mentioned(read, pictures):
     content = content_of()
     content["images"][1]["file_name"] = "1.png"
