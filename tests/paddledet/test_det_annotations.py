@@ -460,6 +460,14 @@ def test_all_that_is_refused_is_said_at_once(read, values, words):
     assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_line_ends_in_an_id_do_not_make_two_lines(read):
+    content = content_of()
+    set_one(content, id="a\nb\r\nc", image_id=9)
+    with pytest.raises(UserError) as e:
+        read(content)
+    assert str(e.value).endswith("(id a b c)")
+
+
 def test_classes_are_compared_by_name(read):
     train, content = read(content_of()), content_of()
     content["categories"].reverse()
