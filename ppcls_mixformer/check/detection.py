@@ -176,11 +176,16 @@ def _settle_joints(files, needed):
 
 
 def _found(task, files, found_joints, refused, needed):
-    parts = [_split(file, found_joints) for file in files]
+    names = [os.path.basename(file.path) for file in files]
+    if len(set(names)) < len(names):  # such as train/annotations.json and val/annotations.json
+        paths = [os.path.abspath(file.path) for file in files]
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        names = [os.path.relpath(path, root) for path in paths]
+    parts = [_split(file, name, found_joints) for file, name in zip(files, names)]
     return Found(task, parts, refused, "Objects of each class", [], needed)
 
 
-def _split(file, found_joints):
+def _split(file, name, found_joints):
     content = file.content
     objects = [entry for entry in content["annotations"] if annotation_file.is_object(entry)]
     numbers = Counter(entry["category_id"] for entry in objects)
@@ -189,7 +194,7 @@ def _split(file, found_joints):
     sizes = [size for size in map(annotation_file.size_in, content["images"]) if size]
     boxes = [tuple(entry["bbox"][2:]) for entry in objects]
     return Split(
-        name=os.path.basename(file.path),
+        name=name,
         words=annotations.summary(file),
         counts=counts,
         sizes=sizes,

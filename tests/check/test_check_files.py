@@ -217,6 +217,14 @@ def test_several_files_are_compared(data, tmp_path):
     assert len(report["refused"]) == 2 and len(report["splits"]) == 3
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(data):
+    (data.root / "train").mkdir()
+    (data.root / "val").mkdir()
+    paths = [data.write(data.content(), f"{split}/annotations.json") for split in ("train", "val")]
+    found = detection.of_files(paths, [str(data.pictures)], None)
+    assert [split.name for split in found.splits] == ["train/annotations.json", "val/annotations.json"]
+
+
 def test_classes_in_another_order_and_missing_ones_are_taken_as_in_training(data, tmp_path):
     other = data.content()
     other["categories"].reverse()
