@@ -110,6 +110,7 @@ def repair(file, metric, with_masks, path_of=None):
     if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
         file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
     if not objects:
+        file.refused += [note for note in file.notes if note.section == "annotations"]
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
     return file
 

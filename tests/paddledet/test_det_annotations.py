@@ -216,6 +216,14 @@ def test_objects_without_a_mask_count_neither_way(read, mask):
     assert read(content, with_masks=False).notes == []
 
 
+def test_why_no_object_is_left_is_said(read):
+    content = content_of()
+    set_all(content, bbox=[math.nan] * 4)
+    set_one(content, bbox=[1, 1, 0, 0])
+    with pytest.raises(UserError, match="3 of 4 annotations have no box of four finite numbers.* 1 of 4 ann"):
+        read(content)
+
+
 @pytest.mark.parametrize("with_masks", [True, False])
 @pytest.mark.parametrize(
     "mask",
