@@ -83,6 +83,14 @@ def test_fewer_samples_than_a_batch_are_refused_as_by_a_training(host, data):
         command.run(arguments(data, DETECTOR, "num_classes=2", "TrainReader.batch_size=3"))
 
 
+def test_a_checkpoint_to_start_from_that_is_not_there_is_refused(host, data):
+    write(data, "train", content())
+    write(data, "val", content())
+    given = arguments(data, DETECTOR, "num_classes=2", "MixFormer.pretrained=none")
+    with pytest.raises(UserError, match="^MixFormer.pretrained: checkpoint not found: none"):
+        command.run(given)
+
+
 def test_keypoints_of_a_config_have_its_joints(host, data):
     names = ["nose", "left_eye", "right_eye"]
     persons = content(category_id=1, keypoints=[6, 6, 2, 20, 10, 2, 9, 9, 0])

@@ -171,7 +171,7 @@ def test_checkpoints_that_cannot_be_resumed(scenes, files, name, error):
 @pytest.mark.parametrize(
     "settings, error",
     [
-        (["MixFormer.pretrained={files}/none"], "checkpoint not found: {files}/none"),
+        (["MixFormer.pretrained={files}/none"], "MixFormer.pretrained: checkpoint not found: {files}/none"),
         (["MixFormer.pretrained={files}/damaged"], "{files}/damaged.pdparams: not a whole Paddle checkpoint"),
         (["MixFormer.pretrained=true"], "no weights were ever published for MixFormer_B0"),
         (
