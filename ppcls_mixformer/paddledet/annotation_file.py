@@ -9,6 +9,7 @@ from ppcls_mixformer.hosting.errors import UserError
 
 LARGEST_ID = 2**63 - 1  # tensors hold ids
 FIRST = 3  # how many ids an error names
+FARTHEST = 1 << 17  # pixels, more than a picture has on a side
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from ppcls_mixformer.paddledet.annotation_file import (
+    FARTHEST,
     FIRST,
     TOLERANCE,
     leave_out,
@@ -54,7 +55,7 @@ def complete_keypoints(file):
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
         annotation["keypoints"] = [0] * 3 * count
-    wrong, miscounted, outside, largest = [], [], [], 0
+    wrong, far, miscounted, outside, largest = [], [], [], [], 0
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     labelled = beyond = 0
     for annotation in annotations:
@@ -62,6 +63,7 @@ def complete_keypoints(file):
         if numbers is None or len(numbers) != 3 * count or min(numbers[2::3], default=0) < 0:
             wrong.append(annotation)
             continue
+        far += [annotation] if max(map(abs, numbers), default=0) >= FARTHEST else []
         largest = max(largest, *numbers[0::3], *numbers[1::3], 0)
         seen = sum(flag > 0 for flag in numbers[2::3])
         if annotation.get("num_keypoints", seen) != seen:
@@ -73,6 +75,7 @@ def complete_keypoints(file):
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
+    file.refuse_any(far, "have a keypoint farther away than any picture is wide")
     if 0 < largest <= 1:
         file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
     if 2 * beyond > labelled:

@@ -4,9 +4,14 @@ import cv2
 import numpy as np
 from pycocotools import mask as masks
 
-from ppcls_mixformer.paddledet.annotation_file import TOLERANCE, numbers_in, size_in, whole_number
+from ppcls_mixformer.paddledet.annotation_file import (
+    FARTHEST,
+    TOLERANCE,
+    numbers_in,
+    size_in,
+    whole_number,
+)
 
-FARTHEST = 1 << 17  # pixels; pycocotools holds every pixel of an outline, and crashes where it cannot
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 
 
@@ -79,7 +84,10 @@ def keep_readable_masks(file):
 
 
 def is_polygon(numbers):
-    """Whether a list of `x, y, x, y, …` has at least three corners, all where a picture may be."""
+    """Whether a list of `x, y, x, y, …` has at least three corners, none farther than FARTHEST.
+
+    pycocotools holds every pixel of an outline, and crashes where it cannot.
+    """
     return (
         numbers is not None
         and len(numbers) >= 6

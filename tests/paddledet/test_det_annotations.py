@@ -372,13 +372,25 @@ def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, no
     assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
 
 
-@pytest.mark.parametrize("keypoints", [[1, 2, None, 3, 4, 1, 5, 6, 2], [[1, 2], [3, 4], [5, 6]], [None, 2]])
-def test_keypoints_without_a_flag_are_refused(read, keypoints):
+NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than any picture is wide"
+
+
+@pytest.mark.parametrize(
+    "keypoints, words",
+    [
+        ([1, 2, None, 3, 4, 1, 5, 6, 2], NOT_NINE),
+        ([[1, 2], [3, 4], [5, 6]], NOT_NINE),
+        ([None, 2], NOT_NINE),
+        ([1e300, *JOINTS[1:]], FAR),  # PaddleDetection: OverflowError in a reader
+        ([1, 2, 2, 3, -1e9, 0, 5, 6, 2], FAR),
+    ],
+)
+def test_keypoints_that_mean_nothing_are_refused(read, keypoints, words):
     content = content_of()
     set_all(content, keypoints=JOINTS, category_id=5)
     content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
     set_one(content, keypoints=keypoints)
-    with pytest.raises(UserError, match="1 of 4 annotations have keypoints other than 9 numbers"):
+    with pytest.raises(UserError, match=f"1 of 4 annotations have {words}"):
         read(content, "KeyPointTopDownCOCOEval", with_masks=False)
 
 
