@@ -59,6 +59,7 @@ def repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
+    _refuse_corners(file)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
     file.note(flat, "have one polygon without a list around it, which is added")
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
@@ -67,6 +68,27 @@ def repair_masks(file):
         "have no mask that can be read, or one without pixels in the box, and count neither in training nor "
         "in evaluation",
     )
+
+
+def _refuse_corners(file):
+    """Refuses boxes most of which end where their masks would if they were written as corners."""
+    annotations = file.content["annotations"]
+    masked = [a for a in annotations if isinstance(a["segmentation"], list) and not a.get("ignore")]
+    corners = [a for a in masked if is_as_corners(a["bbox"], a["segmentation"])]
+    if 2 * len(corners) > len(annotations):
+        file.refuse_any(
+            corners,
+            "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
+        )
+        file.refuse_these()
+
+
+def is_as_corners(box, polygons):
+    """Whether the last two numbers of a box, and not their sums with the first, are its mask's far corner."""
+    right, bottom = (max(max(polygon[side::2]) for polygon in polygons) for side in (0, 1))
+    x, y, width, height = box
+    is_right = max(abs(x + width - right), abs(y + height - bottom)) <= TOLERANCE
+    return not is_right and max(abs(width - right), abs(height - bottom)) <= TOLERANCE
 
 
 def keep_readable_masks(file):

@@ -216,6 +216,17 @@ def test_objects_without_a_mask_count_neither_way(read, mask):
     assert read(content, with_masks=False).notes == []
 
 
+def test_boxes_written_as_corners_are_refused_by_their_masks(read):
+    content = content_of(3)
+    for annotation in content["annotations"][1:]:
+        x, y, width, height = annotation["bbox"]
+        annotation["bbox"] = [x, y, x + width, y + height]  # inside of the picture
+    with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in .* \(id 2, 3\)"):
+        read(content)
+    content["annotations"][1]["bbox"] = [2, 3, 10, 10]
+    assert len(read(content).content["annotations"]) == 3
+
+
 def test_why_no_object_is_left_is_said(read):
     content = content_of()
     set_all(content, bbox=[math.nan] * 4)
