@@ -3,6 +3,7 @@
 Files are checked without PaddleDetection; a config is read by PaddleDetection itself.
 """
 
+import contextlib
 import itertools
 import logging
 import os
@@ -147,17 +148,24 @@ def find_folder(file, metric):
         return ""  # `annotations.repair` refuses such a file
     here = os.path.dirname(os.path.abspath(file.path))
     parents = (here, os.path.dirname(here))
-    inside = (sorted(entry.path for entry in os.scandir(parent) if entry.is_dir()) for parent in parents)
-    folders = dict.fromkeys([*parents, *itertools.chain(*inside)])
-    counts = {f: sum(os.path.exists(os.path.join(f, name)) for name in names) for f in folders}
+    folders = dict.fromkeys([*parents, *itertools.chain(*map(_folders_in, parents))])
+    paths = {folder: [os.path.abspath(os.path.join(folder, name)) for name in names] for folder in folders}
+    counts = {folder: sum(map(os.path.exists, paths[folder])) for folder in folders}
     best = [folder for folder in folders if counts[folder] == max(counts.values()) > 0]
-    if len(best) == 1:
+    if best and all(paths[folder] == paths[best[0]] for folder in best):  # names may be absolute, or have ..
         return best[0]
     place = f"in {' and in '.join(best[:2])}" if best else "neither beside it nor in a folder near it"
     raise UserError(
         f"{file.key}: {file.path}: its pictures, such as {names[0]}, are {place}: name theirs, "
         "--images FOLDER"
     )
+
+
+def _folders_in(parent):
+    """Paths of the folders in a folder, in their order; none in one that cannot be listed."""
+    with contextlib.suppress(OSError):
+        return sorted(entry.path for entry in os.scandir(parent) if entry.is_dir())
+    return []
 
 
 def _settle_joints(files, needed):

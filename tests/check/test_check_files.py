@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 
@@ -278,6 +279,37 @@ def test_pictures_of_the_same_names_in_two_folders_are_not_mixed_up(data):
     shutil.copytree(data.pictures, data.root / "val", dirs_exist_ok=True)
     with pytest.raises(UserError, match=f"1.jpg, are in {data.pictures} and in {data.root}/val: name theirs"):
         command.run([path])
+
+
+@pytest.mark.parametrize("place", ["{}/", "../{}/", "../../data/{}/"])
+def test_pictures_may_be_named_by_whole_paths_or_from_where_the_file_is(data, place):
+    content = data.content()
+    folder = data.pictures if place == "{}/" else "pictures"
+    for image in content["images"]:
+        image["file_name"] = place.format(folder) + image["file_name"]
+    (data.root / "a").mkdir()
+    (data.root / "b").mkdir()
+    found = detection.of_files([data.write(content, "a/train.json")], [], None)
+    assert found.refused == [] and found.splits[0].record["used"]["images"] == 3
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, ""])
+def test_names_that_no_file_can_have_are_looked_for_and_refused_in_one_line(data, name):
+    content = data.content()
+    content["images"][0]["file_name"] = name
+    (refused,) = detection.of_files([data.write(content)], [], None).refused
+    assert "1 of 3" in refused
+
+
+def test_a_folder_near_the_file_that_cannot_be_listed_is_passed_over(data, monkeypatch):
+    def scandir(path):
+        if str(path) == str(data.root.parent):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert detection.of_files([data.write(data.content())], [], None).refused == []
 
 
 def test_an_output_of_the_users_own_is_kept_and_an_earlier_one_replaced(data, tmp_path):
