@@ -158,9 +158,13 @@ def check_counts(config):
     counts = {key: config.get(key, minimum) for key, minimum in least.items()}
     for reader in ("TrainReader", "EvalReader", "TestReader"):
         counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
-    for key, count in counts.items():
-        if type(count) is not int or count < least.get(key, 1):
-            raise UserError(f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on")
+    wrong = [
+        f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on"
+        for key, count in counts.items()
+        if type(count) is not int or count < least.get(key, 1)
+    ]
+    if wrong:
+        raise UserError("; ".join(wrong))
 
 
 def check_checkpoints(settings, mode):
