@@ -163,6 +163,9 @@ def section_of(config, split):
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
     kind = section.get("type")
+    for key, value in section.items():
+        if key.endswith(("_root", "_path", "separator")) and not isinstance(value, (str, type(None))):
+            raise UserError(f"{key}: {value!r} is no text; digits alone are one in quotes, such as '2017'")
     for key in [key for key in section if key.endswith("_root")] or ["dataset_root"]:
         root = section.get(key)
         if not root or not Path(root).is_dir():
