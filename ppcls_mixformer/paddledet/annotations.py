@@ -10,12 +10,13 @@ import json
 import mmap
 import os
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_separators
+from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_names
 from ppcls_mixformer.paddledet.annotation_file import (
     Annotations,
     clip,
@@ -93,7 +94,7 @@ def repair(file, metric, with_masks, path_of=None):
         keep_class_of_joints(file)
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
-        repair_separators(file, path_of)
+        repair_names(file, path_of)
         check_pictures(file, path_of)
     file.refuse_these()  # what follows needs the picture of every annotation
     _repair_flags(file)
@@ -219,10 +220,17 @@ def _check_texts(file, needed):
 
 def _check_names(file):
     """Refuses two classes of one name: they are told apart in training, and nowhere else."""
-    categories = file.content["categories"]
-    counts = Counter(name.strip() for name in names(file.content))
-    twice = [category for category in categories if counts[str(category["name"]).strip()] > 1]
-    name = str(twice[0]["name"]).strip() if twice else ""
+    categories, repaired = file.content["categories"], []
+    for category in categories:
+        name = unicodedata.normalize("NFC", str(category["name"])).strip()
+        if name != str(category["name"]):
+            repaired.append(category)
+            category["name"] = name
+    text = "have spaces around their name, or accents apart from letters: it is read without"
+    file.note(repaired, text, "categories")
+    counts = Counter(names(file.content))
+    twice = [category for category in categories if counts[str(category["name"])] > 1]
+    name = twice[0]["name"] if twice else ""
     file.refuse_any(
         twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
     )

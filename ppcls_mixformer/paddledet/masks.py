@@ -210,15 +210,15 @@ def as_polygons(mask):
 def complete_areas(file):
     """Has every annotation have an area: that of its mask, or else of its box."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    given = [numbers_in([annotation.get("area")]) or [0] for annotation in file.content["annotations"]]
+    least = 1 if [0] < max(given, default=[0]) <= [1] else 0  # shares of the picture, or 1 for all
     lacking = []
-    for annotation in file.content["annotations"]:
-        area = numbers_in([annotation.get("area")])
-        if area is None or area[0] <= 0:
+    for annotation, (area,) in zip(file.content["annotations"], given):
+        if area <= least:
             lacking.append(annotation)
-            annotation["area"] = area_of(annotation, sizes[annotation["image_id"]])
-        else:
-            annotation["area"] = area[0]
-    file.note(lacking, "have no area above 0: it is computed")
+            area = area_of(annotation, sizes[annotation["image_id"]])
+        annotation["area"] = area
+    file.note(lacking, f"have no area above {least}: it is computed")
 
 
 def area_of(annotation, size):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -551,7 +552,7 @@ def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
     (tmp_path / "1.png").unlink()
     file = read(content_of())
     annotated_pictures.check_pictures(file, pictures)
-    assert "1 of 2 images have no picture file" in file.notes[0]
+    assert f"1 of 2 images have no picture file, such as {tmp_path}/1.png, and" in file.notes[0]
     assert [a["id"] for a in file.content["annotations"]] == [2, 4]
     (tmp_path / "2.png").unlink()
     with pytest.raises(UserError, match="names 2 pictures, none of which is there"):
@@ -568,6 +569,32 @@ def test_folders_may_be_spelt_as_windows_does(tmp_path, pictures):
     file = annotations.read(str(path), "x", "COCO", True, pictures)
     assert [image["file_name"] for image in file.content["images"]] == ["in/1.png"]
     assert file.notes[0] == "1 of 2 images have \\ in their file_name, which is read as / (id 1)"
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_spelt_as_another_system_does(read, tmp_path, pictures, forms):
+    own, other = (unicodedata.normalize(form, "kätzchen.png") for form in forms)
+    (tmp_path / "1.png").rename(tmp_path / own)
+    content, path = content_of(), tmp_path / "a.json"
+    content["images"][0]["file_name"] = other
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, pictures)
+    assert [image["file_name"] for image in file.content["images"]] == [own, "2.png"]
+    assert "1 of 2 images have accents" in file.notes[0]
+    first, second = content_of(), content_of()
+    first["categories"][0]["name"], second["categories"][0]["name"] = own, f" {other} "
+    first, second = read(first), read(second, name="b.json")
+    annotations.order_as(second, first)
+    assert annotations.names(second.content) == annotations.names(first.content)
+
+
+@pytest.mark.parametrize("area", [1, 0.0417])
+def test_areas_that_are_not_in_pixels_are_computed(read, area):
+    content = content_of()
+    set_all(content, area=area)
+    file = read(content)
+    assert [annotation["area"] for annotation in file.content["annotations"]] == [100] * 4
+    assert file.notes == ["4 of 4 annotations have no area above 1: it is computed (id 1, 2, 3, …)"]
 
 
 def test_a_note_knows_what_it_counts(read):
