@@ -3,6 +3,7 @@
 Files are checked without PaddleDetection; a config is read by PaddleDetection itself.
 """
 
+import contextlib
 import itertools
 import logging
 import os
@@ -147,17 +148,24 @@ def find_folder(file, metric):
         return ""  # `annotations.repair` refuses such a file
     here = os.path.dirname(os.path.abspath(file.path))
     parents = (here, os.path.dirname(here))
-    inside = (sorted(entry.path for entry in os.scandir(parent) if entry.is_dir()) for parent in parents)
-    folders = dict.fromkeys([*parents, *itertools.chain(*inside)])
-    counts = {f: sum(os.path.exists(os.path.join(f, name)) for name in names) for f in folders}
+    folders = dict.fromkeys([*parents, *itertools.chain(*map(_folders_in, parents))])
+    paths = {folder: [os.path.abspath(os.path.join(folder, name)) for name in names] for folder in folders}
+    counts = {folder: sum(map(os.path.exists, paths[folder])) for folder in folders}
     best = [folder for folder in folders if counts[folder] == max(counts.values()) > 0]
-    if len(best) == 1:
+    if best and all(paths[folder] == paths[best[0]] for folder in best):  # names may be absolute, or have ..
         return best[0]
     place = f"in {' and in '.join(best[:2])}" if best else "neither beside it nor in a folder near it"
     raise UserError(
         f"{file.key}: {file.path}: its pictures, such as {names[0]}, are {place}: name theirs, "
         "--images FOLDER"
     )
+
+
+def _folders_in(parent):
+    """Paths of the folders in a folder, in their order; none in one that cannot be listed."""
+    with contextlib.suppress(OSError):
+        return sorted(entry.path for entry in os.scandir(parent) if entry.is_dir())
+    return []
 
 
 def _settle_joints(files, needed):
@@ -176,11 +184,16 @@ def _settle_joints(files, needed):
 
 
 def _found(task, files, found_joints, refused, needed):
-    parts = [_split(file, found_joints) for file in files]
+    names = [os.path.basename(file.path) for file in files]
+    if len(set(names)) < len(names):  # such as train/annotations.json and val/annotations.json
+        paths = [os.path.abspath(file.path) for file in files]
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        names = [os.path.relpath(path, root) for path in paths]
+    parts = [_split(file, name, found_joints) for file, name in zip(files, names)]
     return Found(task, parts, refused, "Objects of each class", [], needed)
 
 
-def _split(file, found_joints):
+def _split(file, name, found_joints):
     content = file.content
     objects = [entry for entry in content["annotations"] if annotation_file.is_object(entry)]
     numbers = Counter(entry["category_id"] for entry in objects)
@@ -189,7 +202,7 @@ def _split(file, found_joints):
     sizes = [size for size in map(annotation_file.size_in, content["images"]) if size]
     boxes = [tuple(entry["bbox"][2:]) for entry in objects]
     return Split(
-        name=os.path.basename(file.path),
+        name=name,
         words=annotations.summary(file),
         counts=counts,
         sizes=sizes,

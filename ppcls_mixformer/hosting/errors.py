@@ -5,7 +5,13 @@ import traceback
 
 
 class UserError(Exception):
-    """Something about the set-up, a config or a file; its text, one line, says what, where and what to do."""
+    """Something about the set-up, a config or a file; its text, one line, says what, where and what to do.
+
+    Line ends in it, which names of files and ids may have, are spaces.
+    """
+
+    def __str__(self):
+        return " ".join(super().__str__().splitlines())
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ except ImportError:  # an export on ONNX Runtime needs none
 TAIL = 64  # bytes at a file's end that may follow its last mark
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and those of its values that swap the sides
+SIDES_OF_TIFF = 256, 257  # its tags of width and height
 
 
 NO_PICTURE = "it is no picture that can be read here"
@@ -77,11 +78,16 @@ def read_size(path):
             with Image.open(file) as picture:
                 size, kind = picture.size, picture.format
                 turned = picture.getexif().get(ORIENTATION, 1) in TURNED
+                if kind == "TIFF":  # whose size Pillow may have turned already
+                    size = tuple(picture.tag_v2[tag] for tag in SIDES_OF_TIFF)
         except Image.UnidentifiedImageError:
             height, width = imread(path).shape[:2]
             return (width, height), (width, height)
         except (SyntaxError, ValueError, OSError) as error:
             raise Unreadable(first_line(error)) from None
+    if turned and kind in ("TIFF", "WEBP"):  # which not every release of OpenCV turns
+        height, width = imread(path).shape[:2]
+        return (width, height), size
     with open(path, "rb") as file:
         head, length = file.read(TAIL), os.fstat(file.fileno()).st_size
         file.seek(max(0, length - TAIL))

@@ -1,6 +1,7 @@
 """The pictures that an annotation file names: found, opened, and of the sizes that it says."""
 
 import os
+import unicodedata
 from collections import Counter
 
 from tqdm import tqdm
@@ -23,17 +24,27 @@ def finder(folder, metric):
     return lambda image: os.path.join(folder, name(image))
 
 
-def repair_separators(file, path_of):
-    """Has names of pictures have `/` between folders, where Windows has written another sign."""
-    repaired = []
+def repair_names(file, path_of):
+    """Has names of pictures be spelt as their files: folders, as Windows does it, accents, as macOS does."""
+    folders, accents = [], []
     for image in file.content["images"]:
         name = image.get("file_name")
-        if isinstance(name, str) and "\\" in name and not os.path.exists(path_of(image)):
-            straight = name.replace("\\", "/")
-            if os.path.exists(path_of({**image, "file_name": straight})):
-                image["file_name"] = straight
-                repaired.append(image)
-    file.note(repaired, "have \\ in their file_name, which is read as /", "images")
+        if (
+            not isinstance(name, str)
+            or (name.isascii() and "\\" not in name)
+            or os.path.exists(path_of(image))
+        ):
+            continue
+        straight = name.replace("\\", "/")
+        for form in ("NFC", "NFD"):
+            found = {**image, "file_name": unicodedata.normalize(form, straight)}
+            if os.path.exists(path_of(found)):
+                image.update(found)
+                folders += [image] if straight != name else []
+                accents += [image] if found["file_name"] != straight else []
+                break
+    file.note(folders, "have \\ in their file_name, which is read as /", "images")
+    file.note(accents, "have accents in their file_name that their file spells in the other way", "images")
 
 
 def check_pictures(file, path_of):
@@ -68,9 +79,9 @@ def check_pictures(file, path_of):
     shared = [image for image in file.content["images"] if counts[path_of(image)] > 1]
     file.note(shared, "are of a picture that another one is of, too, each with objects of its own", "images")
     file.note(unsized, "have no width and height: those of the files are taken", "images")
-    file.note(
-        missing, "have no picture file, and are left out with their annotations", "images", left_out=True
-    )
+    if missing:
+        text = f"have no picture file, such as {path_of(missing[0])}, and are left out with their annotations"
+        file.note(missing, text, "images", left_out=True)
     file.content["images"] = without(file.content["images"], missing)
     gone = {image["id"] for image in missing}
     leave_out(file, [a for a in file.content["annotations"] if a["image_id"] in gone])

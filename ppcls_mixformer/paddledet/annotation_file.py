@@ -9,6 +9,7 @@ from ppcls_mixformer.hosting.errors import UserError
 
 LARGEST_ID = 2**63 - 1  # tensors hold ids
 FIRST = 3  # how many ids an error names
+FARTHEST = 1 << 17  # pixels, more than a picture has on a side
 TOLERANCE = 1.0  # pixels by which a box may stick out of its picture and nobody says a word
 
 
@@ -38,6 +39,7 @@ class Annotations:
         numbers: of a section the number of every entry, by what the file spells its id as.
         entries: of a section how many entries the file has.
         refused: what is wrong with it so far, each with a count, see `refuse_these`.
+        own_ids: entries to which others than the file's ids were given, each with its own, by `id(entry)`.
         turned: entries of pictures that readers turn as their EXIF says.
         path_of: gives the path of the picture of an entry of `images`; None where pictures are not opened.
     """
@@ -49,6 +51,7 @@ class Annotations:
     numbers: dict = dataclasses.field(default_factory=dict)
     entries: dict = dataclasses.field(default_factory=dict)
     refused: list = dataclasses.field(default_factory=list)
+    own_ids: dict = dataclasses.field(default_factory=dict)
     turned: list = dataclasses.field(default_factory=list)
     path_of: Optional[Callable] = None
 
@@ -60,11 +63,29 @@ class Annotations:
     def note(self, entries, text, of="annotations", left_out=False):
         """Notes that `text` is so of some `entries`; of none, nothing."""
         if entries:
-            note = Note(f"{_count(entries, self.content[of])} {of} {text}{first_ids(entries)}")
+            note = Note(f"{_count(entries, self.content[of])} {of} {text}{self.first_ids(entries)}")
             note.section, note.left_out = of, left_out
             note.count, note.total = len(entries), len(self.content[of])
-            note.entries, note.ids = entries[:FIRST], [entry.get("id") for entry in entries[:FIRST]]
+            note.entries, note.ids = entries[:FIRST], [self.own_id(e) for e in entries[:FIRST]]
             self.notes.append(note)
+
+    def number(self, entries, numbers):
+        """Gives `entries` the ids `numbers`."""
+        for entry, number in zip(entries, numbers):
+            if entry.get("id") not in (None, number):
+                self.own_ids[id(entry)] = entry, entry["id"]
+            entry["id"] = number
+
+    def own_id(self, entry):
+        """The id of an entry as the file has it, or else the one that it was given."""
+        _, own = self.own_ids.get(id(entry), (entry, entry.get("id")))
+        return own
+
+    def first_ids(self, entries):
+        """Says the ids of the first ones of `entries`."""
+        own = map(self.own_id, entries[:FIRST])
+        ids = ", ".join("without id" if value is None else str(value) for value in own)
+        return f" (id {ids}{', …' if len(entries) > FIRST else ''})"
 
     def remark(self, text):
         """Notes something that counts no entries."""
@@ -73,7 +94,7 @@ class Annotations:
     def refuse_any(self, entries, text, of="annotations"):
         """Has `refuse_these` refuse this file where `text` is so of any of its `entries`."""
         if entries:
-            self.refused.append(f"{_count(entries, self.content[of])} {of} {text}{first_ids(entries)}")
+            self.refused.append(f"{_count(entries, self.content[of])} {of} {text}{self.first_ids(entries)}")
 
     def refuse_these(self):
         """Raises a UserError about all that `refuse_any` was told, if anything, in one line."""
@@ -83,11 +104,6 @@ class Annotations:
 
 def _count(entries, all_of_them):
     return f"{len(entries)} of {len(all_of_them)}"
-
-
-def first_ids(entries):
-    ids = ", ".join(str(entry.get("id", "without id")) for entry in entries[:FIRST])
-    return f" (id {ids}{', …' if len(entries) > FIRST else ''})"
 
 
 def without(entries, dropped):

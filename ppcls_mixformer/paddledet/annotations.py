@@ -10,12 +10,13 @@ import json
 import mmap
 import os
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_separators
+from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_names
 from ppcls_mixformer.paddledet.annotation_file import (
     Annotations,
     clip,
@@ -28,7 +29,7 @@ from ppcls_mixformer.paddledet.annotation_file import (
     without,
 )
 from ppcls_mixformer.paddledet.keypoint_fields import complete_keypoints, keep_class_of_joints
-from ppcls_mixformer.paddledet.masks import complete_areas, repair_masks
+from ppcls_mixformer.paddledet.masks import complete_areas, keep_readable_masks, repair_masks
 
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 
@@ -93,7 +94,7 @@ def repair(file, metric, with_masks, path_of=None):
         keep_class_of_joints(file)
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
-        repair_separators(file, path_of)
+        repair_names(file, path_of)
         check_pictures(file, path_of)
     file.refuse_these()  # what follows needs the picture of every annotation
     _repair_flags(file)
@@ -103,11 +104,14 @@ def repair(file, metric, with_masks, path_of=None):
     file.refuse_these()
     if with_masks:
         repair_masks(file)
+    else:
+        keep_readable_masks(file)
     complete_areas(file)
     objects = [annotation for annotation in file.content["annotations"] if is_object(annotation)]
     if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
         file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
     if not objects:
+        file.refused += [note for note in file.notes if note.section == "annotations"]
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
     return file
 
@@ -216,10 +220,17 @@ def _check_texts(file, needed):
 
 def _check_names(file):
     """Refuses two classes of one name: they are told apart in training, and nowhere else."""
-    categories = file.content["categories"]
-    counts = Counter(name.strip() for name in names(file.content))
-    twice = [category for category in categories if counts[str(category["name"]).strip()] > 1]
-    name = str(twice[0]["name"]).strip() if twice else ""
+    categories, repaired = file.content["categories"], []
+    for category in categories:
+        name = unicodedata.normalize("NFC", str(category["name"])).strip()
+        if name != str(category["name"]):
+            repaired.append(category)
+            category["name"] = name
+    text = "have spaces around their name, or accents apart from letters: it is read without"
+    file.note(repaired, text, "categories")
+    counts = Counter(names(file.content))
+    twice = [category for category in categories if counts[str(category["name"])] > 1]
+    name = twice[0]["name"] if twice else ""
     file.refuse_any(
         twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
     )
@@ -268,8 +279,7 @@ def _repair_ids(file):
         wrong = [a for a, n in zip(content["annotations"], own) if n is None or n < 1 or counts[n] > 1]
         file.note(wrong, "have no id of their own above 0 (0 never counts as found): all are renumbered")
         own = range(1, len(content["annotations"]) + 1)
-    for annotation, number in zip(content["annotations"], own):
-        annotation["id"] = number
+    file.number(content["annotations"], own)
 
 
 def _repair_lists_of_classes(file, field):
@@ -301,8 +311,7 @@ def _numbers(file, section):
         file.note(wrong, "have an id that is no number (of 64 bits): all are numbered from 1 on", section)
         numbers = range(1, len(entries) + 1)
     file.numbers[section] = {spelt(entry["id"]): number for entry, number in zip(entries, numbers)}
-    for entry, number in zip(entries, numbers):
-        entry["id"] = number
+    file.number(entries, numbers)
 
 
 def _copies(entries):

@@ -12,8 +12,10 @@ from ppcls_mixformer.hosting.cli import Settings
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.paddledet import preflight
 from ppcls_mixformer.paddledet.bridges import load_yaml
+from ppcls_mixformer.paddledet.classes import NAMING, options_of
 from ppcls_mixformer.paddledet.flags import parser
 
+PATHS = ("dataset_dir", "image_dir", "anno_path", "bbox_file")  # of a data set
 DEVICES = ("use_gpu", "use_npu", "use_xpu", "use_mlu")
 # What PaddleDetection reads though a config may leave it out, beside what its registered modules take.
 OPTIONAL_KEYS = (
@@ -75,9 +77,28 @@ def load(name, overrides):
         key, _ = configs.split_override("-o", override)
         configs.warn_of_unknown_key("-o", key, known, path)
     merge_config(nested(overrides))
+    _check_texts(config)
     for device in DEVICES:
         config.setdefault(device, False)
     return config
+
+
+def _check_texts(config):
+    """Refuses a metric, or a folder or file of a data set, that YAML takes for something else than text.
+
+    Raises:
+        UserError: names the key.
+    """
+    values = {"metric": config["metric"]}
+    for split in NAMING:
+        section = config.get(split)
+        if not (section is None or isinstance(section, dict) or hasattr(section, "__dict__")):
+            raise UserError(f"{split}: it is {section!r}, not a section")
+        options = {name: options_of(section).get(name) for name in PATHS}
+        values.update((f"{split}.{name}", value) for name, value in options.items() if value is not None)
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise UserError(f"{key}: {value!r} is no text; digits alone are one in quotes, such as '2017'")
 
 
 def _read(path):

@@ -56,9 +56,7 @@ def color_of_class(number):
 
 def polygons_of(annotation):
     """The polygons of an annotation's mask, `[x, y, …]` each; none where it has no mask."""
-    mask = annotation.get("segmentation")
-    polygons = as_polygons(mask) if isinstance(mask, (dict, list)) else []
-    return [polygon for polygon in polygons if isinstance(polygon, list) and is_polygon(polygon)]
+    return list(filter(is_polygon, as_polygons(annotation.get("segmentation", []))))
 
 
 def _draw_box(pen, box, name, color, text):

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from ppcls_mixformer.paddledet.annotation_file import (
+    FARTHEST,
     FIRST,
     TOLERANCE,
-    first_ids,
     leave_out,
     numbers_in,
     size_in,
@@ -55,7 +55,7 @@ def complete_keypoints(file):
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
         annotation["keypoints"] = [0] * 3 * count
-    wrong, miscounted, outside, largest = [], [], [], 0
+    wrong, far, miscounted, outside, largest = [], [], [], [], 0
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     labelled = beyond = 0
     for annotation in annotations:
@@ -63,6 +63,7 @@ def complete_keypoints(file):
         if numbers is None or len(numbers) != 3 * count or min(numbers[2::3], default=0) < 0:
             wrong.append(annotation)
             continue
+        far += [annotation] if max(map(abs, numbers), default=0) >= FARTHEST else []
         largest = max(largest, *numbers[0::3], *numbers[1::3], 0)
         seen = sum(flag > 0 for flag in numbers[2::3])
         if annotation.get("num_keypoints", seen) != seen:
@@ -74,12 +75,13 @@ def complete_keypoints(file):
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
+    file.refuse_any(far, "have a keypoint farther away than any picture is wide")
     if 0 < largest <= 1:
         file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
     if 2 * beyond > labelled:
         file.refuse(
             f"cannot be used: {beyond} of {labelled} labelled keypoints are outside of their pictures: are "
-            f"these of another size?{first_ids(outside)}"
+            f"these of another size?{file.first_ids(outside)}"
         )
     file.note(outside, "have a labelled keypoint outside of the picture")
     file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")

@@ -4,7 +4,13 @@ import cv2
 import numpy as np
 from pycocotools import mask as masks
 
-from ppcls_mixformer.paddledet.annotation_file import TOLERANCE, numbers_in, size_in, whole_number
+from ppcls_mixformer.paddledet.annotation_file import (
+    FARTHEST,
+    TOLERANCE,
+    numbers_in,
+    size_in,
+    whole_number,
+)
 
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
 
@@ -53,6 +59,7 @@ def repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
+    _refuse_corners(file)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
     file.note(flat, "have one polygon without a list around it, which is added")
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
@@ -63,9 +70,53 @@ def repair_masks(file):
     )
 
 
+def _refuse_corners(file):
+    """Refuses boxes most of which end where their masks would if they were written as corners."""
+    annotations = file.content["annotations"]
+    masked = [a for a in annotations if isinstance(a["segmentation"], list) and not a.get("ignore")]
+    corners = [a for a in masked if is_as_corners(a["bbox"], a["segmentation"])]
+    if 2 * len(corners) > len(annotations):
+        file.refuse_any(
+            corners,
+            "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
+        )
+        file.refuse_these()
+
+
+def is_as_corners(box, polygons):
+    """Whether the last two numbers of a box, and not their sums with the first, are its mask's far corner."""
+    right, bottom = (max(max(polygon[side::2]) for polygon in polygons) for side in (0, 1))
+    x, y, width, height = box
+    is_right = max(abs(x + width - right), abs(y + height - bottom)) <= TOLERANCE
+    return not is_right and max(abs(width - right), abs(height - bottom)) <= TOLERANCE
+
+
+def keep_readable_masks(file):
+    """Takes away masks that cannot be read, where none are learned: pycocotools crashes on some of them."""
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    for annotation in file.content["annotations"]:
+        found = annotation.pop("segmentation", None)
+        if isinstance(found, dict):
+            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
+        else:
+            polygons = list(map(numbers_in, found)) if isinstance(found, list) else []
+            mask = polygons if all(map(is_polygon, polygons)) else None
+        if mask:
+            annotation["segmentation"] = mask
+
+
 def is_polygon(numbers):
-    """Whether a list of `x, y, x, y, …` has at least three corners."""
-    return numbers is not None and len(numbers) >= 6 and len(numbers) % 2 == 0
+    """Whether a list of `x, y, x, y, …` has at least three corners, none farther than FARTHEST.
+
+    pycocotools holds every pixel of an outline, and crashes where it cannot.
+    """
+    return (
+        numbers is not None
+        and len(numbers) >= 6
+        and len(numbers) % 2 == 0
+        and -FARTHEST < min(numbers)
+        and max(numbers) < FARTHEST
+    )
 
 
 def is_in_box(polygon, box):
@@ -159,15 +210,15 @@ def as_polygons(mask):
 def complete_areas(file):
     """Has every annotation have an area: that of its mask, or else of its box."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
+    given = [numbers_in([annotation.get("area")]) or [0] for annotation in file.content["annotations"]]
+    least = 1 if [0] < max(given, default=[0]) <= [1] else 0  # shares of the picture, or 1 for all
     lacking = []
-    for annotation in file.content["annotations"]:
-        area = numbers_in([annotation.get("area")])
-        if area is None or area[0] <= 0:
+    for annotation, (area,) in zip(file.content["annotations"], given):
+        if area <= least:
             lacking.append(annotation)
-            annotation["area"] = area_of(annotation, sizes[annotation["image_id"]])
-        else:
-            annotation["area"] = area[0]
-    file.note(lacking, "have no area above 0: it is computed")
+            area = area_of(annotation, sizes[annotation["image_id"]])
+        annotation["area"] = area
+    file.note(lacking, f"have no area above {least}: it is computed")
 
 
 def area_of(annotation, size):
@@ -175,7 +226,7 @@ def area_of(annotation, size):
     mask, (_, _, width, height) = annotation.get("segmentation"), annotation["bbox"]
     if isinstance(mask, dict):
         area = float(masks.area(compressed(mask)))
-    elif mask and size and all(map(is_polygon, map(numbers_in, mask))):
+    elif mask and size:
         area = float(masks.area(masks.merge(masks.frPyObjects(mask, size[1], size[0]))))
     else:
         area = 0.0

@@ -16,7 +16,7 @@ from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.paddledet import boxes, joints
 from ppcls_mixformer.paddledet.classes import check_names, find_classes
 from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
-from ppcls_mixformer.weights.checkpoint import WeightsError, read_checkpoint
+from ppcls_mixformer.weights.checkpoint import WeightsError, check_start, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -161,9 +161,13 @@ def check_counts(config):
     counts = {key: config.get(key, minimum) for key, minimum in least.items()}
     for reader in ("TrainReader", "EvalReader", "TestReader"):
         counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
-    for key, count in counts.items():
-        if type(count) is not int or count < least.get(key, 1):
-            raise UserError(f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on")
+    wrong = [
+        f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on"
+        for key, count in counts.items()
+        if type(count) is not int or count < least.get(key, 1)
+    ]
+    if wrong:
+        raise UserError("; ".join(wrong))
 
 
 def check_checkpoints(settings, mode):
@@ -178,8 +182,10 @@ def check_checkpoints(settings, mode):
         optimizer = Path(str(flags.resume).removesuffix(".pdparams") + ".pdopt")
         if not optimizer.is_file():
             raise UserError(f"--resume {flags.resume}: there is no {optimizer}, which resuming needs")
-    elif config.get("pretrain_weights"):
-        check_state("pretrain_weights", config.pretrain_weights, config)
+    else:
+        check_start("MixFormer.pretrained", config["MixFormer"]["pretrained"])
+        if config.get("pretrain_weights"):
+            check_state("pretrain_weights", config.pretrain_weights, config)
 
 
 def check_state(key, path, config):

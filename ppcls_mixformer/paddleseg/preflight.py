@@ -20,7 +20,7 @@ from ppcls_mixformer.paddleseg.builder import Builder
 from ppcls_mixformer.paddleseg.classes import MOST
 from ppcls_mixformer.paddleseg.data import ADE20KLayout, left_out
 from ppcls_mixformer.paddleseg.predict import find_pictures
-from ppcls_mixformer.weights.checkpoint import find_file, read_file
+from ppcls_mixformer.weights.checkpoint import check_start, find_file, read_file
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ def check(settings, mode):
 def parts(settings, mode):
     """The checks of all but the data that `mode` needs, which are called without arguments."""
     flags, config = settings
+    backbone = config.dic["model"].get("backbone") or {}
     if mode == "export" and flags.onnx:
         yield partial(onnx.require, "--onnx")
     yield partial(check_numbers, flags)
@@ -71,6 +72,8 @@ def parts(settings, mode):
         yield partial(check_losses, config)
         if flags.resume_model:
             yield partial(check_resume, flags.resume_model, config.iters)
+        elif backbone.get("type") == "MixFormer":
+            yield partial(check_start, "model.backbone.pretrained", backbone.get("pretrained"))
         return
     if mode == "infer":
         yield partial(find_pictures, flags.image_path)
@@ -160,6 +163,9 @@ def section_of(config, split):
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
     kind = section.get("type")
+    for key, value in section.items():
+        if key.endswith(("_root", "_path", "separator")) and not isinstance(value, (str, type(None))):
+            raise UserError(f"{key}: {value!r} is no text; digits alone are one in quotes, such as '2017'")
     for key in [key for key in section if key.endswith("_root")] or ["dataset_root"]:
         root = section.get(key)
         if not root or not Path(root).is_dir():

@@ -41,6 +41,15 @@ def find_file(path):
     raise WeightsError(f"checkpoint not found: {path}")
 
 
+def check_start(key, pretrained):
+    """Refuses the path, in a config's `key`, of a checkpoint to start from that is not there."""
+    if isinstance(pretrained, str):
+        try:
+            find_file(pretrained)
+        except WeightsError as error:
+            raise WeightsError(f"{key}: {error}") from None
+
+
 def read_checkpoint(path):
     """State dict in the `.pdparams` file at `path` (the suffix may be left out), or in a `.safetensors` file.
 

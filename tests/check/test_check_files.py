@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 
@@ -141,7 +142,7 @@ def test_boxes_and_masks_are_drawn_where_they_are(data):
 def test_whatever_a_file_may_hold_is_drawn(data, tmp_path):
     content = data.keypoints()
     content["categories"][0]["name"] = "a\nperson 人\udcff" + "x" * 300
-    content["annotations"][0].update(id=float("nan"), keypoints=[1e300, 15, 2, 28, 15, 2, 20, 18, 0])
+    content["annotations"][0].update(id=float("nan"), keypoints=[1e5, 15, 2, 28, 15, 2, 20, 18, 0])
     content["annotations"][1]["segmentation"] = [[10, 10, 1e30, 10, 30, -1e30]]
     report = check(tmp_path / "out", data.write(content))
     text = (tmp_path / "out" / command.REPORT).read_text()
@@ -217,6 +218,14 @@ def test_several_files_are_compared(data, tmp_path):
     assert len(report["refused"]) == 2 and len(report["splits"]) == 3
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(data):
+    (data.root / "train").mkdir()
+    (data.root / "val").mkdir()
+    paths = [data.write(data.content(), f"{split}/annotations.json") for split in ("train", "val")]
+    found = detection.of_files(paths, [str(data.pictures)], None)
+    assert [split.name for split in found.splits] == ["train/annotations.json", "val/annotations.json"]
+
+
 def test_classes_in_another_order_and_missing_ones_are_taken_as_in_training(data, tmp_path):
     other = data.content()
     other["categories"].reverse()
@@ -270,6 +279,37 @@ def test_pictures_of_the_same_names_in_two_folders_are_not_mixed_up(data):
     shutil.copytree(data.pictures, data.root / "val", dirs_exist_ok=True)
     with pytest.raises(UserError, match=f"1.jpg, are in {data.pictures} and in {data.root}/val: name theirs"):
         command.run([path])
+
+
+@pytest.mark.parametrize("place", ["{}/", "../{}/", "../../data/{}/"])
+def test_pictures_may_be_named_by_whole_paths_or_from_where_the_file_is(data, place):
+    content = data.content()
+    folder = data.pictures if place == "{}/" else "pictures"
+    for image in content["images"]:
+        image["file_name"] = place.format(folder) + image["file_name"]
+    (data.root / "a").mkdir()
+    (data.root / "b").mkdir()
+    found = detection.of_files([data.write(content, "a/train.json")], [], None)
+    assert found.refused == [] and found.splits[0].record["used"]["images"] == 3
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, ""])
+def test_names_that_no_file_can_have_are_looked_for_and_refused_in_one_line(data, name):
+    content = data.content()
+    content["images"][0]["file_name"] = name
+    (refused,) = detection.of_files([data.write(content)], [], None).refused
+    assert "1 of 3" in refused
+
+
+def test_a_folder_near_the_file_that_cannot_be_listed_is_passed_over(data, monkeypatch):
+    def scandir(path):
+        if str(path) == str(data.root.parent):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert detection.of_files([data.write(data.content())], [], None).refused == []
 
 
 def test_an_output_of_the_users_own_is_kept_and_an_earlier_one_replaced(data, tmp_path):

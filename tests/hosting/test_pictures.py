@@ -118,6 +118,15 @@ def test_pillow_alone_gives_the_pixels_of_opencv(data, monkeypatch):
     np.testing.assert_array_equal(pictures.decode(data), with_opencv)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_size_is_that_of_the_picture_as_it_is_read(kind, tmp_path):
+    path, turned = tmp_path / "a", Image.Exif()
+    for turned[0x112] in range(1, 9):
+        Image.new("RGB", (60, 50)).save(path, kind, exif=turned)
+        height, width = pictures.imread(path).shape[:2]
+        assert pictures.read_size(path) == ((width, height), (60, 50))
+
+
 def test_pillow_alone_rounds_the_four_colours_of_print_in_another_way(monkeypatch):
     file = io.BytesIO()
     Image.open(io.BytesIO(encoded("PNG"))).convert("CMYK").save(file, "JPEG")

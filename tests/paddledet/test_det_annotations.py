@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotated_pictures, annotations, held
+from ppcls_mixformer.paddledet.drawing import polygons_of
 from ppcls_mixformer.paddledet.masks import as_polygons, lengths_of
 
 SIZE = 60, 40
@@ -215,6 +217,50 @@ def test_objects_without_a_mask_count_neither_way(read, mask):
     assert read(content, with_masks=False).notes == []
 
 
+def test_boxes_written_as_corners_are_refused_by_their_masks(read):
+    content = content_of(3)
+    for annotation in content["annotations"][1:]:
+        x, y, width, height = annotation["bbox"]
+        annotation["bbox"] = [x, y, x + width, y + height]  # inside of the picture
+    with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in .* \(id 2, 3\)"):
+        read(content)
+    content["annotations"][1]["bbox"] = [2, 3, 10, 10]
+    assert len(read(content).content["annotations"]) == 3
+
+
+def test_why_no_object_is_left_is_said(read):
+    content = content_of()
+    set_all(content, bbox=[math.nan] * 4)
+    set_one(content, bbox=[1, 1, 0, 0])
+    with pytest.raises(UserError, match="3 of 4 annotations have no box of four finite numbers.* 1 of 4 ann"):
+        read(content)
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [[4, 3, 1e308, 3, 14, 13, 4, 13]],
+        [[4, 3, 14, 3, 14, -2_000_000_000, 4, 13]],
+        [["x"] * 6],
+        [[None, 3, 14, 3, 14, 13]],
+        True,
+        7.5,
+        {},
+        {"size": [40, 60], "counts": "abc"},
+        {"size": [40, 60], "counts": [1, 9_000_000]},
+        {"size": [99, 60], "counts": [5940, 0]},
+    ],
+)
+def test_masks_on_which_pycocotools_crashes_do_not_get_to_it(read, mask, with_masks):
+    content = content_of()
+    set_one(content, segmentation=mask)
+    content["annotations"][2].pop("area")
+    file = read(content, with_masks=with_masks)
+    assert [a["area"] for a in file.content["annotations"]] == [100] * 4
+    assert [len(polygons_of(a)) for a in file.content["annotations"]] == [1, 1, int(with_masks), 1]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -338,13 +384,25 @@ def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, no
     assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
 
 
-@pytest.mark.parametrize("keypoints", [[1, 2, None, 3, 4, 1, 5, 6, 2], [[1, 2], [3, 4], [5, 6]], [None, 2]])
-def test_keypoints_without_a_flag_are_refused(read, keypoints):
+NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than any picture is wide"
+
+
+@pytest.mark.parametrize(
+    "keypoints, words",
+    [
+        ([1, 2, None, 3, 4, 1, 5, 6, 2], NOT_NINE),
+        ([[1, 2], [3, 4], [5, 6]], NOT_NINE),
+        ([None, 2], NOT_NINE),
+        ([1e300, *JOINTS[1:]], FAR),  # PaddleDetection: OverflowError in a reader
+        ([1, 2, 2, 3, -1e9, 0, 5, 6, 2], FAR),
+    ],
+)
+def test_keypoints_that_mean_nothing_are_refused(read, keypoints, words):
     content = content_of()
     set_all(content, keypoints=JOINTS, category_id=5)
     content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
     set_one(content, keypoints=keypoints)
-    with pytest.raises(UserError, match="1 of 4 annotations have keypoints other than 9 numbers"):
+    with pytest.raises(UserError, match=f"1 of 4 annotations have {words}"):
         read(content, "KeyPointTopDownCOCOEval", with_masks=False)
 
 
@@ -434,6 +492,14 @@ def test_all_that_is_refused_is_said_at_once(read, values, words):
     assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_line_ends_in_an_id_do_not_make_two_lines(read):
+    content = content_of()
+    set_one(content, id="a\nb\r\nc", image_id=9)
+    with pytest.raises(UserError) as e:
+        read(content)
+    assert str(e.value).endswith("(id a b c)")
+
+
 def test_classes_are_compared_by_name(read):
     train, content = read(content_of()), content_of()
     content["categories"].reverse()
@@ -486,7 +552,7 @@ def test_missing_pictures_are_left_out_but_not_all(read, pictures, tmp_path):
     (tmp_path / "1.png").unlink()
     file = read(content_of())
     annotated_pictures.check_pictures(file, pictures)
-    assert "1 of 2 images have no picture file" in file.notes[0]
+    assert f"1 of 2 images have no picture file, such as {tmp_path}/1.png, and" in file.notes[0]
     assert [a["id"] for a in file.content["annotations"]] == [2, 4]
     (tmp_path / "2.png").unlink()
     with pytest.raises(UserError, match="names 2 pictures, none of which is there"):
@@ -505,12 +571,51 @@ def test_folders_may_be_spelt_as_windows_does(tmp_path, pictures):
     assert file.notes[0] == "1 of 2 images have \\ in their file_name, which is read as / (id 1)"
 
 
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_spelt_as_another_system_does(read, tmp_path, pictures, forms):
+    own, other = (unicodedata.normalize(form, "kätzchen.png") for form in forms)
+    (tmp_path / "1.png").rename(tmp_path / own)
+    content, path = content_of(), tmp_path / "a.json"
+    content["images"][0]["file_name"] = other
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, pictures)
+    assert [image["file_name"] for image in file.content["images"]] == [own, "2.png"]
+    assert "1 of 2 images have accents" in file.notes[0]
+    first, second = content_of(), content_of()
+    first["categories"][0]["name"], second["categories"][0]["name"] = own, f" {other} "
+    first, second = read(first), read(second, name="b.json")
+    annotations.order_as(second, first)
+    assert annotations.names(second.content) == annotations.names(first.content)
+
+
+@pytest.mark.parametrize("area", [1, 0.0417])
+def test_areas_that_are_not_in_pixels_are_computed(read, area):
+    content = content_of()
+    set_all(content, area=area)
+    file = read(content)
+    assert [annotation["area"] for annotation in file.content["annotations"]] == [100] * 4
+    assert file.notes == ["4 of 4 annotations have no area above 1: it is computed (id 1, 2, 3, …)"]
+
+
 def test_a_note_knows_what_it_counts(read):
     content = content_of()
     set_one(content, bbox=[0, 0, 0, 0])
     (note,) = read(content).notes
     assert (note.section, note.count, note.total, note.ids) == ("annotations", 1, 4, [3])
     assert note.left_out and note.entries[0]["image_id"] == 1
+
+
+def test_ids_are_named_as_the_file_has_them_whatever_they_are_counted_as(read, pictures):
+    content = content_of()
+    set_ids(content, "picture {}".format)
+    drop(content, "images", "width")
+    drop(content, "annotations", "area")
+    content["annotations"][0].pop("id")
+    file = read(content)
+    annotated_pictures.check_pictures(file, pictures)
+    *_, areas, sizes = file.notes
+    assert "no width" in sizes and sizes.ids == ["picture 1", "picture 2"]
+    assert areas.endswith("(id 1, picture 2, picture 3, …)") and areas.ids == [1, "picture 2", "picture 3"]
 
 
 def test_two_entries_of_one_picture_are_mentioned(read, pictures):

@@ -83,6 +83,21 @@ def test_fewer_samples_than_a_batch_are_refused_as_by_a_training(host, data):
         command.run(arguments(data, DETECTOR, "num_classes=2", "TrainReader.batch_size=3"))
 
 
+def test_a_checkpoint_to_start_from_that_is_not_there_is_refused(host, data):
+    write(data, "train", content())
+    write(data, "val", content())
+    given = arguments(data, DETECTOR, "num_classes=2", "MixFormer.pretrained=none")
+    with pytest.raises(UserError, match="^MixFormer.pretrained: checkpoint not found: none"):
+        command.run(given)
+
+
+def test_all_counts_that_are_too_low_are_said(host, data, capsys):
+    write(data, "train", content())
+    write(data, "val", content())
+    with pytest.raises(UserError, match="^epoch: it is 0, not a whole .*; worker_num: it is -1, not a whole"):
+        command.run(arguments(data, DETECTOR, "num_classes=2", "epoch=0", "worker_num=-1"))
+
+
 def test_keypoints_of_a_config_have_its_joints(host, data):
     names = ["nose", "left_eye", "right_eye"]
     persons = content(category_id=1, keypoints=[6, 6, 2, 20, 10, 2, 9, 9, 0])

@@ -70,9 +70,8 @@ def test_overrides_of_three_keys_and_of_several_flags_all_count():
 def test_classifiers_weights_are_left_out_where_a_whole_checkpoint_follows(scenes, files):
     from ppcls_mixformer.paddledet.config import settings
 
-    overrides = [f"weights={files}/b0", "MixFormer.pretrained=some"]
-    arguments = command_line(scenes, DETECTOR, *overrides)
-    assert settings(arguments, "train").config["MixFormer"]["pretrained"] == "some"
+    arguments = command_line(scenes, DETECTOR, f"weights={files}/b0", f"MixFormer.pretrained={files}/b0")
+    assert settings(arguments, "train").config["MixFormer"]["pretrained"] == f"{files}/b0"
     for mode in ("eval", "export"):
         assert settings(arguments, mode).config["MixFormer"]["pretrained"] is None
 

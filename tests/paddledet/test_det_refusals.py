@@ -63,6 +63,11 @@ def refusal(command, arguments):
         (LVIS, "log_iter=0.5", "log_iter: it is 0.5, not a whole number from 1 on"),
         (KEYPOINTS, "epoch=0", "epoch: it is 0, not a whole number from 1 on"),
         (DETECTOR, "worker_num=-1", "worker_num: it is -1, not a whole number from 0 on"),
+        (DETECTOR, "metric=5", "metric: 5 is no text"),
+        (DETECTOR, "metric=null", "metric: None is no text"),
+        (LVIS, "TrainDataset.image_dir=2017", "TrainDataset.image_dir: 2017 is no text; digits alone"),
+        (LVIS, "TrainDataset.image_dir=0", "TrainDataset.image_dir: 0 is no text"),
+        (KEYPOINTS, "EvalDataset=5", "EvalDataset: it is 5, not a section"),
         (KEYPOINTS, "EvalReader.batch_size=many", "EvalReader.batch_size: it is many, not a whole number"),
         (DETECTOR, "use_gpu=true", "use_gpu is true, but this machine"),
         (DETECTOR, "MixFormer.arch=MixFormer_B9", "MixFormer_B9 is not a variant"),
@@ -171,7 +176,7 @@ def test_checkpoints_that_cannot_be_resumed(scenes, files, name, error):
 @pytest.mark.parametrize(
     "settings, error",
     [
-        (["MixFormer.pretrained={files}/none"], "checkpoint not found: {files}/none"),
+        (["MixFormer.pretrained={files}/none"], "MixFormer.pretrained: checkpoint not found: {files}/none"),
         (["MixFormer.pretrained={files}/damaged"], "{files}/damaged.pdparams: not a whole Paddle checkpoint"),
         (["MixFormer.pretrained=true"], "no weights were ever published for MixFormer_B0"),
         (

@@ -64,12 +64,14 @@ def test_what_a_training_refuses_is_refused_and_all_of_it(data, capsys):
     Image.fromarray(np.full((HEIGHT, WIDTH), 7, "uint8")).save(data / "annotations/training/1.png")
     (data / "annotations/validation/2.png").unlink()
     with pytest.raises(UserError, match="^val_dataset: 1 of 6 pictures have no class map"):
-        command.run([*arguments(data, "iters=2.5"), "--output", str(data / "out")])
+        wrong = "iters=2.5", "model.backbone.pretrained=none"
+        command.run([*arguments(data, *wrong), "--output", str(data / "out")])
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert errors.pop(1) == "error: model.backbone.pretrained: checkpoint not found: none"
     assert len(errors) == 2 and "iters must be a whole number above 0" in errors[0]
     refused = json.loads((data / "out" / command.REPORT).read_text())["refused"]
     from ppcls_mixformer.paddleseg.config import load
 
     with pytest.raises(UserError) as training:
         check_data(load(CONFIG, arguments(data)[3:]), "train_dataset")
-    assert refused[1] == str(training.value) and "1 of 6 class maps have numbers" in refused[1]
+    assert refused[2] == str(training.value) and "1 of 6 class maps have numbers" in refused[2]

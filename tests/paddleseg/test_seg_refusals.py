@@ -127,6 +127,8 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
         ("iters=10k", "iters must be a whole number above 0, got 10k"),
         ("iters=0", "iters must be a whole number above 0, got 0"),
         ("batch_size=0", "batch_size must be a whole number above 0, got 0"),
+        ("train_dataset.dataset_root=2017", "train_dataset: dataset_root: 2017 is no text; digits alone"),
+        ("val_dataset.val_path=5", "val_dataset: val_path: 5 is no text"),
         ("train_dataset.mode=val", "train_dataset: mode must be train here, got val"),
         ("val_dataset.transforms=[{'type':'RandomPaddingCrop'}]", "RandomPaddingCrop has no place in eval"),
         ("loss.types=[{'type':'CrossEntropyLoss','weight':[1,2]}]", "has 2 class weights"),
