@@ -72,6 +72,7 @@ def read(path, root, several):
         raise UserError(f"{path}: none of its rows has a picture and a label; {place}: {reason}")
     pictures, repeated = _merge(seen, found_several)
     notes = [f"{counted(repeated, 'row')} of {path} repeat others"] if repeated else []
+    notes += _unread(path, best.column, header, rows)
     root = _root([picture.path for picture in pictures], best.base)
     pictures = [picture._replace(name=_relative(picture.path, root)) for picture in pictures]
     labels = "several labels" if found_several else "one label"
@@ -81,7 +82,7 @@ def read(path, root, several):
 
 def _sorted_rows(path, reading, header, rows, labels_of, several):
     """`{(file, split): labels of each of its rows}`, and `(place, reason)` of rows that lack something."""
-    split_column = _split_column(header, rows)
+    split_column = _split_column(path, header, rows)
     seen, missing = {}, []
     for line, cells in rows:
         cell, labels = _cell(cells, reading.column), labels_of(cells)
@@ -161,12 +162,39 @@ def _header(reading):
     return (reading.rows[0][1], reading.rows[1:]) if is_header else (None, reading.rows)
 
 
-def _split_column(header, rows):
-    """The column that says the split of each row; None where there is none."""
+def _split_column(path, header, rows):
+    """The column that says the split of each row; None where there is none.
+
+    Raises:
+        UserError: it says that of some rows, and something else of others.
+    """
     for column, name in enumerate(header or ()):
-        if name.lower() in SPLIT_NAMES and all(_cell(cells, column).lower() in SPLITS for _, cells in rows):
+        if name.lower() not in SPLIT_NAMES:
+            continue
+        others = [(line, _cell(cells, column)) for line, cells in rows]
+        others = [(line, cell) for line, cell in others if cell.lower() not in SPLITS]
+        if not others:
             return column
+        if len(others) < len(rows):
+            line, cell = others[0]
+            raise UserError(f"{path}, line {line}: {name} is {cell!r}, and no split: {', '.join(SPLITS)}")
     return None
+
+
+def _label_columns(path, pictures, header, rows):
+    """Columns of neither pictures nor splits, and those of them that are called labels."""
+    split = _split_column(path, header, rows)
+    width = max(len(cells) for _, cells in rows)
+    others = [column for column in range(width) if column not in (pictures, split)]
+    return others, [column for column in others if header and _cell(header, column).lower() in LABEL_NAMES]
+
+
+def _unread(path, pictures, header, rows):
+    """Notes on columns that are not read since another is called labels."""
+    others, named = _label_columns(path, pictures, header, rows)
+    names = [_cell(header, column) for column in others if header and column not in named]
+    if len(named) == 1 and any(names):
+        yield f"not read: the columns {shown(repr(name) for name in names if name)} of {path}"
 
 
 def _labels(path, pictures, header, rows, several):
@@ -175,10 +203,7 @@ def _labels(path, pictures, header, rows, several):
     Raises:
         UserError: nobody knows which columns they are in.
     """
-    split = _split_column(header, rows)
-    width = max(len(cells) for _, cells in rows)
-    others = [column for column in range(width) if column not in (pictures, split)]
-    named = [column for column in others if header and _cell(header, column).lower() in LABEL_NAMES]
+    others, named = _label_columns(path, pictures, header, rows)
     if len(named) == 1 or len(others) == 1:
         column = (named or others)[0]
         sign = _between([_cell(cells, column) for _, cells in rows], several)
