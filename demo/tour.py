@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import ppcls_mixformer
 from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.prepare.writing import DATA
 from ppcls_mixformer.weights.checkpoint import read_file
 
 ROOT = Path(ppcls_mixformer.__file__).resolve().parents[1]
@@ -97,7 +98,16 @@ class Tour(NamedTuple):
         return command(verb, "-c", self.config, "-o", override, *flags)
 
     def prepare(self, *flags):
-        """Looks at the pictures; writes lists and the config."""
+        """Looks at the pictures; writes lists and the config.
+
+        Ends the demo where the folder for them is of something else, such as an earlier version of it.
+        """
+        if any(self.data.glob("*")) and not (self.data / DATA).exists():
+            folders = shlex.join(str(place) for place in (self.data, self.output) if place.exists())
+            sys.exit(
+                f"error: {self.data} is not of this version of the demo, which writes a config there: "
+                f"delete or rename what an earlier one has left (rm -r {folders})"
+            )
         own = ["--model", MODEL, "--epochs", self.epochs, "--device", "cpu", "--output", self.data]
         command("prepare", self.pictures, *flags, *own)
 

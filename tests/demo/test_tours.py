@@ -48,6 +48,16 @@ def test_a_training_goes_on_where_it_was_stopped(digits, trained, tmp_path, monk
     assert "== " not in capfd.readouterr().out
 
 
+def test_folders_of_an_earlier_version_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tour.Tour("few", Path("pictures"), epochs=3)
+    for folder in (place.data, place.output):
+        folder.mkdir(parents=True)
+    (place.data / "parity_train_list.txt").write_text("")
+    with pytest.raises(SystemExit, match=r"rm -r dataset/few output/few"):
+        place.prepare()
+
+
 @pytest.mark.parametrize(
     "rows, picture, classes",
     [
