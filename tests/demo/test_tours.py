@@ -2,16 +2,18 @@
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import CONFIG, ROOT, overrides
+from commands import CONFIG, ROOT, overrides, run
 
 from demo import digits as handwritten
-from demo import photographs, tour
+from demo import folders, photographs, tour
+from ppcls_mixformer.hosting.errors import UserError
 
 
 def written(config, settings):
@@ -81,6 +83,36 @@ def test_the_digits_are_all_there_and_apart(tmp_path):
     files = {split: {path.name for path in (tmp_path / split).rglob("*.png")} for split in ("train", "val")}
     assert {split: len(names) for split, names in files.items()} == {"train": 1437, "val": 360}
     assert not files["train"] & files["val"]
+
+
+def write_few(folder):
+    """Writes a picture for each split."""
+    for split in folders.SPLITS:
+        folders.path_in(folder, split, "rose", "1.png").write_text("drawn")
+
+
+@pytest.mark.parametrize("file", ["train/rose/mine.jpg", "train/daisy/1.png", "mine.txt", "."])
+def test_pictures_of_others_are_not_replaced(tmp_path, file, capsys):
+    output = tmp_path / "photographs"
+    for _ in range(2):
+        folders.run("", output, write_few, [])
+    assert "1 pictures for training and 1 for validation" in capsys.readouterr().out
+    mine = (output / file) if file != "." else tmp_path / "file"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match="is not replaced"):
+        folders.run("", output if file != "." else mine, write_few, [])
+    assert mine.read_text() == "mine"
+
+
+def test_an_interrupted_demo_says_so():
+    for tool in (ROOT / "tools").glob("*.py"):
+        assert "    cli.run(" in tool.read_text(encoding="utf-8"), tool
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "import os, runpy, sys\nfrom demo import tour\n"
+    code += "tour.require = lambda *names: os.kill(os.getpid(), signal.SIGINT)\nsys.argv = ['photos_demo']\n"
+    code += "runpy.run_path('tools/photos_demo.py', run_name='__main__')"
+    assert run(sys.executable, "-c", code, check=False).strip().splitlines()[-1] == "error: interrupted"
 
 
 @pytest.mark.parametrize("size", [(451, 300), (1000, 872)])
