@@ -1,5 +1,6 @@
 """From a folder of pictures to a model that is understood: the commands that a user types, shown and run."""
 
+import contextlib
 import csv
 import importlib.util
 import os
@@ -17,6 +18,7 @@ from ppcls_mixformer.weights.checkpoint import read_file
 
 ROOT = Path(ppcls_mixformer.__file__).resolve().parents[1]
 MODEL = "MixFormer_B0"
+PATIENCE = 5  # seconds in which a command that was interrupted ends by itself
 
 
 def require(*modules):
@@ -52,9 +54,16 @@ def _run(module, *arguments, log=None):
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        for line in process.stdout:
-            lines.append(line)
-            print(line, end="", flush=True)
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                print(line, end="", flush=True)
+        except KeyboardInterrupt:  # which Ctrl-C is for both, and SIGTERM for this process alone
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            process.terminate()
+            process.wait()
+            raise
     if process.returncode:
         sys.exit(f"error: python -m {module} {arguments[0]} ended with status {process.returncode}")
     if log:

@@ -1,7 +1,9 @@
 """The tours from folders of pictures: training goes on where it was stopped, and their pictures are apart."""
 
 import csv
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -113,6 +115,25 @@ def test_an_interrupted_demo_says_so():
     code += "tour.require = lambda *names: os.kill(os.getpid(), signal.SIGINT)\nsys.argv = ['photos_demo']\n"
     code += "runpy.run_path('tools/photos_demo.py', run_name='__main__')"
     assert run(sys.executable, "-c", code, check=False).strip().splitlines()[-1] == "error: interrupted"
+
+
+def test_no_command_outlives_its_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sleeper.py").write_text(
+        "import os, signal, time\nopen('number', 'w').write(str(os.getpid()))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(10)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tour, "PATIENCE", 0.1)
+    kept = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tour._run("sleeper")
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+    number = int((tmp_path / "number").read_text())
+    with pytest.raises(ChildProcessError):  # it has ended, and was waited for
+        os.waitpid(number, 0)
 
 
 @pytest.mark.parametrize("size", [(451, 300), (1000, 872)])
