@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image
 
+from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.whole import whole_file
 
 from .quick_start import TOUR
@@ -150,4 +151,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ppcls_mixformer.hosting import cli
+
 from . import folders
 
 TRAIN = 1437
@@ -34,10 +36,10 @@ def write_all(folder):
         picture_of(image).save(folders.path_in(folder, split, str(digit), f"{number:04d}.png"))
 
 
-def main():
+def main(argv=None):
     """Writes the pictures into the folder `--output`."""
-    folders.run(__doc__.splitlines()[0], "dataset/handwritten", write_all)
+    folders.run(__doc__.splitlines()[0], "dataset/handwritten", write_all, argv)
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

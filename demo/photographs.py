@@ -11,6 +11,8 @@ import skimage
 import sklearn.datasets
 from PIL import Image
 
+from ppcls_mixformer.hosting import cli
+
 from . import folders
 
 CARRIED = {  # by path, since skimage.data may download
@@ -61,10 +63,10 @@ def write_all(folder):
                 crop.save(folders.path_in(folder, split, name, f"{number:02d}.jpg"), quality=92)
 
 
-def main():
+def main(argv=None):
     """Writes the crops into the folder `--output`."""
-    folders.run(__doc__.splitlines()[0], "dataset/photographs", write_all)
+    folders.run(__doc__.splitlines()[0], "dataset/photographs", write_all, argv)
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -7,6 +7,8 @@ is there is not done again; delete the output folder to start over.
 import argparse
 from pathlib import Path
 
+from ppcls_mixformer.hosting import cli
+
 from . import tour
 
 TOUR = tour.Tour("photos", Path("dataset/photographs"), epochs=8)
@@ -24,4 +26,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

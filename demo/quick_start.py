@@ -7,6 +7,8 @@ import argparse
 import re
 from pathlib import Path
 
+from ppcls_mixformer.hosting import cli
+
 from . import tour
 
 TOUR = tour.Tour("digits", Path("dataset/handwritten"), epochs=8)
@@ -37,4 +39,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

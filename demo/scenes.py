@@ -15,6 +15,7 @@ not on how many there are. Training and held-out scenes share neither a digit no
 import argparse
 from pathlib import Path
 
+from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.whole import whole_folder
 
 from .compose import compose_split
@@ -34,16 +35,18 @@ def write_all(folder, train, val):
     write_ade(folder / "ADEChallengeData2016", scenes["train"], scenes["val"])
 
 
-def main():
+def main(argv=None):
     """Composes the scenes and puts them in the place of earlier ones, once all are written."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("dataset/scenes"))
     parser.add_argument("--train", type=int, default=96, help="training scenes")
     parser.add_argument("--val", type=int, default=32, help="held-out scenes")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     output = options.output.resolve()
     if min(options.train, options.val) < 1:
         parser.error("at least one scene of each kind is needed")
+    if output.exists() and not output.is_dir():
+        parser.error(f"{output} is a file, and is not replaced")
     if output.exists() and not (output / MARK).is_file() and any(output.iterdir()):
         parser.error(f"{output} holds other files than scenes of this command and is not replaced")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -53,4 +56,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -1,5 +1,6 @@
 """From a folder of pictures to a model that is understood: the commands that a user types, shown and run."""
 
+import contextlib
 import csv
 import importlib.util
 import os
@@ -12,10 +13,12 @@ from typing import NamedTuple
 
 import ppcls_mixformer
 from ppcls_mixformer.hosting.whole import whole_file
+from ppcls_mixformer.prepare.writing import DATA
 from ppcls_mixformer.weights.checkpoint import read_file
 
 ROOT = Path(ppcls_mixformer.__file__).resolve().parents[1]
 MODEL = "MixFormer_B0"
+PATIENCE = 5  # seconds in which a command that was interrupted ends by itself
 
 
 def require(*modules):
@@ -51,9 +54,16 @@ def _run(module, *arguments, log=None):
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        for line in process.stdout:
-            lines.append(line)
-            print(line, end="", flush=True)
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                print(line, end="", flush=True)
+        except KeyboardInterrupt:  # which Ctrl-C is for both, and SIGTERM for this process alone
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            process.terminate()
+            process.wait()
+            raise
     if process.returncode:
         sys.exit(f"error: python -m {module} {arguments[0]} ended with status {process.returncode}")
     if log:
@@ -97,7 +107,16 @@ class Tour(NamedTuple):
         return command(verb, "-c", self.config, "-o", override, *flags)
 
     def prepare(self, *flags):
-        """Looks at the pictures; writes lists and the config."""
+        """Looks at the pictures; writes lists and the config.
+
+        Ends the demo where the folder for them is of something else, such as an earlier version of it.
+        """
+        if any(self.data.glob("*")) and not (self.data / DATA).exists():
+            folders = shlex.join(str(place) for place in (self.data, self.output) if place.exists())
+            sys.exit(
+                f"error: {self.data} is not of this version of the demo, which writes a config there: "
+                f"delete or rename what an earlier one has left (rm -r {folders})"
+            )
         own = ["--model", MODEL, "--epochs", self.epochs, "--device", "cpu", "--output", self.data]
         command("prepare", self.pictures, *flags, *own)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.scenes import main
+from ppcls_mixformer.hosting import cli
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -22,6 +22,7 @@ def adjust(config, mode):
     cap_topk(config)
     if mode == "train":
         hint_at_learning_rate(config)
+        hint_at_frozen_stages(config)
 
 
 def settle_class_count(config):
@@ -118,6 +119,21 @@ def hint_at_learning_rate(config):
         "square root of their number it is -o Optimizer.lr.learning_rate=%.2g",
         *(rate, configs.RECIPE_BATCH, images, configs.scaled_rate(rate, images)),
     )
+
+
+def hint_at_frozen_stages(config):
+    """Hints at stages that keep random weights, through which the others would see noise for ever."""
+    starts = config["Global"].get("checkpoints"), config["Arch"].get("pretrained_list")
+    if starts_from_weights(config) or any(starts):
+        return
+    for where, section in networks(config["Arch"]):
+        frozen = section.get("frozen_stages")
+        if isinstance(frozen, int) and frozen >= 0 and not section.get("pretrained"):
+            logger.warning(
+                "%s.frozen_stages is %d, but training starts from random weights, which these stages keep; "
+                "name some with %s.pretrained, or leave it out",
+                *(where, frozen, where),
+            )
 
 
 def starts_from_weights(config):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import paddle.nn.functional as F
+from PIL import Image
 
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
@@ -125,6 +126,7 @@ def run(engine, flags):
         raise UserError(f"--image: {error}") from None
     folder = _output(flags.output, sources)
     files = dict(zip(map(id, sources), file_names(sources)))
+    check_free(folder / name for name in files.values())
     network.eval()
 
     def classify(images, batch):
@@ -153,6 +155,22 @@ def _output(name, sources):
     except FileExistsError:
         raise UserError(f"--output {folder} is a file; sheets are written into a folder") from None
     return folder
+
+
+def check_free(paths):
+    """Refuses files that are there and are no sheets, such as pictures of the same names.
+
+    Raises:
+        UserError: names one.
+    """
+    for path in filter(os.path.lexists, paths):
+        try:
+            with Image.open(path) as picture:
+                is_sheet = str(picture.info.get("Software")).startswith("Matplotlib")
+        except OSError:
+            is_sheet = False
+        if not is_sheet:
+            raise UserError(f"--output: {path} is no sheet of this command, and is not replaced")
 
 
 def explain(engine, network, images, classes, labels, point):

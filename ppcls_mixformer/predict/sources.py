@@ -20,6 +20,7 @@ from ppcls_mixformer.hosting.web import open_within
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+OTHER_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".nef", ".arw")  # photographs too
 SCHEMES = ("http://", "https://")
 TIMEOUT = 10  # seconds, for an answer and for the whole picture each
 SIZE = 64 << 20  # bytes of a picture from an address
@@ -81,6 +82,16 @@ def find(place):
         for name in names:
             is_picture = name.lower().endswith(SUFFIXES) and not name.startswith(".")
             (paths if is_picture else skipped).append(os.path.join(folder, name))
+    photographs = [
+        path
+        for path in skipped
+        if path.lower().endswith(OTHER_SUFFIXES) and not os.path.basename(path).startswith(".")
+    ]
+    if photographs:
+        logger.warning(
+            "%s: %d pictures in formats that are not read, such as %s: save them as JPEG or PNG",
+            *(place, len(photographs), min(photographs)),
+        )
     if skipped:
         logger.info("%s: %d other files skipped, such as %s", place, len(skipped), min(skipped))
     if not paths:

@@ -125,9 +125,10 @@ def told(report, output):
 
 def _next_commands(config, output, best):
     """The commands for training, and where `best` is a checkpoint, for a test of it."""
-    is_tool = Path(sys.argv[0]).name == "prepare_data.py"
+    tool = Path(sys.argv[0])  # as it was typed, from whichever folder
+    is_tool = tool.name == "prepare_data.py"
     train, evaluate = (
-        f"python tools/{name}.py" if is_tool else f"python -m ppcls_mixformer {name}"
+        f"python {shlex.quote(str(tool.with_stem(name)))}" if is_tool else f"python -m ppcls_mixformer {name}"
         for name in ("train", "eval")
     )
     if best:

@@ -10,6 +10,11 @@ from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, neare
 
 TABLES = (".csv", ".tsv")
 FOREIGN = ("__MACOSX", "@eaDir")  # folders in which other programs keep copies
+OTHER_FILES = {
+    (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"): "unpack this archive, and name its folder",
+    (".xlsx", ".xls", ".ods"): "save its sheet as CSV",
+    sources.SUFFIXES: "name the folder of all pictures",
+}
 EXPECTED = (
     "expected a folder for each class, train and val folders of such, or a CSV file of pictures and labels"
 )
@@ -25,6 +30,9 @@ def find(place, several=False):
         UserError: it holds something else; the message says what was expected, and what is there.
     """
     place = os.path.abspath(place)
+    for endings, advice in OTHER_FILES.items():
+        if os.path.isfile(place) and place.lower().endswith(endings):
+            raise UserError(f"{place}: {EXPECTED}; {advice}")
     if os.path.isfile(place):
         return tables.read(place, os.path.dirname(place), several)
     if not os.path.isdir(place):
@@ -74,9 +82,11 @@ def _of_folders(root, paths, notes):
     tops = {parts[0] for _, parts in paths if len(parts) > 1}
     kinds = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
     deep = {parts[0] for _, parts in paths if len(parts) > 2}
-    is_split = "train" in kinds.values() and set(kinds) <= deep and (len(kinds) > 1 or tops == set(kinds))
-    if is_split:
-        return _of_splits(root, paths, kinds, notes)
+    splits = {top: kind for top, kind in kinds.items() if top in deep}
+    if "train" in splits.values() and (len(kinds) > 1 or tops == set(kinds)):
+        flat = sorted(set(kinds) - set(splits))
+        notes = [*notes, *([f"not read, without folders of classes: {shown(flat)}"] if flat else [])]
+        return _of_splits(root, paths, splits, notes)
     if len(tops) == 1 and tops == deep and all(len(parts) > 1 for _, parts in paths):
         (top,) = tops
         notes = [*notes, f"classes are the folders in {top}"]
@@ -95,7 +105,8 @@ def _of_splits(root, paths, kinds, notes):
         for path, parts in paths
         if parts[0] in kinds and len(parts) > 2
     ]
-    others = sorted({parts[0] for _, parts in paths if len(parts) > 1} - set(kinds))
+    tops = {parts[0] for _, parts in paths if len(parts) > 1}
+    others = sorted(top for top in tops if top.lower() not in SPLITS)
     notes = [*notes, *([f"not read, since they are no splits: {shown(others)}"] if others else [])]
     of_splits = [(path, parts) for path, parts in paths if parts[0] in kinds]
     for top in sorted(kinds):

@@ -1,6 +1,7 @@
 """Tables of pictures and labels, as CSV: the delimiter, the columns and the folder are found by trying."""
 
 import csv
+import itertools
 import os
 from collections import Counter
 from typing import Any, List, NamedTuple, Optional
@@ -26,6 +27,7 @@ LABEL_NAMES = (
     "tags",
 )
 SPLIT_NAMES = ("split", "set", "subset", "partition")
+ENDINGS = tuple(case(suffix) for suffix in SUFFIXES for case in (str, str.upper))  # that names may lack
 ONE_HOT = {"0": False, "1": True, "0.0": False, "1.0": True}
 EXPECTED = (
     "expected a column of pictures, whose paths start from its folder, and one of labels, "
@@ -35,17 +37,22 @@ LONGEST = 1 << 24  # characters of a cell
 
 
 class Reading(NamedTuple):
-    """One way to read a table, and how many of the first rows name a picture that is there.
+    """One way to read a table, and how many pictures that are there the first rows name.
 
     Attributes:
         rows: `(line, cells)` of each.
-        base: the folder from which paths start; `column`: where they are.
+        base: the folder from which paths start; `column`: where they are; `ending`: what they lack.
     """
 
     hits: int
     rows: List[Any]
     base: str
     column: int
+    ending: str
+
+    def file(self, cell):
+        """Path of the file that a cell names; None where there is none."""
+        return _resolve(self.base, cell and cell + self.ending)
 
 
 def read(path, root, several):
@@ -60,8 +67,10 @@ def read(path, root, several):
     """
     lines = read_lines(path)
     bases = _bases(path, root)
-    tried = [reading for sign in DELIMITERS for reading in _readings(lines, sign, bases)]
-    best = max(tried, key=lambda reading: reading.hits, default=None)
+    tried = [reading for sign in DELIMITERS for reading in _readings(lines, sign, bases, ("",))]
+    best = max(tried, key=_hits, default=None)
+    if best is not None and not best.hits and not _named(tried[0]):
+        best = max((r for sign in DELIMITERS for r in _readings(lines, sign, bases, ENDINGS)), key=_hits)
     if best is None or not best.hits:
         _refuse(path, lines, tried)
     header, rows = _header(best)
@@ -72,6 +81,7 @@ def read(path, root, several):
         raise UserError(f"{path}: none of its rows has a picture and a label; {place}: {reason}")
     pictures, repeated = _merge(seen, found_several)
     notes = [f"{counted(repeated, 'row')} of {path} repeat others"] if repeated else []
+    notes += _unread(path, best.column, header, rows)
     root = _root([picture.path for picture in pictures], best.base)
     pictures = [picture._replace(name=_relative(picture.path, root)) for picture in pictures]
     labels = "several labels" if found_several else "one label"
@@ -81,11 +91,11 @@ def read(path, root, several):
 
 def _sorted_rows(path, reading, header, rows, labels_of, several):
     """`{(file, split): labels of each of its rows}`, and `(place, reason)` of rows that lack something."""
-    split_column = _split_column(header, rows)
+    split_column = _split_column(path, header, rows)
     seen, missing = {}, []
     for line, cells in rows:
         cell, labels = _cell(cells, reading.column), labels_of(cells)
-        file = _resolve(reading.base, cell)
+        file = reading.file(cell)
         split = None if split_column is None else SPLITS[_cell(cells, split_column).lower()]
         reason = None if labels or several else "it has no label"
         if file is None:
@@ -107,7 +117,11 @@ def _bases(path, root):
     return list(found)
 
 
-def _readings(lines, delimiter, bases):
+def _hits(reading):
+    return reading.hits
+
+
+def _readings(lines, delimiter, bases, endings):
     """The ways to read a table with one delimiter, the first rows tried."""
     csv.field_size_limit(LONGEST)
     reader = csv.reader([line + "\n" for line in lines], delimiter=delimiter, skipinitialspace=True)
@@ -117,9 +131,10 @@ def _readings(lines, delimiter, bases):
         return
     width = max((len(cells) for _, cells in rows[:TRIED]), default=0)
     for base in bases if width > 1 else ():
-        for column in range(width):
+        for column, ending in itertools.product(range(width), endings):
+            reading = Reading(0, rows, base, column, ending)
             cells = [_cell(cells, column) for _, cells in rows[:TRIED] if len(cells) > 1]
-            yield Reading(sum(_resolve(base, cell) is not None for cell in cells), rows, base, column)
+            yield reading._replace(hits=sum(reading.file(cell) is not None for cell in set(cells)))
 
 
 def _cell(cells, column):
@@ -140,13 +155,7 @@ def _refuse(path, lines, tried):
     filled = [line for line in lines if line]
     if not filled:
         raise UserError(f"{path} is empty")
-    named = [
-        (line, cell)
-        for reading in tried[:1]
-        for line, cells in reading.rows[:TRIED]
-        for cell in cells
-        if cell.lower().endswith(SUFFIXES)
-    ]
+    named = [found for reading in tried[:1] for found in _named(reading)]
     if named:
         line, cell = named[0]
         folder = os.path.dirname(path)
@@ -154,19 +163,52 @@ def _refuse(path, lines, tried):
     raise UserError(f"{path}: {EXPECTED}; its first line is {filled[0][:100]!r}")
 
 
+def _named(reading):
+    """`(line, cell)` of what look like names of pictures in the first rows."""
+    rows = reading.rows[:TRIED]
+    return [(line, cell) for line, cells in rows for cell in cells if cell.lower().endswith(SUFFIXES)]
+
+
 def _header(reading):
     """Names of the columns, None where there are none; and the rows without it."""
     cell = _cell(reading.rows[0][1], reading.column)
-    is_header = _resolve(reading.base, cell) is None and not cell.lower().endswith(SUFFIXES)
+    is_header = reading.file(cell) is None and not cell.lower().endswith(SUFFIXES)
     return (reading.rows[0][1], reading.rows[1:]) if is_header else (None, reading.rows)
 
 
-def _split_column(header, rows):
-    """The column that says the split of each row; None where there is none."""
+def _split_column(path, header, rows):
+    """The column that says the split of each row; None where there is none.
+
+    Raises:
+        UserError: it says that of some rows, and something else of others.
+    """
     for column, name in enumerate(header or ()):
-        if name.lower() in SPLIT_NAMES and all(_cell(cells, column).lower() in SPLITS for _, cells in rows):
+        if name.lower() not in SPLIT_NAMES:
+            continue
+        others = [(line, _cell(cells, column)) for line, cells in rows]
+        others = [(line, cell) for line, cell in others if cell.lower() not in SPLITS]
+        if not others:
             return column
+        if len(others) < len(rows):
+            line, cell = others[0]
+            raise UserError(f"{path}, line {line}: {name} is {cell!r}, and no split: {', '.join(SPLITS)}")
     return None
+
+
+def _label_columns(path, pictures, header, rows):
+    """Columns of neither pictures nor splits, and those of them that are called labels."""
+    split = _split_column(path, header, rows)
+    width = max(len(cells) for _, cells in rows)
+    others = [column for column in range(width) if column not in (pictures, split)]
+    return others, [column for column in others if header and _cell(header, column).lower() in LABEL_NAMES]
+
+
+def _unread(path, pictures, header, rows):
+    """Notes on columns that are not read since another is called labels."""
+    others, named = _label_columns(path, pictures, header, rows)
+    names = [_cell(header, column) for column in others if header and column not in named]
+    if len(named) == 1 and any(names):
+        yield f"not read: the columns {shown(repr(name) for name in names if name)} of {path}"
 
 
 def _labels(path, pictures, header, rows, several):
@@ -175,10 +217,7 @@ def _labels(path, pictures, header, rows, several):
     Raises:
         UserError: nobody knows which columns they are in.
     """
-    split = _split_column(header, rows)
-    width = max(len(cells) for _, cells in rows)
-    others = [column for column in range(width) if column not in (pictures, split)]
-    named = [column for column in others if header and _cell(header, column).lower() in LABEL_NAMES]
+    others, named = _label_columns(path, pictures, header, rows)
     if len(named) == 1 or len(others) == 1:
         column = (named or others)[0]
         sign = _between([_cell(cells, column) for _, cells in rows], several)

@@ -1,17 +1,21 @@
 """The tours from folders of pictures: training goes on where it was stopped, and their pictures are apart."""
 
 import csv
+import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import CONFIG, ROOT, overrides
+from commands import CONFIG, ROOT, overrides, run
 
 from demo import digits as handwritten
-from demo import photographs, tour
+from demo import folders, photographs, tour
+from ppcls_mixformer.hosting.errors import UserError
 
 
 def written(config, settings):
@@ -48,6 +52,16 @@ def test_a_training_goes_on_where_it_was_stopped(digits, trained, tmp_path, monk
     assert "== " not in capfd.readouterr().out
 
 
+def test_folders_of_an_earlier_version_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tour.Tour("few", Path("pictures"), epochs=3)
+    for folder in (place.data, place.output):
+        folder.mkdir(parents=True)
+    (place.data / "parity_train_list.txt").write_text("")
+    with pytest.raises(SystemExit, match=r"rm -r dataset/few output/few"):
+        place.prepare()
+
+
 @pytest.mark.parametrize(
     "rows, picture, classes",
     [
@@ -71,6 +85,55 @@ def test_the_digits_are_all_there_and_apart(tmp_path):
     files = {split: {path.name for path in (tmp_path / split).rglob("*.png")} for split in ("train", "val")}
     assert {split: len(names) for split, names in files.items()} == {"train": 1437, "val": 360}
     assert not files["train"] & files["val"]
+
+
+def write_few(folder):
+    """Writes a picture for each split."""
+    for split in folders.SPLITS:
+        folders.path_in(folder, split, "rose", "1.png").write_text("drawn")
+
+
+@pytest.mark.parametrize("file", ["train/rose/mine.jpg", "train/daisy/1.png", "mine.txt", "."])
+def test_pictures_of_others_are_not_replaced(tmp_path, file, capsys):
+    output = tmp_path / "photographs"
+    for _ in range(2):
+        folders.run("", output, write_few, [])
+    assert "1 pictures for training and 1 for validation" in capsys.readouterr().out
+    mine = (output / file) if file != "." else tmp_path / "file"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match="is not replaced"):
+        folders.run("", output if file != "." else mine, write_few, [])
+    assert mine.read_text() == "mine"
+
+
+def test_an_interrupted_demo_says_so():
+    for tool in (ROOT / "tools").glob("*.py"):
+        assert "    cli.run(" in tool.read_text(encoding="utf-8"), tool
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "import os, runpy, sys\nfrom demo import tour\n"
+    code += "tour.require = lambda *names: os.kill(os.getpid(), signal.SIGINT)\nsys.argv = ['photos_demo']\n"
+    code += "runpy.run_path('tools/photos_demo.py', run_name='__main__')"
+    assert run(sys.executable, "-c", code, check=False).strip().splitlines()[-1] == "error: interrupted"
+
+
+def test_no_command_outlives_its_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sleeper.py").write_text(
+        "import os, signal, time\nopen('number', 'w').write(str(os.getpid()))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(10)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tour, "PATIENCE", 0.1)
+    kept = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tour._run("sleeper")
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+    number = int((tmp_path / "number").read_text())
+    with pytest.raises(ChildProcessError):  # it has ended, and was waited for
+        os.waitpid(number, 0)
 
 
 @pytest.mark.parametrize("size", [(451, 300), (1000, 872)])

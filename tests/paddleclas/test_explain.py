@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from commands import checkpoint, error_line, overrides, tool
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ppcls_mixformer.predict.sources import Source
@@ -90,6 +91,21 @@ def test_pictures_are_not_replaced_by_their_sheets(bridged_paddleclas, tmp_path)
     with pytest.raises(UserError, match="file is a file"):
         _output(tmp_path / "file", sources)
     assert _output(tmp_path / "new/sheets", sources).is_dir()
+
+
+def test_pictures_of_the_same_names_are_not_replaced(bridged_paddleclas, tmp_path):
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.explain import check_free
+
+    sheet, mine, none = (tmp_path / f"{name}.png" for name in ("sheet", "mine", "none"))
+    Image.new("RGB", (8, 8)).save(mine)
+    Figure().savefig(sheet)
+    check_free([sheet, none])
+    with pytest.raises(UserError, match=r"mine\.png is no sheet of this command, and is not replaced"):
+        check_free([sheet, none, mine])
+    mine.write_text("half")
+    with pytest.raises(UserError, match="is not replaced"):
+        check_free([mine])
 
 
 def test_of_a_distilled_network_the_student_is_explained(host):

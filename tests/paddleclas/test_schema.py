@@ -329,6 +329,14 @@ def test_the_recipes_learning_rate_gets_a_hint(read, content):
     assert read(content, "eval", f"{key}=8e-4", weights)[1] == []
 
 
+def test_stages_frozen_with_random_weights_get_a_hint(read, content):
+    frozen = "Arch.frozen_stages=2"
+    (line,) = read(content, "train", frozen)[1]
+    assert line.startswith("Arch.frozen_stages is 2, but training starts from random weights")
+    assert read(content, "train", frozen, "Arch.pretrained=True")[1] == []
+    assert read(content, "train", "Arch.frozen_stages=-1")[1] == read(content, "eval", frozen)[1] == []
+
+
 def test_pictures_have_three_channels(read, content):
     for mode in ("train", "eval", "infer"):
         text = refusal(read, put(content, "Arch.in_chans", 1), mode)

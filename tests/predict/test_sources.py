@@ -36,6 +36,14 @@ def test_pictures_of_a_folder_in_any_format_and_below_it(photos, caplog):
             assert source.rgb().shape == (picture.height, picture.width, 3)
 
 
+def test_photographs_in_formats_that_are_not_read_are_warned_of(tmp_path, caplog):
+    for name in ("a.png", "b.HEIC", "c.heic", "._c.heic"):
+        (tmp_path / name).touch()
+    with caplog.at_level("WARNING"):
+        find(tmp_path)
+    assert "2 pictures in formats that are not read, such as " in caplog.text and "b.HEIC" in caplog.text
+
+
 def test_a_file_is_tried_whatever_its_name(tmp_path):
     Image.fromarray(NOISE).save(tmp_path / "picture", "PNG")
     assert np.array_equal(find(tmp_path / "picture")[0].rgb(), NOISE)

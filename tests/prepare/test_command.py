@@ -53,6 +53,17 @@ def test_lists_names_and_pictures_are_written_and_the_originals_stay(pictures, p
     )
 
 
+def test_the_next_command_is_of_the_folder_from_which_this_one_was_called(
+    pictures, prepare, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "argv", ["../my zoo/tools/prepare_data.py"])
+    pictures.add_classes({"ash": 5, "oak": 5})
+    prepare("--test", 0.2)
+    shown = capsys.readouterr().out
+    assert "next: python '../my zoo/tools/train.py' -c " in shown
+    assert "for testing: python '../my zoo/tools/eval.py' -c " in shown
+
+
 def test_what_cannot_be_used_is_left_out_and_listed(pictures, prepare, capsys):
     pictures.add_classes({"a": 6, "b": 6})
     (pictures.root / "a/empty.jpg").touch()

@@ -110,3 +110,20 @@ def test_names_of_classes_that_are_alike():
         check_names(["a", " "])
     with pytest.raises(UserError, match="no text in UTF-8"):
         check_names([os.fsdecode(b"\xff")])
+
+
+def test_a_split_without_folders_of_classes_is_not_read(pictures):
+    pictures.add_classes({"a": 3, "b": 3}, "train/")
+    pictures.add("test/1.png")
+    found = forms.find(pictures.root)
+    assert {picture.split for picture in found.pictures} == {"train"} and len(found.pictures) == 6
+    assert found.notes == ["not read, without folders of classes: test"]
+
+
+@pytest.mark.parametrize(
+    "name, words", [("a.ZIP", "unpack this archive"), ("a.xlsx", "as CSV"), ("a.jpg", "the folder of all")]
+)
+def test_files_that_are_no_tables_are_refused(tmp_path, name, words):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=words):
+        forms.find(tmp_path / name)

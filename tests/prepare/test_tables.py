@@ -47,6 +47,21 @@ def test_columns_are_told_by_their_names_and_splits_are_read(pictures):
     assert [picture.split for picture in found.pictures] == ["train"] * 4 + ["val"] * 2
 
 
+def test_columns_that_are_not_read_are_named(pictures):
+    lines = [f"img/{i}.png,{c},{i > 3},," for i, c in enumerate(LETTERS)]
+    pictures.add_table("\n".join(["file,label,is_valid,split,", *lines]))
+    found = forms.find(pictures.root)
+    assert labels(found) == SINGLE
+    assert any("the columns 'is_valid', 'split' of" in note for note in found.notes)
+
+
+def test_names_may_lack_their_ending(pictures):
+    pictures.add_table("id,breed\n" + "".join(f"{i},{c}\n" for i, c in enumerate(LETTERS)) + "77,a\n")
+    found = forms.find(pictures.root)
+    assert labels(found) == SINGLE
+    assert [reason for _, reason in found.missing] == ["there is no such file"]
+
+
 def test_absolute_paths_elsewhere(pictures, tmp_path):
     pictures.add_table("")
     table = tmp_path / "elsewhere.csv"
@@ -111,6 +126,8 @@ def test_rows_that_lack_something_are_listed(pictures):
         ("image,x,x\nimg/0.png,1,0\n", "'x' cannot name a class"),
         ("image,label\nimg/0.png,\n", "none of its rows has a picture and a label.*it has no label"),
         ("image,label\0\n", "is no text"),
+        ("image,label,split\nimg/0.png,a,train\nimg/1.png,a,holdout\n", "line 3: split is 'holdout', and no"),
+        ("image,label\nnope.png,1\nnope2.png,2\n", "line 2: there is no nope.png"),
     ],
 )
 def test_another_table_is_refused(pictures, text, words):
