@@ -82,4 +82,4 @@ $(SERVING)/ready: setup.py
 soak: $(VENV)/ready $(SERVING)/ready
 	"$(VENV)/bin/python" benchmarks/soak.py
 	test -f output/digits/inference/inference.yml || "$(VENV)/bin/python" -m ppcls_mixformer quickstart
-	"$(SERVING)/bin/python" benchmarks/serving.py output/digits/inference dataset/digits/test/00*1.png
+	"$(SERVING)/bin/python" benchmarks/serving.py output/digits/inference dataset/handwritten/val/*/00*1.png
