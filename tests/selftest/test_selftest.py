@@ -4,7 +4,9 @@ import functools
 import json
 import math
 
+import paddle
 import pytest
+from paddle.autograd import PyLayer
 
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
@@ -65,6 +67,25 @@ def test_an_error_and_a_number_that_is_none_do_not_hold():
     assert json.loads(json.dumps([first, second, third], allow_nan=False))
     assert words(second) == "second: nan at b, at most 7"
     assert words(third) == "third: ValueError: of Paddle"
+
+
+class Interrupted(PyLayer):
+    """What a backward pass of the network is where Ctrl-C comes in the middle of it."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_of_a_backward_pass_is_no_finding():
+    x = paddle.ones([1])
+    x.stop_gradient = False
+    with pytest.raises(OSError, match="KeyboardInterrupt"):
+        list(checks.outcomes(Check("training", Interrupted.apply(x).backward)))
 
 
 @pytest.mark.parametrize(("mode", "measure"), [("training", speed.measure), ("evaluation", command._speed)])
