@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import os
 
 import paddle
 import pytest
@@ -115,8 +116,21 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_built(few, monkeypat
 
 def test_where_results_cannot_be_written_is_said_before_anything_is_built(few, monkeypatch, tmp_path):
     monkeypatch.setattr(replay, "golden_model", None)
-    with pytest.raises(UserError, match="is a folder; name a file"):
-        command.run(["--output", str(tmp_path)])
+    os.mkfifo(tmp_path / "pipe")  # it would be replaced, and so would /dev/null
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UserError, match="is a folder or a device; name a file"):
+            command.run(["--output", str(path)])
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         command.run(["--output", str(tmp_path / "file/result.json")])
+
+
+def test_results_that_cannot_be_written_are_printed(few, monkeypatch, tmp_path, capsys):
+    def look():
+        (tmp_path / "folder").rmdir()
+        return Finding("folder", 0, 0)
+
+    monkeypatch.setattr(checks, "all_checks", lambda device: [Check("folder", look)])
+    with pytest.raises(OSError, match="folder"):
+        command.run(["--output", str(tmp_path / "folder/result.json")])
+    assert json.loads(capsys.readouterr().out)["holds"]
