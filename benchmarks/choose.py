@@ -51,6 +51,8 @@ def main(arguments):
     for name in (NETWORKS, RESULTS):
         results.update(json.loads((arguments.output / name).read_text(encoding="utf-8")))
     found = points(results, REFERENCE)
+    if not found:
+        sys.exit(f"error: {arguments.output / RESULTS} has no speed beside one of {REFERENCE}")
     (arguments.output / "choice.md").write_text(table(results, found), encoding="utf-8")
     chart(results, found, arguments.output / "choice.svg")
     print((arguments.output / "choice.md").read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ def points(results, reference):
     found = {}
     for (name, reader, batch), row in rows.items():
         beside = rows.get((reference, reader, batch))
-        if name == reference or row["speed_ratio"]:
+        if beside and (name == reference or row["speed_ratio"]):
             ratio = (1, 1, 1) if name == reference else row["speed_ratio"]
             found[name, reader, batch] = (beside["percentiles"]["50"] / ratio[0], *ratio)
     return found

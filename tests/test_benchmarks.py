@@ -1,5 +1,6 @@
 """The benchmark commands, on small pictures and few rounds."""
 
+import argparse
 import itertools
 import json
 import sys
@@ -75,6 +76,14 @@ def test_a_time_is_that_of_the_reference_by_the_ratio_to_it():
         ("fast", "onednn", 1): (1.5, 2.0, 1.5, 2.5),
         ("last", "onednn", 1): (3.0, 1, 1, 1),
     }
+
+
+def test_without_the_reference_there_is_nothing_to_draw(tmp_path):
+    row = {"folder": "x/fast", "reader": "onednn", "batch": 1, "percentiles": {"50": 9.0}}
+    (tmp_path / choose.NETWORKS).write_text('{"networks": {}, "missing": {}}')
+    (tmp_path / choose.RESULTS).write_text(json.dumps({"rows": [{**row, "speed_ratio": [2.0, 1.5, 2.5]}]}))
+    with pytest.raises(SystemExit, match="error: .*results.json has no speed beside one of Swin"):
+        choose.main(argparse.Namespace(draw=True, output=tmp_path))
 
 
 def test_no_label_of_the_chart_covers_another(tmp_path):

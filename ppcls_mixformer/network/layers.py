@@ -83,13 +83,16 @@ def conv_bn(conv, norm, x):
     """
     if not (is_plain(conv, nn.Conv2D) and is_plain(norm, nn.BatchNorm2D)):
         return norm(conv(x))
+    if norm.weight.stop_gradient and not conv.bias.stop_gradient:
+        return norm(conv(x))  # the CPU kernel computes no gradient of a bias beside a frozen weight
     x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, groups=conv._groups)
     bias = ops.cast(conv.bias, norm.bias.dtype)  # of half precision in AMP O2
     batch_statistics = norm.training and not norm._use_global_stats
     if batch_statistics:
         with paddle.no_grad():
             mean = norm._mean - bias
-        shift = paddle.lerp(norm.bias, bias, ops.constant((0.0,), (1,)))  # gives `bias` a gradient of zero
+        nothing = ops.cast(ops.constant((0.0,), (1,)), bias.dtype)
+        shift = paddle.lerp(norm.bias, bias, nothing)  # gives `bias` a gradient of zero
     else:
         mean = norm._mean
         shift = norm.bias + bias * norm.weight * paddle.rsqrt(norm._variance + norm._epsilon)

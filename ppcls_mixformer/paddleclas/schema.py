@@ -103,6 +103,13 @@ GLOBAL = {
     "early_stopping": Field(COUNT),
     "unreadable_share": Field(SHARE, takes_null=False),
 }
+AMP = {
+    "use_amp": Field(FLAG),
+    "scale_loss": Field(RATE, takes_null=False),
+    "use_dynamic_loss_scaling": Field(FLAG),
+    "use_fp16_test": Field(FLAG),
+    "use_promote": Field(FLAG),
+}
 SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}
 DATASET = {
     "name": Field(TEXT, EVERY),
@@ -145,6 +152,7 @@ def check(config, mode, said=()):
         if isinstance(section, dict):
             warn_of_unknown(key, section, said)
     check_fields("Global", config["Global"], GLOBAL, mode)
+    check_fields("AMP", config.get("AMP") or {}, AMP, mode)
     for key, default in DEFAULTS.items():
         config["Global"].setdefault(key, default)
     for key, section, fields in sections(config, mode):

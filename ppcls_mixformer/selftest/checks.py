@@ -94,6 +94,8 @@ def outcomes(check):
             yield _told(_outcome(finding, now - start))
             start = now
     except Exception as error:  # of many types
+        if KeyboardInterrupt.__name__ in str(error):  # Ctrl-C, which has come through Paddle's C++
+            raise
         reason = str(error) if isinstance(error, UserError) else gist(error)
         facts = {"name": check.name, "measured": None, "bound": None, "holds": False}
         yield _told({**facts, "seconds": time.perf_counter() - start, "error": reason})

@@ -50,8 +50,8 @@ def run(argv):
 
 def _check_output(path):
     """Makes the folder, and tries whether a file can be put there, before anything is measured."""
-    if path.is_dir():
-        raise UserError(f"--output: {path} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise UserError(f"--output: {path} is a folder or a device; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch(path.parent):
         pass
@@ -101,5 +101,9 @@ def _write(results, output):
     if not output:
         print(text)
         return
-    with whole_file(output) as part:
-        Path(part).write_text(f"{text}\n", encoding="utf-8")
+    try:
+        with whole_file(output) as part:
+            Path(part).write_text(f"{text}\n", encoding="utf-8")
+    except OSError:
+        print(text)  # it has taken minutes
+        raise

@@ -10,6 +10,7 @@ from benchmarks.flops import multiply_adds
 from ppcls_mixformer import MixFormer_B0
 from ppcls_mixformer.hosting import paddle_bridges
 from ppcls_mixformer.network import layers
+from ppcls_mixformer.network.fine_tuning import freeze
 from ppcls_mixformer.network.windows import patches
 
 
@@ -89,6 +90,25 @@ def test_a_convolution_and_its_norm_are_as_paddles_own_one_after_the_other(mode)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     assert_same(results[0][1], results[1][1])
     np.testing.assert_allclose(results[0][3].numpy(), results[1][3].numpy(), rtol=1e-5)
+
+
+def test_a_convolution_and_its_norm_may_be_of_double_precision():
+    conv, norm = nn.Conv2D(3, 4, 3).to(dtype="float64"), random_norm(nn.BatchNorm2D(4)).to(dtype="float64")
+    outputs = layers.conv_bn(conv, norm, images(0, 2, 3, 5, 6).astype("float64"))
+    outputs.sum().backward()
+    assert outputs.dtype == paddle.float64 and norm.bias.grad.dtype == paddle.float64
+
+
+@pytest.mark.parametrize("mode", ["training", "evaluation"])
+@pytest.mark.parametrize("frozen", ["conv", "norm"])
+def test_a_convolution_learns_in_front_of_a_frozen_norm_and_the_other_way_round(frozen, mode):
+    pair = {"conv": nn.Conv2D(3, 4, 3), "norm": nn.BatchNorm2D(4)}
+    freeze([pair[frozen]])
+    pair["norm"].training = mode == "training"
+    tensors = {f"{name}.{n}": p for name, layer in pair.items() for n, p in layer.named_parameters()}
+    x = images(0, 2, 3, 5, 6)
+    found = gradients(layers.conv_bn(pair["conv"], pair["norm"], x), tensors)
+    assert_same(found, gradients(pair["norm"](pair["conv"](x)), tensors))
 
 
 def test_a_weight_that_a_hook_makes_is_the_one_that_is_used():

@@ -88,6 +88,20 @@ def test_a_config_without_mistakes_has_nothing_to_say(read, content):
 
 
 @pytest.mark.parametrize(
+    "setting, takes",
+    [
+        ("use_amp=false", "'false'; it takes True or False"),
+        ("scale_loss=big", "'big'; it takes a number above 0"),
+        ("scale_loss=0", "0; it takes a number above 0"),
+        ("use_dynamic_loss_scaling=yes", "'yes'; it takes True or False"),
+    ],
+)
+def test_a_setting_of_mixed_precision_that_is_none_is_refused(read, content, setting, takes):
+    content["AMP"] = {"scale_loss": 128.0}
+    assert refusal(read, content, "train", f"AMP.{setting}") == f"AMP.{setting.split('=')[0]} is {takes}"
+
+
+@pytest.mark.parametrize(
     "key, near",
     [
         ("Global.print_batch_stp", "is it Global.print_batch_step?"),

@@ -1,5 +1,9 @@
 """How many operators a training step calls: those of a GPU, counted on whatever runs the test."""
 
+import re
+import sys
+from pathlib import Path
+
 import paddle
 import pytest
 
@@ -29,6 +33,17 @@ def test_a_mixing_block_casts_little_in_mixed_precision():
 def test_a_network_that_cannot_be_counted_is_one_line():
     with pytest.raises(UserError, match="MixFormer_B9 could not be counted: .*MixFormer_B9"):
         operators.count("MixFormer_B9")
+
+
+def test_operators_are_counted_of_the_package_that_asks(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "Error: $PYTHONPATH" >&2\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    root = Path(operators.__file__).parents[2]
+    with pytest.raises(UserError, match=f"counted: Error: {re.escape(str(root))}$"):
+        operators.count(parts=["block"])
 
 
 def test_the_log_is_read_between_its_marks():

@@ -3,8 +3,11 @@
 import functools
 import json
 import math
+import os
 
+import paddle
 import pytest
+from paddle.autograd import PyLayer
 
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
@@ -67,6 +70,25 @@ def test_an_error_and_a_number_that_is_none_do_not_hold():
     assert words(third) == "third: ValueError: of Paddle"
 
 
+class Interrupted(PyLayer):
+    """What a backward pass of the network is where Ctrl-C comes in the middle of it."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_of_a_backward_pass_is_no_finding():
+    x = paddle.ones([1])
+    x.stop_gradient = False
+    with pytest.raises(OSError, match="KeyboardInterrupt"):
+        list(checks.outcomes(Check("training", Interrupted.apply(x).backward)))
+
+
 @pytest.mark.parametrize(("mode", "measure"), [("training", speed.measure), ("evaluation", command._speed)])
 def test_speed_and_memory(mode, measure):
     """In this process, and in one of its own."""
@@ -94,8 +116,21 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_built(few, monkeypat
 
 def test_where_results_cannot_be_written_is_said_before_anything_is_built(few, monkeypatch, tmp_path):
     monkeypatch.setattr(replay, "golden_model", None)
-    with pytest.raises(UserError, match="is a folder; name a file"):
-        command.run(["--output", str(tmp_path)])
+    os.mkfifo(tmp_path / "pipe")  # it would be replaced, and so would /dev/null
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UserError, match="is a folder or a device; name a file"):
+            command.run(["--output", str(path)])
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         command.run(["--output", str(tmp_path / "file/result.json")])
+
+
+def test_results_that_cannot_be_written_are_printed(few, monkeypatch, tmp_path, capsys):
+    def look():
+        (tmp_path / "folder").rmdir()
+        return Finding("folder", 0, 0)
+
+    monkeypatch.setattr(checks, "all_checks", lambda device: [Check("folder", look)])
+    with pytest.raises(OSError, match="folder"):
+        command.run(["--output", str(tmp_path / "folder/result.json")])
+    assert json.loads(capsys.readouterr().out)["holds"]
