@@ -165,10 +165,13 @@ def whole_file(path):
 
     Raises:
         IsADirectoryError: `path` is a folder, which is found out before the block does its work.
+        FileExistsError: likewise, it is a device or a pipe, in whose place a file would be put.
     """
     path = Path(os.path.realpath(path))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "a device or a pipe, which a file would replace", str(path))
     with scratch(path.parent) as files, _named(path):
         yield files / path.name
         os.replace(files / path.name, path)

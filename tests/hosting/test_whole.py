@@ -315,6 +315,15 @@ def test_two_exports_of_different_programs_are_not_mixed(tmp_path):
     assert len(names(target)) == 2 and len(set(contents(target).values())) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file.csv").symlink_to(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="a device or a pipe"), whole_file(tmp_path / "file.csv"):
+        raise AssertionError("the work was done in vain")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_folder_of_a_name_that_is_asked_for_stays(tmp_path):
     (tmp_path / "old/model.json").mkdir(parents=True)
     (tmp_path / "new").mkdir()
