@@ -62,7 +62,15 @@ def test_the_last_mark_of_a_thumbnail_is_not_that_of_the_picture():
         decoded(with_thumbnail[: -len(data) // 2])
 
 
-@pytest.mark.parametrize("data, reason", [(b"", "empty"), (b"hello " * 20, "no picture")])
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "empty"),
+        (b"hello " * 20, "no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "PostScript"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(40), "PostScript"),
+    ],
+)
 def test_what_is_no_picture_is_refused(tmp_path, data, reason):
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
