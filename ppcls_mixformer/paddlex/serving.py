@@ -30,7 +30,7 @@ LARGEST_PICTURE = 25  # megapixels
 AT_ONCE = 32  # connections; what comes beyond is answered with status 503
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DRAINED = 4  # times the largest request
-FORBIDDEN, UNPROCESSABLE = 403, 422
+FORBIDDEN, UNPROCESSABLE = 403, batches.UNPROCESSABLE
 PIPELINES = {  # by whether labels are independent: of PaddleX, with the section of its config
     False: ("image_classification", "ImageClassification"),
     True: ("image_multilabel_classification", "ImageMultiLabelClassification"),
@@ -122,12 +122,14 @@ def build_app(config, flags):
         UserError: PaddleX cannot run the export.
     """
     import paddlex
+    from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from paddlex.inference.serving.basic_serving import create_pipeline_app
     from paddlex.inference.serving.basic_serving._pipeline_apps import (
         image_classification,
         image_multilabel_classification,
     )
+    from starlette.exceptions import HTTPException
 
     has_paddle = programs.has(flags.folder, programs.PADDLE)
     engine = flags.engine or ("paddle_static" if has_paddle else "onnxruntime")
@@ -143,18 +145,19 @@ def build_app(config, flags):
     except Exception as error:  # of PaddleX and its engines, of many types
         raise UserError(f"{flags.folder}: {gist(error)}") from None
     pixels = int(flags.largest_picture * 1e6)
+
+    async def read(text, most):
+        data = await raw_bytes(text, flags.fetch)
+        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, most)
+
     for module in (image_classification, image_multilabel_classification):
         shadow_module(
             module,
             "serving_utils",
-            get_raw_bytes_async=lambda text, session: raw_bytes(text, flags.fetch),
-            image_bytes_to_array=lambda data: decoded(data, pixels),
+            get_raw_bytes_async=lambda text, session: read(text, pixels),
+            image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
         )
     app = create_pipeline_app(pipeline, config)
-
-    async def read(text, most):
-        return decoded(await raw_bytes(text, flags.fetch), most)
-
     independent = config["pipeline_name"] == PIPELINES[True][0]
     route = (image_multilabel_classification if independent else image_classification).INFER_ENDPOINT
     batches.add_route(app, route, "threshold" if independent else "topk", read, pixels)
@@ -162,14 +165,25 @@ def build_app(config, flags):
     async def refused(request, error):
         return JSONResponse(answer(UNPROCESSABLE, str(error)), UNPROCESSABLE)
 
+    async def failed(request, error):
+        return JSONResponse(answer(error.status_code, str(error.detail)), error.status_code, error.headers)
+
+    async def malformed(request, error):
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return JSONResponse(answer(UNPROCESSABLE, "; ".join(found)), UNPROCESSABLE)
+
     app.add_exception_handler(UserError, refused)
+    # PaddleX's own (3.7.2) end in status 500 where the request has a logId that is no text.
+    app.add_exception_handler(HTTPException, failed)
+    app.add_exception_handler(RequestValidationError, malformed)
     app.add_middleware(Bounded, largest=int(flags.largest_request * (1 << 20)))
     return app
 
 
 def answer(status, message):
-    """What PaddleX's service says instead of a result."""
-    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": message}
+    """What PaddleX's service says instead of a result; `message` may hold halves of characters, of JSON."""
+    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": text}
 
 
 async def raw_bytes(text, may_fetch):
