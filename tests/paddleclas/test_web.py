@@ -261,6 +261,14 @@ def test_a_page_of_somebody_else_stays(tmp_path):
     with pytest.raises(UserError, match=r"^--web: .*index\.html is not of an export"):
         web.check(tmp_path, described)
     assert web.PAGE not in asked_of(tmp_path)
+    (tmp_path / "other/web/index.html").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^--web: .*index\.html is not of an export"):
+        web.check(tmp_path / "other", described)
+    assert web.PAGE not in asked_of(tmp_path / "other")
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file/web").write_text("my own")
+    with pytest.raises(UserError, match="^--web: .*file/web is no folder"):
+        web.check(tmp_path / "file", described)
     for lacking in (None, described._replace(image_shape=None)):
         with pytest.raises(UserError, match="^--web: the page would not know how to prepare pictures"):
             web.check(tmp_path, lacking)
