@@ -27,7 +27,7 @@ def add_route(app, route, asks_for, read, pixels):
     class Batch(BaseModel):
         images: List[str] = Field(min_length=1, max_length=LARGEST_BATCH)
         topk: Optional[int] = Field(None, gt=0)
-        threshold: Optional[float] = None
+        threshold: Optional[float] = Field(None, allow_inf_nan=False)
 
     @app.post(f"{route}/batch")
     async def classify(batch: Batch):
