@@ -27,6 +27,7 @@ from ppcls_mixformer.variants import VARIANTS
 
 LARGEST_REQUEST = 16  # MiB
 LARGEST_PICTURE = 25  # megapixels
+AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
 AT_ONCE = 32  # connections; what comes beyond is answered with status 503
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DRAINED = 4  # times the largest request
@@ -233,35 +234,46 @@ def decoded(data, largest):
 
 
 class Bounded:
-    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them."""
+    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them.
+
+    Those that have arrived wait for their turn: a few KB become pictures of 75 MB.
+    """
 
     def __init__(self, app, largest):
-        self.app, self.largest = app, largest
+        self.app, self.largest, self.turns = app, largest, asyncio.Semaphore(AT_WORK)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        from fastapi import HTTPException
-        from fastapi.responses import JSONResponse
-
         message = f"the request has more than {self.largest / (1 << 20):g} MiB"
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.largest:
+            from fastapi.responses import JSONResponse
+
             await self._drain(receive)
             return await JSONResponse(answer(batches.TOO_LARGE, message), batches.TOO_LARGE)(
                 scope, receive, send
             )
-        received = 0
+        received, has_turn = 0, False
 
         async def counted():
-            nonlocal received
+            nonlocal received, has_turn
             event = await receive()
             received += len(event.get("body", b""))
             if received > self.largest:
+                from fastapi import HTTPException
+
                 raise HTTPException(batches.TOO_LARGE, message)
+            if event["type"] == "http.request" and not event.get("more_body", False) and not has_turn:
+                await self.turns.acquire()
+                has_turn = True
             return event
 
-        await self.app(scope, counted, send)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            if has_turn:
+                self.turns.release()
 
     async def _drain(self, receive):
         """Reads a request that is not much too large to its end: not all clients read an answer before."""

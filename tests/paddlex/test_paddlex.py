@@ -82,6 +82,39 @@ def test_a_picture_that_the_network_cannot_take_fails_alone():
     assert found == {0: one, 2: {"errorCode": 422, "errorMsg": "a picture: too long"}, 3: other}
 
 
+def test_requests_that_have_arrived_wait_for_their_turn():
+    working, most = 0, 0
+
+    async def app(scope, receive, send):
+        nonlocal working, most
+        while (await receive()).get("more_body"):
+            pass
+        working += 1
+        most = max(most, working)
+        await asyncio.sleep(0.01)
+        working -= 1
+        if scope["number"] % 3 == 0:
+            raise OSError
+
+    async def ask(service, number):
+        events = [{"type": "http.request", "body": b"a", "more_body": more} for more in (False, True)]
+
+        async def receive():
+            return events.pop() if events else {"type": "http.disconnect"}
+
+        await service({"type": "http", "headers": [], "number": number}, receive, None)
+
+    async def ask_all():
+        service = serving.Bounded(app, 2)
+        slow = asyncio.ensure_future(service({"type": "http", "headers": []}, asyncio.Event().wait, None))
+        found = await asyncio.gather(*(ask(service, number) for number in range(30)), return_exceptions=True)
+        slow.cancel()
+        return found
+
+    assert sum(found is None for found in asyncio.run(ask_all())) == 20
+    assert most == serving.AT_WORK
+
+
 def test_half_a_character_in_a_message_is_written_out():
     assert serving.answer(422, "no answer from http://\ud800")["errorMsg"].endswith("http://\\ud800")
 
