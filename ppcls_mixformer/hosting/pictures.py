@@ -151,7 +151,7 @@ def check_whole(data):
             picture.load()
     except Image.UnidentifiedImageError:
         pass  # OpenCV knows formats that Pillow does not
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow's plugins raise what they like
         raise Unreadable(first_line(error)) from None
 
 
