@@ -29,6 +29,9 @@ LARGEST_REQUEST = 16  # MiB
 LARGEST_PICTURE = 25  # megapixels
 AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
 AT_ONCE = 32  # connections; what comes beyond is answered with status 503
+# Of pictures, Pillow's names; others, such as icons, hold pictures of another size than they say, or are
+# decoded when they are opened.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DRAINED = 4  # times the largest request
 FORBIDDEN, UNPROCESSABLE = 403, batches.UNPROCESSABLE
@@ -218,7 +221,7 @@ def decoded(data, largest):
     from fastapi import HTTPException
 
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
         raise HTTPException(batches.TOO_LARGE, "the picture has too many pixels") from None

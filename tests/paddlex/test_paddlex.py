@@ -115,6 +115,11 @@ def test_requests_that_have_arrived_wait_for_their_turn():
     assert most == serving.AT_WORK
 
 
+def test_pillow_knows_the_formats_that_a_service_takes():
+    Image.init()
+    assert set(serving.FORMATS) <= set(Image.OPEN)
+
+
 def test_half_a_character_in_a_message_is_written_out():
     assert serving.answer(422, "no answer from http://\ud800")["errorMsg"].endswith("http://\\ud800")
 
@@ -264,9 +269,9 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
 @pytest.mark.network
 def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
     chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
-    flags = ("--requests", 100, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    flags = ("--requests", 110, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
     log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
-    assert "100 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+    assert "110 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
     log = environment(ROOT / "benchmarks/serving.py", exports["independent"], *chosen, "--requests", 10)
     assert "10 requests by 16 clients, 0 wrong answers" in log
 
