@@ -40,14 +40,15 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def bomb(side=10000):
-    """A PNG of a few KB that becomes a picture of `side` by `side` pixels."""
-    rows = zlib.compress(bytes(side * (1 + side // 8)), 9)
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+def bomb(width=10000, height=10000):
+    """A PNG of a few KB that becomes a picture of `width` by `height` pixels."""
+    rows = zlib.compress(bytes(height * (1 + width // 8)), 9)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-BOMB = bomb()
+BOMB, LINE = bomb(), bomb(20000, 3)
+ICON = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(BOMB), 22) + BOMB  # which says 16x16
 BAD = {  # a request's body, from the bytes of a picture, the status that it must get, and where it is sent to
     "no picture": (lambda data: request(b"no picture"), 422, ""),
     "half a picture": (lambda data: request(data[: len(data) // 2]), 422, ""),
@@ -55,6 +56,9 @@ BAD = {  # a request's body, from the bytes of a picture, the status that it mus
     "too large": (lambda data: b" " * (17 << 20), 413, ""),
     "too many pixels": (lambda data: request(BOMB), 413, ""),
     "an address": (lambda data: json.dumps({"image": "http://127.0.0.1/a.png"}).encode(), 403, ""),
+    "a program": (lambda data: request(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), 422, ""),
+    "too many pixels in an icon": (lambda data: request(ICON), 422, ""),
+    "a logId of another kind": (lambda data: b'{"logId": [1], "image": 2}', 422, ""),
     "too many pictures": (lambda data: batch([b""] * 33), 422, BATCH),
     "too many pixels in one of several": (lambda data: batch([data, BOMB]), 413, BATCH),
 }
@@ -97,12 +101,13 @@ class Load:
         self.lock = threading.Lock()
 
     def ask_for_several(self):
-        """Sends all known pictures, and what is none, in one request."""
-        body = batch([*(data for data, _ in self.known), b"no picture"])
+        """Sends all known pictures, what is none, and one of which no square can be made, in one request."""
+        body = batch([*(data for data, _ in self.known), b"no picture", LINE])
         got, answer = send(f"{self.address}{BATCH}", body)
-        *found, bad = answer["result"]["pictures"] if got == 200 else [{}]
+        *found, bad, line = answer["result"]["pictures"] if got == 200 else [{}, {}]
+        refused = {one.get("errorCode") for one in (bad, line)} == {422}
         right = [same({"result": one}, shown) for one, (_, shown) in zip(found, self.known)]
-        if len(found) != len(self.known) or not all(right) or bad.get("errorCode") != 422:
+        if len(found) != len(self.known) or not all(right) or not refused:
             with self.lock:
                 self.wrong.append(("several", got, answer))
 
@@ -127,7 +132,7 @@ class Load:
 
 def same(answer, shown):
     """Whether an answer of the service is the result of `Classifier`."""
-    found = answer["result"]["categories"]
+    found = answer["result"].get("categories", [])
     names = [one["name"] for one in found] == shown["label_names"]
     return names and np.allclose([one["score"] for one in found], shown["scores"], atol=1e-5, rtol=0)
 

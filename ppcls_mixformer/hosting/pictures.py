@@ -19,6 +19,8 @@ try:
 except ImportError:  # an export on ONNX Runtime needs none
     cv2 = None
 
+# Encapsulated PostScript is a program, which Pillow has Ghostscript run, for as long as it likes.
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 TAIL = 64  # bytes at a file's end that may follow its last mark
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and those of its values that swap the sides
@@ -155,14 +157,16 @@ def check_whole(data):
             picture.load()
     except Image.UnidentifiedImageError:
         pass  # OpenCV knows formats that Pillow does not
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow's plugins raise what they like
         raise Unreadable(first_line(error)) from None
 
 
 def check_content(data):
-    """Refuses the bytes of an empty file, as Unreadable."""
+    """Refuses the bytes of an empty file, and of a program, as Unreadable."""
     if not data:
         raise Unreadable("the file is empty")
+    if data.startswith(POSTSCRIPT):
+        raise Unreadable("it is PostScript, which is not run; save it as PNG")
 
 
 def _ends_well(data):

@@ -10,6 +10,7 @@ from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
 
 logger = logging.getLogger(__name__)
 
+INFERRED, EVALUATED = "Infer.transforms", "DataLoader.Eval.dataset.transform_ops"
 NAMES_KEY = "Infer.PostProcess.class_id_map_file"
 # What readers of exports do as Infer.PostProcess does, by whether labels are independent.
 SHOWN = {False: ("Topk",), True: ("Topk", "MultiLabelTopk", "MultiLabelThreshOutput")}
@@ -29,7 +30,7 @@ def describe(config):
     key, operators = _transforms(config)
     shown = (config.get("Infer") or {}).get("PostProcess") or {}
     found = Description(
-        transform_ops=_plain(operators),
+        transform_ops=_plain(operators, key),
         independent=bool(config["Global"].get("use_multilabel")),
         topk=shown.get("topk") or (None if "Multi" in str(shown.get("name")) else TOPK),
         threshold=shown.get("threshold") or THRESHOLD,
@@ -65,16 +66,17 @@ def _transforms(config):
     """`(key, operators)` from a picture to the network's input; says if evaluation has others."""
     evaluated = _of_evaluation(config)
     inferred = (config.get("Infer") or {}).get("transforms")
-    if inferred and evaluated and _plain(inferred) != _plain([*evaluated, {"ToCHWImage": None}]):
+    with_last = [*evaluated, {"ToCHWImage": None}] if evaluated else None
+    if inferred and evaluated and _plain(inferred, INFERRED) != _plain(with_last, EVALUATED):
         logger.warning(
             "DataLoader.Eval.dataset.transform_ops are others than Infer.transforms, which the export takes: "
             "what was measured in evaluation is not what it will do"
         )
     if inferred:
-        return "Infer.transforms", inferred
+        return INFERRED, inferred
     if not evaluated:
         raise ValueError("the config has no Infer.transforms")
-    return "DataLoader.Eval.dataset.transform_ops", [*evaluated, {"ToCHWImage": None}]
+    return EVALUATED, with_last
 
 
 def _of_evaluation(config):
@@ -91,14 +93,13 @@ def evaluated(config):
     operators = _of_evaluation(config)
     if not operators:
         raise ValueError("DataLoader.Eval has no transforms")
-    return _plain([*operators, {"ToCHWImage": None}])
+    return _plain([*operators, {"ToCHWImage": None}], EVALUATED)
 
 
-def _plain(operators):
+def _plain(operators, key):
     """Transforms with all that PaddleClas's defaults add written out, and without the decoding."""
     written = []
-    for entry in operators:
-        ((name, arguments),) = entry.items()
+    for name, arguments in _listed(operators, key):
         arguments = dict(arguments or {})
         if name == "DecodeImage":
             if written:
@@ -112,6 +113,21 @@ def _plain(operators):
             arguments = _normalization(arguments)
         written.append({name: arguments or None})
     return written
+
+
+def _listed(operators, key):
+    """Yields name and arguments of each transform.
+
+    Raises:
+        UserError: they have another form.
+    """
+    for entry in operators if isinstance(operators, list) else [operators]:
+        arguments = list(entry.values()) if isinstance(entry, dict) else []
+        if len(arguments) != 1 or not isinstance(arguments[0], (dict, type(None))):
+            raise UserError(
+                f"{key} has {entry!r}; it takes a list of names with their arguments, such as `- ToCHWImage:`"
+            )
+        yield from entry.items()
 
 
 def _resize(arguments):

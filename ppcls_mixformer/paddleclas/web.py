@@ -61,6 +61,9 @@ def check(target, described):
             "Global.image_shape"
         )
     preparation(described.transform_ops)
+    folder = (Path(target) / PAGE).parent
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--web: {folder} is no folder; move it, or name another one for the export")
     if (Path(target) / PAGE).exists() and not is_there(target):
         raise UserError(f"--web: {Path(target) / PAGE} is not of an export; move it, or name another folder")
     return npm.fetch(RUNTIME)
@@ -69,7 +72,7 @@ def check(target, described):
 def is_there(target):
     """Whether there is a page of ours beside the export in `target`."""
     page = Path(target) / PAGE
-    return page.exists() and MARK in page.read_text(encoding="utf-8", errors="replace")
+    return page.is_file() and MARK in page.read_text(encoding="utf-8", errors="replace")
 
 
 def preparation(transform_ops):

@@ -3,9 +3,11 @@
 import uuid
 from typing import List, Optional
 
+from ppcls_mixformer.hosting.errors import UserError
+
 LARGEST_BATCH = 32  # pictures; their pixels count together, as those of one
 AT_ONCE = 8  # pictures that the network gets at once
-TOO_LARGE = 413
+TOO_LARGE, UNPROCESSABLE = 413, 422
 
 
 def add_route(app, route, asks_for, read, pixels):
@@ -25,7 +27,7 @@ def add_route(app, route, asks_for, read, pixels):
     class Batch(BaseModel):
         images: List[str] = Field(min_length=1, max_length=LARGEST_BATCH)
         topk: Optional[int] = Field(None, gt=0)
-        threshold: Optional[float] = None
+        threshold: Optional[float] = Field(None, allow_inf_nan=False)
 
     @app.post(f"{route}/batch")
     async def classify(batch: Batch):
@@ -37,20 +39,39 @@ def add_route(app, route, asks_for, read, pixels):
             except HTTPException as error:
                 if error.status_code == TOO_LARGE:
                     raise
-                found[number] = {"errorCode": error.status_code, "errorMsg": error.detail}
+                found[number] = _error(error.status_code, error.detail)
             else:
                 left -= images[number].shape[0] * images[number].shape[1]
         if images:
             asked = {asks_for: getattr(batch, asks_for)}
-            results = await app.state.context.pipeline.infer(list(images.values()), **asked)
-            for number, result in zip(images, results):
-                found[number] = {"categories": _categories(result)}
+            for number, one in (await answers(app.state.context.pipeline.infer, images, asked)).items():
+                found[number] = one
         return {
             "logId": str(uuid.uuid4()),
             "errorCode": 0,
             "errorMsg": "Success",
             "result": {"pictures": found},
         }
+
+
+async def answers(infer, images, asked):
+    """By their numbers, what is answered to each of `images`; one that the network cannot take fails alone.
+
+    Args:
+        infer: PaddleX's, from a list of images and what is `asked` for to their results.
+    """
+    try:
+        results = await infer(list(images.values()), **asked)
+    except UserError as error:
+        if len(images) == 1:
+            return {number: _error(UNPROCESSABLE, str(error)) for number in images}
+        alone = [await answers(infer, {number: image}, asked) for number, image in images.items()]
+        return {number: one for found in alone for number, one in found.items()}
+    return {number: {"categories": _categories(result)} for number, result in zip(images, results)}
+
+
+def _error(status, message):
+    return {"errorCode": status, "errorMsg": message}
 
 
 def _categories(result):

@@ -20,6 +20,8 @@ from ppcls_mixformer.predict.programs import Program, in_one_line
 from ppcls_mixformer.predict.results import DIGITS
 from ppcls_mixformer.predict.sources import Source, of_array
 
+KEPT = 16  # classifiers, each of what clients of a service may ask for
+
 
 class MixFormerPredictor(RunnerPredictor):
     """Classifies pictures with an export; PaddleX builds it, in `create_model` and in pipelines."""
@@ -74,15 +76,19 @@ class MixFormerPredictor(RunnerPredictor):
         asked = self._asked if topk is None and threshold is None else (topk, threshold)
         if not isinstance(asked[1], (int, float, type(None))):  # PaddleX has a dict or a list, too
             raise UserError(f"threshold is {asked[1]!r}; it takes one number, for all labels")
-        if asked not in self._classifiers:
-            self._classifiers[asked] = Classifier(
+        found = self._classifiers.get(asked)
+        if found is None:
+            found = Classifier(
                 self.model_dir,
                 self._program,
                 topk=asked[0],
                 threshold=asked[1],
                 description=self._description,
             )
-        return self._classifiers[asked]
+            if len(self._classifiers) >= KEPT:
+                self._classifiers.clear()
+            self._classifiers[asked] = found
+        return found
 
     def _build_batch_sampler(self):
         return ImageBatchSampler()

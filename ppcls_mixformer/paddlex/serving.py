@@ -27,10 +27,14 @@ from ppcls_mixformer.variants import VARIANTS
 
 LARGEST_REQUEST = 16  # MiB
 LARGEST_PICTURE = 25  # megapixels
+AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
 AT_ONCE = 32  # connections; what comes beyond is answered with status 503
+# Of pictures, Pillow's names; others, such as icons, hold pictures of another size than they say, or are
+# decoded when they are opened.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DRAINED = 4  # times the largest request
-FORBIDDEN, UNPROCESSABLE = 403, 422
+FORBIDDEN, UNPROCESSABLE = 403, batches.UNPROCESSABLE
 PIPELINES = {  # by whether labels are independent: of PaddleX, with the section of its config
     False: ("image_classification", "ImageClassification"),
     True: ("image_multilabel_classification", "ImageMultiLabelClassification"),
@@ -122,12 +126,14 @@ def build_app(config, flags):
         UserError: PaddleX cannot run the export.
     """
     import paddlex
+    from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from paddlex.inference.serving.basic_serving import create_pipeline_app
     from paddlex.inference.serving.basic_serving._pipeline_apps import (
         image_classification,
         image_multilabel_classification,
     )
+    from starlette.exceptions import HTTPException
 
     has_paddle = programs.has(flags.folder, programs.PADDLE)
     engine = flags.engine or ("paddle_static" if has_paddle else "onnxruntime")
@@ -143,18 +149,19 @@ def build_app(config, flags):
     except Exception as error:  # of PaddleX and its engines, of many types
         raise UserError(f"{flags.folder}: {gist(error)}") from None
     pixels = int(flags.largest_picture * 1e6)
+
+    async def read(text, most):
+        data = await raw_bytes(text, flags.fetch)
+        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, most)
+
     for module in (image_classification, image_multilabel_classification):
         shadow_module(
             module,
             "serving_utils",
-            get_raw_bytes_async=lambda text, session: raw_bytes(text, flags.fetch),
-            image_bytes_to_array=lambda data: decoded(data, pixels),
+            get_raw_bytes_async=lambda text, session: read(text, pixels),
+            image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
         )
     app = create_pipeline_app(pipeline, config)
-
-    async def read(text, most):
-        return decoded(await raw_bytes(text, flags.fetch), most)
-
     independent = config["pipeline_name"] == PIPELINES[True][0]
     route = (image_multilabel_classification if independent else image_classification).INFER_ENDPOINT
     batches.add_route(app, route, "threshold" if independent else "topk", read, pixels)
@@ -162,14 +169,25 @@ def build_app(config, flags):
     async def refused(request, error):
         return JSONResponse(answer(UNPROCESSABLE, str(error)), UNPROCESSABLE)
 
+    async def failed(request, error):
+        return JSONResponse(answer(error.status_code, str(error.detail)), error.status_code, error.headers)
+
+    async def malformed(request, error):
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return JSONResponse(answer(UNPROCESSABLE, "; ".join(found)), UNPROCESSABLE)
+
     app.add_exception_handler(UserError, refused)
+    # PaddleX's own (3.7.2) end in status 500 where the request has a logId that is no text.
+    app.add_exception_handler(HTTPException, failed)
+    app.add_exception_handler(RequestValidationError, malformed)
     app.add_middleware(Bounded, largest=int(flags.largest_request * (1 << 20)))
     return app
 
 
 def answer(status, message):
-    """What PaddleX's service says instead of a result."""
-    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": message}
+    """What PaddleX's service says instead of a result; `message` may hold halves of characters, of JSON."""
+    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": text}
 
 
 async def raw_bytes(text, may_fetch):
@@ -203,7 +221,7 @@ def decoded(data, largest):
     from fastapi import HTTPException
 
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
         raise HTTPException(batches.TOO_LARGE, "the picture has too many pixels") from None
@@ -219,35 +237,46 @@ def decoded(data, largest):
 
 
 class Bounded:
-    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them."""
+    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them.
+
+    Those that have arrived wait for their turn: a few KB become pictures of 75 MB.
+    """
 
     def __init__(self, app, largest):
-        self.app, self.largest = app, largest
+        self.app, self.largest, self.turns = app, largest, asyncio.Semaphore(AT_WORK)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        from fastapi import HTTPException
-        from fastapi.responses import JSONResponse
-
         message = f"the request has more than {self.largest / (1 << 20):g} MiB"
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.largest:
+            from fastapi.responses import JSONResponse
+
             await self._drain(receive)
             return await JSONResponse(answer(batches.TOO_LARGE, message), batches.TOO_LARGE)(
                 scope, receive, send
             )
-        received = 0
+        received, has_turn = 0, False
 
         async def counted():
-            nonlocal received
+            nonlocal received, has_turn
             event = await receive()
             received += len(event.get("body", b""))
             if received > self.largest:
+                from fastapi import HTTPException
+
                 raise HTTPException(batches.TOO_LARGE, message)
+            if event["type"] == "http.request" and not event.get("more_body", False) and not has_turn:
+                await self.turns.acquire()
+                has_turn = True
             return event
 
-        await self.app(scope, counted, send)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            if has_turn:
+                self.turns.release()
 
     async def _drain(self, receive):
         """Reads a request that is not much too large to its end: not all clients read an answer before."""

@@ -204,12 +204,14 @@ def _shown(description, topk, threshold):
     """`(topk, threshold)` of the classes to show, one of them None.
 
     Raises:
-        UserError: a threshold for classes that exclude each other; both.
+        UserError: a threshold for classes that exclude each other, or that is NaN; both.
     """
     if topk is not None and threshold is not None:
         raise UserError("topk and threshold: classes are chosen by one of them")
     if threshold is not None and not description.independent:
         raise UserError("threshold is for independent labels, but the classes here exclude each other")
+    if threshold != threshold:
+        raise UserError(f"threshold is {threshold}; it takes a probability")
     if topk is None and threshold is None:
         topk = description.topk
     return topk, description.threshold if threshold is None and topk is None else threshold

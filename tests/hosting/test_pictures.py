@@ -62,7 +62,24 @@ def test_the_last_mark_of_a_thumbnail_is_not_that_of_the_picture():
         decoded(with_thumbnail[: -len(data) // 2])
 
 
-@pytest.mark.parametrize("data, reason", [(b"", "empty"), (b"hello " * 20, "no picture")])
+def icon():
+    """An icon of macOS with a picture of another size than it says, of which Pillow raises a ValueError."""
+    file = io.BytesIO()
+    Image.new("RGB", (3, 3)).save(file, "PNG")
+    part = b"ic07" + (8 + len(file.getvalue())).to_bytes(4, "big") + file.getvalue()
+    return b"icns" + (8 + len(part)).to_bytes(4, "big") + part
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "empty"),
+        (b"hello " * 20, "no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "PostScript"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(40), "PostScript"),
+        (icon(), "not one of the allowed sizes"),
+    ],
+)
 def test_what_is_no_picture_is_refused(tmp_path, data, reason):
     path = tmp_path / "x.jpg"
     path.write_bytes(data)

@@ -9,8 +9,10 @@ from commands import HAS_ONNX, checkpoint, error_line, overrides, script, tool
 
 from ppcls_mixformer import VARIANTS, Classifier, MixFormer_B0
 from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.inference import find_program
 from ppcls_mixformer.network.fuse import fuse_for_inference
+from ppcls_mixformer.paddleclas import describe
 from ppcls_mixformer.paddleclas.export import NotWritten, write_half, write_onnx
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs
@@ -173,6 +175,16 @@ def test_the_export_describes_itself(digits, exported):
     for said in (f'Classifier("{folder}")', "SHA-256 ", f"paddlepaddle {paddle.__version__}", "not measured"):
         assert said in page
     assert f"`-o Infer.PostProcess.class_id_map_file={digits}/label_list.txt`" in page
+
+
+@pytest.mark.parametrize("entries", [["ToCHWImage"], [{"ResizeImage": 28}], [{}], "ToCHWImage", [None]])
+def test_transforms_of_another_form_are_named(entries):
+    config = {"Global": {}, "Arch": {"name": "MixFormer_B0"}, "Infer": {"transforms": entries}}
+    with pytest.raises(UserError, match="^Infer.transforms has .*; it takes a list of names"):
+        describe.describe(config)
+    dataset = {"dataset": {"transform_ops": entries}}
+    with pytest.raises(UserError, match="^DataLoader.Eval.dataset.transform_ops has "):
+        describe.describe({**config, "Infer": None, "DataLoader": {"Eval": dataset}})
 
 
 def test_checkpoint_and_export_are_evaluated_side_by_side(digits, trained, exported):

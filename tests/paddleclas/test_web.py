@@ -27,6 +27,7 @@ from ppcls_mixformer.predict.sources import find
 from ppcls_mixformer.understand import saliency
 
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx")
+LONG = "a_name_as_phones_give_it_to_pictures_20261127_061500_123456789.data"  # read by browsers alone
 NORMALIZE, TO_CHW = {"NormalizeImage": {"scale": 1 / 255, "order": ""}}, {"ToCHWImage": None}
 OWN = {"index.html", "page.js", "preprocess.js", "style.css", "model.json", "model.onnx"}
 RUNTIME = {
@@ -65,6 +66,7 @@ def pictures(digits, tmp_path_factory):
     turned[0x0112] = 6
     picture.save(folder / "turned.jpg", quality=100, subsampling=0, exif=turned)
     (folder / "notes.txt").write_text("no picture")
+    Image.new("L", (16385, 20)).save(folder / LONG, "PNG")
     return folder
 
 
@@ -72,6 +74,11 @@ class Handler(SimpleHTTPRequestHandler):
     """Files, and an address to which pages post what they have found."""
 
     found = queue.Queue()
+    cached = {}  # by address, what a browser says of its cache
+
+    def do_GET(self):
+        self.cached[self.path] = self.headers["Cache-Control"]
+        super().do_GET()
 
     def do_POST(self):
         self.found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -138,9 +145,13 @@ def test_a_browser_gives_the_scores_and_gates_of_python(digits, trained, exporte
     assert [one["status"] for one in found.values()] == ["Ready."] * 2
     whole, half = (one["pictures"] for one in found.values())
     for answers in (whole, half):
+        assert {answer.pop("beyond") for answer in answers.values()} == {0}
         assert answers.pop("notes.txt") == {
             "status": "notes.txt: it is no picture that this browser can read"
         }
+        said = f"{LONG}: it has 16385x20 pixels, and browsers draw up to 16384 on a side"
+        assert answers.pop(LONG) == {"status": said}
+    assert {Handler.cached[f"/web/{name}"] for name in ("model.json", "model.onnx")} == {"max-age=0"}
     names, paths = zip(*((source.name.rpartition("/")[2], source.name) for source in find(pictures)))
     classify = Classifier(page[0], "paddle")
     for name, result, scores in zip(names, classify(list(paths)), classify.scores(list(paths))):
@@ -250,6 +261,14 @@ def test_a_page_of_somebody_else_stays(tmp_path):
     with pytest.raises(UserError, match=r"^--web: .*index\.html is not of an export"):
         web.check(tmp_path, described)
     assert web.PAGE not in asked_of(tmp_path)
+    (tmp_path / "other/web/index.html").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^--web: .*index\.html is not of an export"):
+        web.check(tmp_path / "other", described)
+    assert web.PAGE not in asked_of(tmp_path / "other")
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file/web").write_text("my own")
+    with pytest.raises(UserError, match="^--web: .*file/web is no folder"):
+        web.check(tmp_path / "file", described)
     for lacking in (None, described._replace(image_shape=None)):
         with pytest.raises(UserError, match="^--web: the page would not know how to prepare pictures"):
             web.check(tmp_path, lacking)

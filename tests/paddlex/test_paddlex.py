@@ -1,5 +1,6 @@
 """Exports in PaddleX, in an environment of its own: its scores are those of `Classifier`."""
 
+import asyncio
 import importlib.metadata
 import json
 import os
@@ -15,7 +16,7 @@ from PIL import Image
 
 from ppcls_mixformer import Classifier, paddlex
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex import commands
+from ppcls_mixformer.paddlex import batches, commands, serving
 from ppcls_mixformer.predict import description
 
 PIPELINE = """
@@ -68,6 +69,59 @@ def test_a_pipeline_without_an_export_is_refused(tmp_path, name, folder, message
 def test_pipelines_of_other_models_are_not_looked_at(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name="PP-LCNet_x0_5", folder="null"))
     commands.check(tmp_path / "pipeline.yaml")
+
+
+def test_a_picture_that_the_network_cannot_take_fails_alone():
+    async def infer(images, topk):
+        if "line" in images:
+            raise UserError("a picture: too long")
+        return [{"class_ids": [topk], "label_names": [image], "scores": [1.0]} for image in images]
+
+    found = asyncio.run(batches.answers(infer, {0: "a", 2: "line", 3: "b"}, {"topk": 7}))
+    one, other = ({"categories": [{"id": 7, "name": name, "score": 1.0}]} for name in "ab")
+    assert found == {0: one, 2: {"errorCode": 422, "errorMsg": "a picture: too long"}, 3: other}
+
+
+def test_requests_that_have_arrived_wait_for_their_turn():
+    working, most = 0, 0
+
+    async def app(scope, receive, send):
+        nonlocal working, most
+        while (await receive()).get("more_body"):
+            pass
+        working += 1
+        most = max(most, working)
+        await asyncio.sleep(0.01)
+        working -= 1
+        if scope["number"] % 3 == 0:
+            raise OSError
+
+    async def ask(service, number):
+        events = [{"type": "http.request", "body": b"a", "more_body": more} for more in (False, True)]
+
+        async def receive():
+            return events.pop() if events else {"type": "http.disconnect"}
+
+        await service({"type": "http", "headers": [], "number": number}, receive, None)
+
+    async def ask_all():
+        service = serving.Bounded(app, 2)
+        slow = asyncio.ensure_future(service({"type": "http", "headers": []}, asyncio.Event().wait, None))
+        found = await asyncio.gather(*(ask(service, number) for number in range(30)), return_exceptions=True)
+        slow.cancel()
+        return found
+
+    assert sum(found is None for found in asyncio.run(ask_all())) == 20
+    assert most == serving.AT_WORK
+
+
+def test_pillow_knows_the_formats_that_a_service_takes():
+    Image.init()
+    assert set(serving.FORMATS) <= set(Image.OPEN)
+
+
+def test_half_a_character_in_a_message_is_written_out():
+    assert serving.answer(422, "no answer from http://\ud800")["errorMsg"].endswith("http://\\ud800")
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +269,9 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
 @pytest.mark.network
 def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
     chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
-    flags = ("--requests", 80, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    flags = ("--requests", 110, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
     log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
-    assert "80 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+    assert "110 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
     log = environment(ROOT / "benchmarks/serving.py", exports["independent"], *chosen, "--requests", 10)
     assert "10 requests by 16 clients, 0 wrong answers" in log
 

@@ -139,6 +139,8 @@ def test_labels_that_do_not_exclude_each_other(independent, photos):
     assert {len(result["class_ids"]) for result in Classifier(independent, topk=2)(photos)} == {2}
     with pytest.raises(UserError, match="topk and threshold"):
         Classifier(independent, topk=2, threshold=0.3)
+    with pytest.raises(UserError, match="^threshold is nan; it takes a probability"):
+        Classifier(independent, threshold=float("nan"))
 
 
 def test_classes_that_exclude_each_other_have_no_threshold(small):

@@ -2,6 +2,7 @@
 // Classifies the pictures that are dropped on the page or chosen, in the browser. `model.json` says how.
 
 const BAND = 1 << 22;  // pixels that are read at once: phones have canvases no larger than 16 megapixels
+const LONGEST = 16384;  // pixels of a side: browsers leave a longer canvas empty, without a word
 const SHORTEST = 448;  // pixels of the canvas that shows a picture
 const OPACITY = 0.75;
 const COLOURS = [[70, 98, 216], [41, 187, 236], [163, 253, 60], [251, 128, 34], [200, 40, 10]];  // cool to hot
@@ -37,7 +38,7 @@ async function start() {
 }
 
 async function got(path) {
-  const response = await fetch(path);
+  const response = await fetch(path, {cache: "no-cache"});  // of one export, not of an earlier one
   if (!response.ok) {
     throw new Error(`${path}: ${response.status} ${response.statusText}`);
   }
@@ -53,6 +54,9 @@ async function decode(file) {
     throw new Error("it is no picture that this browser can read");
   }
   const {width, height} = bitmap;
+  if (Math.max(width, height) > LONGEST) {
+    throw new Error(`it has ${width}x${height} pixels, and browsers draw up to ${LONGEST} on a side`);
+  }
   const data = new Uint8ClampedArray(3 * width * height);
   const canvas = document.createElement("canvas");
   canvas.width = width;
