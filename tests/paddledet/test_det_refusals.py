@@ -7,7 +7,7 @@ import re
 import paddle
 import pytest
 from commands import HAS_ONNX, error_line
-from det_tools import DETECTOR, KEYPOINTS, LVIS, command_line, module
+from det_tools import DETECTOR, KEYPOINTS, LVIS, command_line, forget_config, module
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import commands
@@ -83,11 +83,14 @@ def test_data_and_settings_that_cannot_be_trained_on(scenes, warnings, config, o
     assert not warnings()
 
 
-def test_data_that_are_not_needed_are_not_asked_for(scenes):
-    settings = ["EvalDataset.dataset_dir=nowhere", "MixFormer.pretrained=none"]
-    assert "checkpoint not found: none" in refusal(commands.train, command_line(scenes, DETECTOR, *settings))
-    assert "EvalDataset" in refusal(
-        commands.train, command_line(scenes, DETECTOR, *settings, flags=["--eval"])
+def test_data_that_are_not_needed_are_not_asked_for(scenes, sections):
+    from ppcls_mixformer.paddledet import config, preflight
+
+    setting = "EvalDataset.dataset_dir=nowhere"
+    preflight.check(config.settings(command_line(scenes, DETECTOR, setting), "train"), "train")
+    forget_config(sections)
+    assert setting.split("=")[0] in refusal(
+        commands.train, command_line(scenes, DETECTOR, setting, flags=["--eval"])
     )
 
 
