@@ -151,6 +151,15 @@ def drop_masks(rates, samples):
     return (drawn.astype(keep.dtype) / keep).unbind()
 
 
+def drop_masks_of(blocks, x):
+    """Two masks of stochastic depth for each Mixing Block, by sample of `x`; None if none drops."""
+    rates = [block.drop_path.rate if block.training else 0.0 for block in blocks]
+    if not any(rates):
+        return [(None, None)] * len(rates)
+    masks = drop_masks(rates + rates, x.shape[0])
+    return list(zip(masks[: len(rates)], masks[len(rates) :]))
+
+
 def flops_counters():
     """The multiply-adds of the layers here: `paddle.flops(model, size, custom_ops=flops_counters())`.
 

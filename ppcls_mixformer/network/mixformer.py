@@ -22,7 +22,7 @@ from ppcls_mixformer.network.layers import (
     PatchConv,
     PointwiseConv,
     TokenBatchNorm,
-    drop_masks,
+    drop_masks_of,
 )
 from ppcls_mixformer.network.recompute import recomputed
 from ppcls_mixformer.network.windows import patches, window_grid
@@ -189,8 +189,7 @@ class Downsample(nn.Layer):
 class Stage(nn.Layer):
     """Mixing Blocks at one resolution.
 
-    `downsample` leads to the next stage; it is None in the last one. The trunk calls it; it is here
-    because the published checkpoints have it here.
+    `downsample`, None in the last stage, is called by the trunk; the published checkpoints have it here.
     """
 
     def __init__(self, blocks, num_heads, window_size, downsample, recompute):
@@ -204,20 +203,10 @@ class Stage(nn.Layer):
     def forward(self, x, size):
         """`[N, L, C]` of a map of `size` to `[N, L, C]`."""
         grid = window_grid(size, self.window_size, self.num_heads)
-        for block, masks in zip(self.blocks, self.masks(x)):
-            if self.recompute and self.training:
-                x = recomputed(block, x, grid, masks)
-            else:
-                x = block(x, grid, masks)
+        recompute = self.recompute and self.training
+        for block, masks in zip(self.blocks, drop_masks_of(self.blocks, x)):
+            x = recomputed(block, x, grid, masks) if recompute else block(x, grid, masks)
         return x
-
-    def masks(self, x):
-        """Two masks of stochastic depth for each block, and for each sample of `x`."""
-        rates = [block.drop_path.rate for block in self.blocks]
-        if not self.training or not any(rates):
-            return [(None, None)] * len(rates)
-        masks = drop_masks(rates + rates, x.shape[0])
-        return list(zip(masks[: len(rates)], masks[len(rates) :]))
 
 
 class MixFormerTrunk(nn.Layer):
