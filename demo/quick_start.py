@@ -11,7 +11,7 @@ from ppcls_mixformer.hosting import cli
 
 from . import tour
 
-TOUR = tour.Tour("digits", Path("dataset/handwritten"), epochs=8)
+TOUR = tour.Tour("digits", Path("dataset/handwritten"), epochs=7)
 
 
 def main(argv=None):
