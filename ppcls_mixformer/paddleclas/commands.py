@@ -1,7 +1,7 @@
 """The bodies of train, eval, infer, explain, report, export and predict, which take PaddleClas's flags."""
 
 from ppcls_mixformer.paddleclas import register
-from ppcls_mixformer.paddleclas.flags import host_mode, parser
+from ppcls_mixformer.paddleclas.flags import OUTPUTS, host_mode, parser
 
 
 def build_engine(argv, mode):
@@ -38,11 +38,14 @@ def train(argv):
 
 
 def evaluate(argv):
-    """Evaluates on DataLoader.Eval."""
+    """Evaluates on DataLoader.Eval, and with `--report` writes what that says as a page."""
     engine, flags = build_engine(argv, "eval")
-    from ppcls_mixformer.paddleclas import evaluation
+    from ppcls_mixformer.paddleclas import evaluation, report
 
-    evaluation.run(engine, flags)
+    if flags.report is None:
+        evaluation.run(engine, flags)
+    else:
+        report.run(engine, flags, OUTPUTS["eval"])
 
 
 def infer(argv):
@@ -67,7 +70,7 @@ def report(argv):
     engine, flags = build_engine(argv, "report")
     from ppcls_mixformer.paddleclas import report
 
-    report.run(engine, flags)
+    report.run(engine, flags, OUTPUTS["report"])
 
 
 def export(argv):

@@ -24,7 +24,7 @@ def settings(argv, mode):
     if mode == "explain":
         config.setdefault("Infer", ppcls_config.AttrDict())["infer_imgs"] = flags.image
         config.Infer.pop("infer_list", None)
-    if mode in HOST_MODES:
+    if mode in HOST_MODES or getattr(flags, "report", None) is not None:
         config.Global.to_static = False  # a compiled network has no layers to be looked at
     checked = Settings(flags, config)
     preflight.check(checked, mode, said=unknown)

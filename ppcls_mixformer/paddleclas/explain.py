@@ -8,6 +8,7 @@ import numpy as np
 import paddle.nn.functional as F
 from PIL import Image
 
+from ppcls_mixformer.hosting import outputs
 from ppcls_mixformer.hosting.advice import nearest
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import whole_file
@@ -124,7 +125,9 @@ def run(engine, flags):
         sources = find(flags.image)
     except UserError as error:
         raise UserError(f"--image: {error}") from None
-    folder = _output(flags.output, sources)
+    folder = Path(flags.output)
+    check_output(folder, flags.image, sources)
+    folder.mkdir(parents=True, exist_ok=True)
     files = dict(zip(map(id, sources), file_names(sources)))
     check_free(folder / name for name in files.values())
     network.eval()
@@ -141,20 +144,14 @@ def run(engine, flags):
     results.hand_out(stream, lambda found: f"{found['file_name']}: {found['answer']}: {found['sheet']}", None)
 
 
-def _output(name, sources):
-    """The folder for sheets, which is made where there is none.
+def check_output(folder, place, sources):
+    """Refuses a file, and a folder among the pictures at `place`, whose `sources` they are.
 
     Raises:
-        UserError: it is a file, or has some of the pictures in it, which sheets might replace.
+        UserError: names the folder.
     """
-    folder = Path(name)
-    if any(os.path.realpath(os.path.dirname(source.name)) == os.path.realpath(folder) for source in sources):
-        raise UserError(f"--output {folder}: the pictures themselves lie there; name another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UserError(f"--output {folder} is a file; sheets are written into a folder") from None
-    return folder
+    root = place if os.path.isdir(place) else None
+    outputs.check_apart("--output", folder, {os.path.dirname(source.name) for source in sources}, root)
 
 
 def check_free(paths):

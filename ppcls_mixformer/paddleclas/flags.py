@@ -7,6 +7,8 @@ HOST_MODES = {
     "report": "eval",
 }  # of the commands that PaddleClas does not have, which of its it is like
 
+OUTPUTS = {"report": "--output", "eval": "--report"}  # the flag that names the folder of a report
+
 
 def host_mode(mode):
     """The mode of PaddleClas's Engine in which the command `mode` runs."""
@@ -40,7 +42,7 @@ def parser(mode):
             action="store_true",
             help="evaluate without pictures that cannot be read, and say of how many the result is",
         )
-    if mode in ("eval", "infer"):
+    if mode in ("eval", "infer", "report"):
         flags.add_argument(
             "--tta",
             default="",
@@ -79,8 +81,14 @@ def parser(mode):
             metavar="X,Y",
             help="draw the attention of this place, shares of width and height (the default: 0.5,0.5)",
         )
-    if mode == "report":
-        flags.add_argument("--output", required=True, metavar="FOLDER", help="write the report here")
+    if mode in OUTPUTS:
+        flags.add_argument(
+            OUTPUTS[mode],
+            dest="report",
+            required=mode == "report",
+            metavar="FOLDER",
+            help="write the report here" if mode == "report" else "write a page of what this says here",
+        )
         flags.add_argument("--log", metavar="FILE", help="train.log of the run, where it is not found")
         flags.add_argument(
             "--beside",
@@ -91,11 +99,7 @@ def parser(mode):
         )
         flags.add_argument("--title", help="heading of the page (the default: network and config)")
         flags.add_argument(
-            "--mistakes",
-            type=int,
-            default=12,
-            metavar="N",
-            help="show so many of each kind (the default: 12)",
+            "--mistakes", type=int, metavar="N", help="show so many of each kind (the default: 12)"
         )
     if mode == "export":
         flags.add_argument("--onnx", action="store_true", help="write inference.onnx as well")

@@ -38,6 +38,8 @@ def check(settings, mode, said=()):
             raise UserError("--fp16 halves what --onnx writes: give both; or what --web writes")
         if flags.onnx or flags.web:
             onnx.require("--onnx" if flags.onnx else "--web")
+    if command == "eval":
+        check_report(flags)
     check_arch(config["Arch"])
     settle_class_count(config)
     precision.settle(config)
@@ -59,6 +61,22 @@ def check(settings, mode, said=()):
         check_data(config["DataLoader"][split], f"DataLoader.{split}", classes)
     if mode == "infer":
         check_infer(config, "--image" if command == "explain" else "Infer.infer_imgs")
+
+
+def check_report(flags):
+    """Refuses flags of `eval` that say something of a report where there is none, or none of a checkpoint.
+
+    Raises:
+        UserError: names the flag.
+    """
+    said = {"log": flags.log, "beside": flags.beside, "title": flags.title, "mistakes": flags.mistakes}
+    given = [f"--{name}" for name, value in said.items() if value not in (None, [])]
+    if flags.report is None and given:
+        raise UserError(f"{given[0]} is of a report: name its folder with --report")
+    if flags.report is not None and flags.inference_dir is not None:
+        raise UserError("--report is of a checkpoint, and --inference_dir of an export: give one of them")
+    if flags.report is not None and flags.engine:
+        raise UserError("--engine is for an export, and --report of a checkpoint: give one of them")
 
 
 class Classes(NamedTuple):

@@ -1,21 +1,26 @@
-"""`report`: PaddleClas's evaluation of a trained network, picture by picture, as a page."""
+"""`report`, and `eval --report`: PaddleClas's evaluation, picture by picture, as a page."""
 
 import os
 import time
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 import numpy as np
 import paddle
 
 from ppcls_mixformer import __version__
+from ppcls_mixformer.hosting import outputs
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddleclas import distillation, explain, infer, reading
+from ppcls_mixformer.paddleclas import distillation, evaluation, explain, infer, reading
 from ppcls_mixformer.predict.predictor import check_whole
-from ppcls_mixformer.understand import beside, curves, heat, metrics, report, saliency
+from ppcls_mixformer.understand import beside, curves, heat, metrics, multilabel, report, saliency
+from ppcls_mixformer.understand.one_label import OneLabel
+from ppcls_mixformer.understand.several_labels import SeveralLabels
 
 LOG = "train.log"  # of PaddleClas's trainer
+MOST = 12  # pictures of each kind that are shown
 FINE = 7  # positions a side from which on a map shows where something is
 
 
@@ -48,15 +53,48 @@ class Tapped:
 
     def __iter__(self):
         for batch in self.loader:
-            self.kept.append([np.asarray(part).reshape(-1) for part in (batch[1], batch[-1])])
+            self.kept.append((np.asarray(batch[1]), np.asarray(batch[-1]).reshape(-1)))
             yield batch
 
     def __getattr__(self, name):
         return getattr(self.loader, name)
 
 
+class Labels(NamedTuple):
+    """How the labels of pictures are read, and what is said of them.
+
+    Attributes:
+        scores: of logits `[N, classes]`.
+        true: of the labels of a batch, as a loader has them.
+        evaluation: of files, labels, scores and names.
+        parts: of a report of that evaluation.
+    """
+
+    scores: Callable[[np.ndarray], np.ndarray]
+    true: Callable[[np.ndarray], np.ndarray]
+    evaluation: type
+    parts: type
+
+
+def _softmax(logits):
+    return metrics.softmax(logits).astype("float32")
+
+
+def _numbers(labels):
+    return labels.reshape(-1).astype("int64")
+
+
+def _yes_or_no(labels):
+    """Of `[N, classes]`, or of `[N, 2, classes]`, in which shares of the classes follow the labels."""
+    return (labels[:, 0] if labels.ndim == 3 else labels) > 0.5
+
+
+ONE = Labels(_softmax, _numbers, metrics.Evaluation, OneLabel)
+SEVERAL = Labels(multilabel.sigmoid, _yes_or_no, multilabel.Evaluation, SeveralLabels)
+
+
 def check(config):
-    """Refuses what is no evaluation of pictures of one class each.
+    """Refuses what is no evaluation of classes in one process.
 
     Raises:
         UserError: names the key.
@@ -65,44 +103,46 @@ def check(config):
     eval_mode = section.get("eval_mode") or "classification"
     if eval_mode != "classification":
         raise UserError(f"report is for classes, but Global.eval_mode is {eval_mode}")
-    if section.get("use_multilabel"):
-        raise UserError("report is for pictures of one class each, but Global.use_multilabel is True")
     if section.get("use_dali"):
         raise UserError("report reads pictures by PaddleClas's own loader: set -o Global.use_dali=False")
     if paddle.distributed.get_world_size() > 1:
         raise UserError("report runs in one process: leave out paddle.distributed.launch")
 
 
-def check_output(folder, dataset):
-    """Refuses a file, and a folder of the evaluated pictures, some of which figures might replace.
+def check_output(flag, folder, dataset):
+    """Refuses a file, a folder among the evaluated pictures, and one with files that no report has written.
+
+    Args:
+        flag: that names the `folder`.
 
     Raises:
-        UserError: names it.
+        UserError: names what is in the way.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder} is a file; a report is written into a folder")
     holders = {os.path.dirname(reading.file_of(dataset, number)) for number in range(len(dataset))} - {""}
-    if os.path.realpath(folder) in map(os.path.realpath, holders):
-        raise UserError(f"--output {folder}: the pictures themselves lie there; name another folder")
+    outputs.check_apart(flag, folder, holders, outputs.common_folder(holders))
+    report.check_output(flag, folder)
 
 
-def evaluate(engine):
+def evaluate(engine, labels):
     """PaddleClas's evaluation by its `engine`, picture by picture, in the order of the list.
 
+    Args:
+        labels: ONE or SEVERAL.
+
     Returns:
-        A `metrics.Evaluation`, and the number in the dataset of each of its pictures.
+        The evaluation, and the number in the dataset of each of its pictures.
 
     Raises:
         UserError: the network gives no scores of classes; what the evaluation itself refuses.
     """
-    outputs, kept, loader = [], [], engine.eval_dataloader
+    scores, kept, loader = [], [], engine.eval_dataloader
     _, keys = distillation.chosen_output(engine)
 
     def keep(layer, inputs, output):
         logits = distillation.one_of(output[0] if isinstance(output, (list, tuple)) else output, keys)
         if not isinstance(logits, paddle.Tensor):
             raise UserError(f"report: {engine.config['Arch']['name']} gives no scores of classes")
-        outputs.append(metrics.softmax(logits.astype("float32").numpy()).astype("float32"))
+        scores.append(labels.scores(logits.astype("float32").numpy()))
 
     hook = engine.model.register_forward_post_hook(keep)
     try:
@@ -111,12 +151,13 @@ def evaluate(engine):
                 engine.eval()
     finally:
         hook.remove()
-    true, numbers = (np.concatenate(parts).astype("int64") for parts in zip(*kept))
+    numbers = np.concatenate([own for _, own in kept]).astype("int64")
     order = numbers.argsort(kind="stable")
-    scores = np.concatenate(outputs)[order]
+    scores = np.concatenate(scores)[order]
+    true = np.concatenate([labels.true(own) for own, _ in kept])[order]
     files = [reading.file_of(loader.dataset, number) for number in numbers[order]]
     names = explain.label_names(engine.config, scores.shape[1])
-    return metrics.Evaluation(files, true[order], scores, names), numbers[order]
+    return labels.evaluation(files, true, scores, names), numbers[order]
 
 
 def find_log(named, config):
@@ -151,24 +192,18 @@ class Tiles:
         words: how the heat maps were made; "" for a network that has none.
     """
 
-    def __init__(self, engine, evaluation, numbers):
-        """Takes what `evaluate` returns for `engine`."""
-        self.engine, self.evaluation, self.numbers = engine, evaluation, numbers
-        self.network, self.dataset = explain.mixformer_of(engine), engine.eval_dataloader.dataset
-        self.words = ""
+    def __init__(self, engine, network, names, numbers):
+        """Takes PaddleClas's `engine`, a MixFormer or None, and of which pictures `evaluate` was."""
+        self.engine, self.network, self.names, self.numbers = engine, network, names, numbers
+        self.dataset, self.words = engine.eval_dataloader.dataset, ""
         if self.network is not None:
             size = self._image(0).shape[1:]
             self.stage = finest(size, len(self.network.layers))
             rows, columns = positions(size, self.stage)
             self.words = f"Beside each is Grad-CAM on stage {self.stage + 1}, {rows}×{columns} positions."
 
-    def __call__(self, chosen):
-        return [self._of(index) for index in chosen]
-
-    def _image(self, index):
-        return np.asarray(self.dataset[self.numbers[index]][0], "float32")
-
-    def _of(self, index):
+    def __call__(self, index, classes):
+        """Caption and picture of each tile: picture `index` of the evaluation, and `classes` over it."""
         image = self._image(index)
         picture, times = heat.legible(
             explain.seen(image, getattr(self.dataset, "_transform_ops", None) or ())
@@ -178,17 +213,14 @@ class Tiles:
             return tiles
         with infer.casting(self.engine):
             trace = saliency.trace(self.network, image[None])
-        for number in self._classes(index):
+        for number in classes:
             values = saliency.grad_cams(trace, [number])[self.stage][0]
             drawn = heat.of_grad_cam(picture, values, trace.stages[self.stage].stride * times)
-            tiles.append((f"for {self.evaluation.names[number]}", drawn))
+            tiles.append((f"for {self.names[number]}", drawn))
         return tiles
 
-    def _classes(self, index):
-        """The predicted class, and the true one; where that is the same, the second best."""
-        *_, second, first = self.evaluation.scores[index].argsort()
-        true = self.evaluation.true[index]
-        return first, true if true != first else second
+    def _image(self, index):
+        return np.asarray(self.dataset[self.numbers[index]][0], "float32")
 
 
 def positions(size, stage):
@@ -201,36 +233,38 @@ def finest(size, stages):
     return max((stage for stage in range(stages) if min(positions(size, stage)) >= FINE), default=0)
 
 
-def run(engine, flags):
-    """Evaluates as `eval` does, and writes the report into the folder `--output`.
+def run(engine, flags, flag="--output"):
+    """Evaluates as `eval` does, and writes the report into the folder `flags.report`.
+
+    Args:
+        flag: by which that folder was named.
 
     Raises:
         UserError: something about the config, a flag or a file that a user can fix.
     """
     heat.require("report", "matplotlib", "sklearn")
-    config, folder = engine.config, Path(flags.output)
+    config, folder = engine.config, Path(flags.report)
+    labels = SEVERAL if config["Global"].get("use_multilabel") else ONE
+    most = MOST if flags.mistakes is None else flags.mistakes
     check(config)
-    check_whole("--mistakes", flags.mistakes, 0)
-    check_output(folder, engine.eval_dataloader.dataset)
-    others = [beside.read(place) for place in flags.beside]
+    check_whole("--mistakes", most, 0)
+    check_output(flag, folder, engine.eval_dataloader.dataset)
+    others = [beside.read(place, labels.parts) for place in flags.beside]
     averages, log = find_log(flags.log, config)
-    evaluation, numbers = evaluate(engine)
-    tiles = Tiles(engine, evaluation, numbers)
-    weights = config["Global"]["pretrained_model"]
-    name, stem = config["Arch"]["name"], Path(flags.config).stem
+    network = explain.mixformer_of(engine)
+    evaluation.average(engine, flags.tta)
+    found, numbers = evaluate(engine, labels)
+    tiles = Tiles(engine, network, found.names, numbers)
     report.write(
         report.Report(
-            title=flags.title or (stem if stem.startswith(name) else f"{name}: {stem}"),
-            lines=[
-                f"Weights: {f'{weights}.pdparams' if weights else config['Arch'].get('pretrained')}",
-                f"Pictures: {config['DataLoader']['Eval']['dataset'].get('cls_label_path')}",
-            ],
-            evaluation=evaluation,
+            title=flags.title or _title(config, flags.config),
+            lines=list(_lines(config, flags.tta)),
+            parts=labels.parts(found),
             averages=averages,
             log=log,
             tiles=tiles,
             heat=tiles.words,
-            most=flags.mistakes,
+            most=most,
             others=others,
             foot=f"{time.strftime('%Y-%m-%d %H:%M')} · ppcls_mixformer {__version__} · "
             f"paddlepaddle {paddle.__version__} · {report.TABLE} beside this page has every prediction",
@@ -238,3 +272,17 @@ def run(engine, flags):
         folder,
     )
     print(folder / report.PAGE)
+
+
+def _title(config, path):
+    name, stem = config["Arch"]["name"], Path(path).stem
+    return stem if stem.startswith(name) else f"{name}: {stem}"
+
+
+def _lines(config, views):
+    """What was evaluated."""
+    weights = config["Global"]["pretrained_model"]
+    yield f"Weights: {f'{weights}.pdparams' if weights else config['Arch'].get('pretrained')}"
+    yield f"Pictures: {config['DataLoader']['Eval']['dataset'].get('cls_label_path')}"
+    if views:
+        yield f"Scores are averaged over views of each picture: {views}"

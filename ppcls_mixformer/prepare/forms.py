@@ -10,6 +10,7 @@ from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, neare
 
 TABLES = (".csv", ".tsv")
 FOREIGN = ("__MACOSX", "@eaDir")  # folders in which other programs keep copies
+REPORT = ("report.html", "report.json")  # by which a folder is known that `report` has written
 OTHER_FILES = {
     (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"): "unpack this archive, and name its folder",
     (".xlsx", ".xls", ".ods"): "save its sheet as CSV",
@@ -64,7 +65,7 @@ def _pictures_below(place, may_be_none):
         if not may_be_none:
             raise
         found = []
-    paths, foreign = [], []
+    paths, foreign, drawn, known = [], [], [], {}
     for source in found:
         if os.path.isdir(source.name):
             raise UserError(
@@ -72,9 +73,27 @@ def _pictures_below(place, may_be_none):
             )
         parts = Path(os.path.relpath(source.name, place)).parts
         is_foreign = any(part.startswith(".") or part in FOREIGN for part in parts)
-        (foreign if is_foreign else paths).append((source.name, parts))
+        own = foreign if is_foreign else drawn if _is_of_report(place, parts[:-1], known) else paths
+        own.append((source.name, parts))
     notes = [f"not read: {counted(foreign, 'picture')} in hidden folders"] if foreign else []
+    if drawn:
+        notes.append(f"not read: {counted(drawn, 'figure')} of reports, such as {drawn[0][0]}")
     return paths, notes
+
+
+def _is_of_report(place, parts, known):
+    """Whether `report` has written a folder of `parts`, each in the one before, the first in `place`.
+
+    Args:
+        known: answers by folder, to which new ones are added.
+    """
+    for end in range(1, len(parts) + 1):
+        folder = os.path.join(place, *parts[:end])
+        if folder not in known:
+            known[folder] = all(os.path.isfile(os.path.join(folder, name)) for name in REPORT)
+        if known[folder]:
+            return True
+    return False
 
 
 def _of_folders(root, paths, notes):
@@ -131,6 +150,7 @@ def _left_over(root, paths, classes, depth):
         yield f"not read: {counted(loose, 'picture')} beside the folders of {root}, such as {example}"
     with os.scandir(root) as entries:
         folders = {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+    folders -= {name for name in folders if _is_of_report(root, (name,), {})}
     empty = sorted(folders - classes - set(FOREIGN))
     if empty:
         yield f"no pictures in {shown(empty)} of {root}"

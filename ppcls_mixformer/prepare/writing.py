@@ -1,19 +1,18 @@
 """Writes the lists, the config, the sheet of samples, the chart and `data.json` of a data set."""
 
-import hashlib
 import json
 import os
 import random
 import statistics
 from pathlib import Path
 
+from ppcls_mixformer.hosting import written
 from ppcls_mixformer.hosting.charts import ROWS
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.prepare import listing, recipe, sheet, split
 from ppcls_mixformer.prepare.found import counted, plain
 
 DATA = "data.json"
-LINK = "link"  # in data.json, in the place of a digest
 
 
 def check_output(output, place):
@@ -35,29 +34,8 @@ def check_output(output, place):
         raise UserError(f"--output {output}: its name is no text in UTF-8: name another folder")
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is no folder")
-    written = _written(output)
-    for folder, _, names in os.walk(output):
-        for name in names:
-            path = Path(folder, name)
-            key = path.relative_to(output).as_posix()
-            if key not in written or written[key] not in (None, _digest(path)):
-                raise UserError(
-                    f"--output {output} holds {key}, which this command has not written, or not like that; "
-                    "it is not replaced: name another folder, or remove it"
-                )
-
-
-def _written(output):
-    """`{name: digest}` of the files that the command has written into a folder."""
-    try:
-        content = json.loads((output / DATA).read_text(encoding="utf-8"))
-        return {**content["files"], DATA: None}
-    except (OSError, ValueError, LookupError, TypeError):
-        return {}
-
-
-def _digest(path):
-    return LINK if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
+    below = [Path(folder, name) for folder, _, names in os.walk(output) for name in names]
+    written.check("--output", output, below, DATA)
 
 
 def write(result, choices, folder, output):
@@ -133,7 +111,7 @@ def _rows(result, titles, counts, seed):
 def _files(folder):
     """`{name: digest}` of all files in a folder."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): written.digest(path) for path in paths}
 
 
 def _report(result, choices, counts, sizes, times):

@@ -3,13 +3,12 @@
 import csv
 import json
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from ppcls_mixformer.hosting.errors import UserError, first_line
 
 TABLE, SUMMARY = "predictions.csv", "report.json"
 ESCAPED = "backslashreplace"  # bytes in a file's name that are no UTF-8
-NUMBERS = ("top1", "top5", "macro_f1", "loss", "ece", "mistakes", "pictures")
 
 
 class Other(NamedTuple):
@@ -17,22 +16,27 @@ class Other(NamedTuple):
 
     Attributes:
         title: of the report.
-        numbers: those of `metrics.summary`.
+        numbers: by name, as its summary has them.
+        classes: names of all; None in a report that does not say.
         averages: what `curves.read_averages` returned; None without a log.
         is_right: whether each picture was, by its file's name.
     """
 
     title: str
     numbers: Dict[str, float]
+    classes: Optional[List[str]]
     averages: Optional[dict]
     is_right: Dict[str, bool]
 
 
-def read(folder):
+def read(folder, parts):
     """The `Other` in a folder.
 
+    Args:
+        parts: the class `OneLabel` or `SeveralLabels`, as which it must be.
+
     Raises:
-        UserError: it holds no report, or a damaged one.
+        UserError: it holds no report, or a damaged one, or one of the other kind.
     """
     folder = Path(folder)
     try:
@@ -43,10 +47,17 @@ def read(folder):
                 phase: {int(epoch): values for epoch, values in found.items()}
                 for phase, found in averages.items()
             }
-        numbers = {name: float(content[name]) for name in NUMBERS}
+        labels, classes = content.get("labels", "one"), content.get("classes")
+        if labels != parts.labels:
+            raise UserError(
+                f"--beside {folder}: pictures have {labels} label{'s' * (labels != 'one')} there, and "
+                f"{parts.labels} here, which have other numbers"
+            )
+        names = [number.name for number in parts.numbers(len(classes or ()))]
+        numbers = {name: float(content[name]) for name in (*names, "pictures")}
         with open(folder / TABLE, encoding="utf-8", newline="") as file:
             is_right = {row["file_name"]: row["is_right"] == "1" for row in csv.DictReader(file)}
-        return Other(str(content["title"]), numbers, averages, is_right)
+        return Other(str(content["title"]), numbers, classes, averages, is_right)
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise UserError(f"--beside {folder}: it has no {missing}, as the folder of a report has") from None

@@ -3,6 +3,7 @@
 import functools
 
 LONGEST = 22  # letters of a name in a figure
+END = 9  # of these, those at its end, by which long names often differ
 # Fonts with Chinese, Japanese and Korean letters, of which one is on most machines.
 WIDE_FONTS = (
     "Noto Sans CJK SC",
@@ -39,4 +40,4 @@ def shown(name, number):
     """The name of class `number` as figures can have it: shortened, or the number where letters lack."""
     if any(ord(letter) not in _letters() for letter in name):
         return f"class {number}"
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - END - 1]}…{name[-END:]}"

@@ -1,4 +1,4 @@
-"""What an evaluation says: accuracy, confusion, precision and recall by class, calibration, mistakes."""
+"""What an evaluation of pictures of one class each says: accuracy, confusion, calibration, mistakes."""
 
 from typing import List, NamedTuple
 
@@ -9,7 +9,7 @@ TOP = 5
 
 
 class Evaluation(NamedTuple):
-    """Scores of pictures whose classes are known.
+    """Scores of pictures of one class each, which is known.
 
     Attributes:
         files: name of each picture.
@@ -57,7 +57,7 @@ class Calibration(NamedTuple):
 
     Attributes:
         edges: of the bins, `[BINS + 1]`.
-        counts, accuracy, confidence: of the pictures of each bin, `[BINS]`; nan where there are none.
+        counts, accuracy, confidence: of the answers in each bin, `[BINS]`; nan where there are none.
         error: the expected calibration error, 0 to 1.
     """
 
@@ -120,14 +120,18 @@ def by_class(evaluation):
 
 
 def calibration(evaluation):
-    """The `Calibration` of an evaluation (arXiv 1706.04599, bins of equal width)."""
+    """The `Calibration` of an evaluation."""
+    return calibrated(evaluation.confidence, evaluation.is_right)
+
+
+def calibrated(confidence, is_right):
+    """The `Calibration` of answers, `[N]` each (arXiv 1706.04599, bins of equal width)."""
     edges = np.linspace(0, 1, BINS + 1)
-    numbers = np.clip(np.ceil(evaluation.confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    numbers = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     counts = np.bincount(numbers, minlength=BINS)
     with np.errstate(invalid="ignore"):
         accuracy, confidence = (
-            np.bincount(numbers, values, BINS) / counts
-            for values in (evaluation.is_right.astype("float64"), evaluation.confidence)
+            np.bincount(numbers, values, BINS) / counts for values in (is_right.astype("float64"), confidence)
         )
     error = np.nansum(np.abs(accuracy - confidence) * counts) / counts.sum()
     return Calibration(edges, counts, accuracy, confidence, float(error))

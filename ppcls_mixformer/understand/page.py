@@ -39,7 +39,7 @@ img { max-width: 100%; height: auto; }
 .rows { overflow-x: auto; max-height: 560px; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { position: sticky; top: 0; background: #fff; text-align: right; color: var(--soft); font-weight: 600;
-  font-size: 13px; border-bottom: 2px solid var(--line); padding: 6px 10px; white-space: nowrap; }
+  font-size: 13px; border-bottom: 2px solid var(--line); padding: 6px 10px; vertical-align: bottom; }
 td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, .text { text-align: left; }
 td.text { overflow-wrap: anywhere; min-width: 8em; }
@@ -47,8 +47,9 @@ th button { all: unset; cursor: pointer; }
 th button:hover, th button:focus-visible { color: var(--blue); text-decoration: underline; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: 12px; margin: 0; min-width: 0; }
-.tiles { display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px; }
-.tiles div { font-size: 11px; color: var(--soft); text-align: center; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(90px, 1fr)); gap: 6px; }
+.tiles div { max-width: 180px; overflow-wrap: anywhere;
+  font-size: 11px; color: var(--soft); text-align: center; }
 .tiles img { display: block; width: 100%; border-radius: 4px; }
 figcaption { margin-top: 8px; font-size: 14px; overflow-wrap: anywhere; }
 figcaption .file { display: block; color: var(--soft); font-size: 12px; }
@@ -86,17 +87,18 @@ class Card(NamedTuple):
 
     Attributes:
         file: its name.
-        true, predicted: names of classes.
-        score: of the predicted one, 0 to 1.
-        true_score: of the true one.
+        answer: name of a class.
+        score: of that, 0 to 1.
+        is_right: whether the answer is.
+        rest: what else is to be said, a text.
         tiles: caption and `uint8` `[H, W, 3]` of the picture, and of the heat maps over it.
     """
 
     file: str
-    true: str
-    predicted: str
+    answer: str
     score: float
-    true_score: float
+    is_right: bool
+    rest: str
     tiles: List[Tuple[str, np.ndarray]]
 
 
@@ -137,10 +139,10 @@ def _card(card):
         f'<div><img alt="{escape(words)}" src="{thumbnail(picture)}">{escape(words)}</div>'
         for words, picture in card.tiles
     )
-    is_right = card.true == card.predicted
-    said = f'<b class="{"good" if is_right else "bad"}">{escape(card.predicted)}</b> {card.score:.1%}'
-    if not is_right:
-        said += f" · true: <b>{escape(card.true)}</b> {card.true_score:.1%}"
+    tone = "good" if card.is_right else "bad"
+    said = f'<b class="{tone}">{escape(card.answer)}</b> {card.score:.1%}'
+    if card.rest:
+        said += f" · {escape(card.rest)}"
     caption = f'<figcaption>{said}<span class="file">{escape(card.file)}</span></figcaption>'
     return f'<figure class="card"><div class="tiles">{tiles}</div>{caption}</figure>'
 

@@ -4,23 +4,16 @@ import csv
 import json
 from typing import Any, Callable, List, NamedTuple, Optional
 
+from ppcls_mixformer.hosting import written
 from ppcls_mixformer.hosting.whole import whole_set
-from ppcls_mixformer.understand import beside, curves, figures, metrics, page
+from ppcls_mixformer.understand import beside, curves, figures, page
 from ppcls_mixformer.understand.beside import ESCAPED, SUMMARY, TABLE
+from ppcls_mixformer.understand.one_label import OneLabel
+from ppcls_mixformer.understand.several_labels import SeveralLabels
 
 PAGE = "report.html"
-FIGURES = ("comparison.png", "curves.png", "confusion.png", "by_class.png", "calibration.png")
-COLUMNS = (
-    "file_name",
-    "true_id",
-    "true_name",
-    "predicted_id",
-    "predicted_name",
-    "score",
-    "true_score",
-    "is_right",
-)
-CONFUSIONS = 12  # most frequent ones that are listed
+FIGURES = ("comparison.png", "curves.png", *dict.fromkeys((*OneLabel.figures, *SeveralLabels.figures)))
+FILES = (*FIGURES, TABLE, PAGE, SUMMARY)
 
 
 class Report(NamedTuple):
@@ -29,10 +22,10 @@ class Report(NamedTuple):
     Attributes:
         title: its heading.
         lines: what was evaluated, a text each.
-        evaluation: a `metrics.Evaluation`.
+        parts: a `OneLabel` or `SeveralLabels` of the evaluation.
         averages: what `curves.read_averages` returns; None without a log.
         log: of which file that is; or why there is none.
-        tiles: from numbers of pictures to caption and picture of each of their tiles.
+        tiles: of `(number of a picture, classes)`, makes caption and picture of each tile of that.
         heat: how the heat maps were made.
         most: pictures of each kind that are shown.
         others: `beside.Other`s to compare it with.
@@ -41,232 +34,166 @@ class Report(NamedTuple):
 
     title: str
     lines: List[str]
-    evaluation: metrics.Evaluation
+    parts: Any
     averages: Optional[dict]
     log: str
-    tiles: Callable[[List[int]], List[Any]]
+    tiles: Callable[[int, List[int]], List[Any]]
     heat: str
     most: int
     others: List[beside.Other]
     foot: str
 
+    @property
+    def numbers(self):
+        """The `parts.Number`s of its head."""
+        return self.parts.numbers(len(self.parts.evaluation.names))
+
+
+def check_output(flag, folder):
+    """Refuses a folder in which files would be replaced that no report has written, or not like that.
+
+    Args:
+        flag: that names it.
+
+    Raises:
+        UserError: names the file.
+    """
+    written.check(flag, folder, [folder / name for name in FILES], SUMMARY)
+
 
 def write(report, folder):
-    """Writes the files of a `Report` into a folder, all or none, and returns the numbers of its head."""
-    found = metrics.summary(report.evaluation)
-    with whole_set(folder, asked=(*FIGURES, TABLE, SUMMARY)) as part:
-        write_predictions(report.evaluation, part(folder / TABLE))
-        with open(part(folder / SUMMARY), "w", encoding="utf-8") as file:
-            json.dump({"title": report.title, **found, "averages": report.averages}, file, indent=1)
+    """Writes the files of a `Report` into a folder, all or none, and returns its numbers."""
+    found, placed = report.parts.summary(), []
+    with whole_set(folder, asked=(*FIGURES, TABLE, PAGE)) as part:
+
+        def place(name):
+            placed.append(part(folder / name))
+            return placed[-1]
+
+        def draw(name, words, function, *arguments):
+            path = place(name)
+            function(*arguments, path)
+            return page.figure(path.read_bytes(), words)
+
+        write_predictions(report.parts, place(TABLE))
         sections = [
-            *_beside(report, found, part, folder),
-            *_curves(report, part, folder),
-            *_classes(report.evaluation, part, folder),
-            _calibration(report.evaluation, part, folder),
-            *_mistakes(report),
+            *_beside(report, found, draw),
+            *_curves(report, draw),
+            *report.parts.sections(draw),
+            *_worth_a_look(report, found),
         ]
-        head = page.numbers(_head(found, _accuracies(report.evaluation)))
+        head = page.numbers(
+            [(number.name, *number.cell(found), number.label.format(**found)) for number in report.numbers]
+        )
         text = page.page(report.title, report.lines, head, sections, report.foot)
-        part(folder / PAGE).write_bytes(text.encode("utf-8", ESCAPED))
+        place(PAGE).write_bytes(text.encode("utf-8", ESCAPED))
+        digests = {path.name: written.digest(path) for path in placed}
+        with open(part(folder / SUMMARY), "w", encoding="utf-8") as file:
+            json.dump(_summary(report, found, digests), file, indent=1)
     return found
 
 
-def write_predictions(evaluation, path):
+def _summary(report, found, digests):
+    """What report.json says."""
+    return {
+        "title": report.title,
+        "labels": report.parts.labels,
+        **found,
+        "classes": report.parts.evaluation.names,
+        "averages": report.averages,
+        "files": digests,
+    }
+
+
+def write_predictions(parts, path):
     """Writes a row for each picture, in the order of the list."""
-    columns = (
-        evaluation.files,
-        evaluation.true.tolist(),
-        [evaluation.names[number] for number in evaluation.true],
-        evaluation.predicted.tolist(),
-        [evaluation.names[number] for number in evaluation.predicted],
-        evaluation.confidence.tolist(),
-        evaluation.true_scores.tolist(),
-        evaluation.is_right.astype(int).tolist(),
-    )
     with open(path, "w", encoding="utf-8", errors=ESCAPED, newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(COLUMNS)
-        rows.writerows(zip(*columns))
+        rows.writerow(parts.columns)
+        rows.writerows(parts.rows())
 
 
-def _accuracies(evaluation):
-    """`{name: words}` of the accuracies that say something; of so few classes the top 5 are always right."""
-    tops = [1, metrics.TOP] if len(evaluation.names) > metrics.TOP else [1]
-    return {f"top{top}": f"top-{top}" for top in tops}
-
-
-def _head(found, accuracies):
-    def share(name):
-        return found[name], f"{found[name]:.2%}"
-
-    return [
-        *((name, *share(name), f"{words} accuracy") for name, words in accuracies.items()),
-        ("macro_f1", *share("macro_f1"), "macro F1"),
-        ("loss", found["loss"], f"{found['loss']:.4f}", "cross-entropy"),
-        ("ece", *share("ece"), "calibration error"),
-        (
-            "mistakes",
-            found["mistakes"],
-            f"{found['mistakes']:,}",
-            f"mistakes in {found['pictures']:,} pictures",
-        ),
-    ]
-
-
-def _drawn(name, words, part, folder, draw, *arguments):
-    """Draws a figure to its file, and returns it as HTML."""
-    path = part(folder / name)
-    draw(*arguments, path)
-    return page.figure(path.read_bytes(), words)
-
-
-def _beside(report, found, part, folder):
+def _beside(report, found, draw):
     if not report.others:
         return
-    evaluation, accuracies = report.evaluation, _accuracies(report.evaluation)
+    evaluation, compared = report.parts.evaluation, [n for n in report.numbers if n.is_compared]
     own = dict(zip(map(beside.known_as, evaluation.files), evaluation.is_right.tolist()))
-    rows = [[f"{report.title} (this one)", *_compared(found, accuracies), *[(-1, "")] * 3]]
+    rows = [[f"{report.title} (this one)", *_compared(found, compared), *[(-1, "")] * 3]]
     for other in report.others:
         counts = beside.only_one_right(own, other.is_right)
         counted = ((count, f"{count:,}") for count in counts)
-        rows.append([other.title, *_compared(other.numbers, accuracies), *counted])
-    heads = ["report", *accuracies.values(), "macro F1", "cross-entropy", "calibration error", "pictures"]
+        rows.append([other.title, *_compared(other.numbers, compared), *counted])
+    heads = ["report", *(number.label for number in compared), "pictures"]
     heads += ["only this one right", "only the other right", "in both"]
     runs = [(name, run) for name, run in [("this one", report.averages)] if run]
     runs += [(other.title, other.averages) for other in report.others if other.averages]
     drawn = ""
     if runs:
-        drawn = _drawn(
-            "comparison.png", "evaluation by epoch, side by side", part, folder, figures.draw_runs, runs
-        )
-    yield page.Section(
-        "Side by side",
-        "The last columns compare picture by picture, those that are in both reports.",
-        page.table(heads, rows, "beside") + drawn,
-    )
+        metric = _logged(report.parts, [averages for _, averages in runs])
+        words = "evaluation by epoch, side by side"
+        drawn = draw("comparison.png", words, figures.draw_runs, runs, metric.name, metric.words)
+    words = "The last columns compare picture by picture, those that are in both reports."
+    strange = [other.title for other in report.others if other.classes not in (None, evaluation.names)]
+    if strange:
+        words += f" Its numbers are of other classes: {', '.join(strange)}."
+    yield page.Section("Side by side", words, page.table(heads, rows, "beside") + drawn)
 
 
-def _compared(found, accuracies):
-    shares = ((found[name], f"{found[name]:.2%}") for name in (*accuracies, "macro_f1"))
-    rest = (found["loss"], f"{found['loss']:.4f}"), (found["ece"], f"{found['ece']:.2%}")
-    return [*shares, *rest, (int(found["pictures"]), f"{int(found['pictures']):,}")]
+def _compared(found, compared):
+    pictures = int(found["pictures"])
+    return [*(number.cell(found) for number in compared), (pictures, f"{pictures:,}")]
 
 
-def _curves(report, part, folder):
+def _logged(parts, logs):
+    """The first metric that an evaluation in one of the `logs` has."""
+    for metric in parts.logged:
+        if any(curves.points(averages, "Eval", metric.name)[0] for averages in logs):
+            return metric
+    return parts.logged[0]
+
+
+def _curves(report, draw):
     if not report.averages:
         return [page.Section("Training", report.log, "")]
+    metric = _logged(report.parts, [report.averages])
     measured = [
-        (value, -epoch)  # the first of equals is the greatest
+        (value, epoch)
         for phase in ("Eval", "EMA")
-        for epoch, value in zip(*curves.points(report.averages, phase, "top1"))
+        for epoch, value in zip(*curves.points(report.averages, phase, metric.name))
     ]
     words = f"From {report.log}."
     if measured:
-        value, epoch = max(measured)
-        last = -min(epoch for _, epoch in measured)
-        words += f" The best epoch was {-epoch} of {last}, with {value:.2%} on evaluation."
-    drawn = _drawn(
-        "curves.png", "loss and accuracy by epoch", part, folder, figures.draw_curves, report.averages
+        value = metric.best(value for value, _ in measured)
+        epoch = min(epoch for other, epoch in measured if other == value)
+        last = max(epoch for _, epoch in measured)
+        words += f" The best epoch was {epoch} of {last}, with {value:.2%} on evaluation."
+    drawn = draw(
+        "curves.png",
+        "loss and accuracy by epoch",
+        figures.draw_curves,
+        *(report.averages, metric.name, metric.words),
     )
     return [page.Section("Training", words, drawn)]
 
 
-def _classes(evaluation, part, folder):
-    names, found = evaluation.names, metrics.by_class(evaluation)
-    matrix = _drawn(
-        "confusion.png",
-        "confusion matrix",
-        part,
-        folder,
-        figures.draw_confusion,
-        metrics.confusion(evaluation),
-        names,
-    )
-    pairs = metrics.frequent_confusions(evaluation, CONFUSIONS)
-    listed = page.table(
-        ["true", "taken for", "times"],
-        [[names[true], names[predicted], (count, f"{count:,}")] for true, predicted, count in pairs],
-        "confusions",
-    )
-    yield page.Section(
-        "Confusion",
-        "Rows are true classes, columns what they were taken for; colours are shares of the row.",
-        f'<div class="side"><div>{matrix}</div>{listed if pairs else ""}</div>',
-    )
-    rows = [
-        [
-            name,
-            *((float(values[number]), f"{values[number]:.2%}") for values in found[:3]),
-            *((int(values[number]), f"{values[number]:,}") for values in found[3:]),
-        ]
-        for number, name in enumerate(names)
-        if found.support[number] or found.predictions[number]
-    ]
-    heads = ["class", "precision", "recall", "F1", "pictures", "predictions"]
-    drawn = _drawn(
-        "by_class.png", "precision and recall by class", part, folder, figures.draw_by_class, found, names
-    )
-    left_out = len(names) - len(rows)
-    yield page.Section(
-        "Classes",
-        "Of all predictions of a class, precision is the share that is right; recall is the share of its "
-        "pictures that were found; F1 is their harmonic mean."
-        + (f" {left_out:,} classes without pictures and predictions are left out." if left_out else ""),
-        page.table(heads, rows, "classes") + drawn,
-    )
-
-
-def _calibration(evaluation, part, folder):
-    found = metrics.calibration(evaluation)
-    mean, right = evaluation.confidence.mean(), evaluation.is_right.mean()
-    tone = "more sure than right" if mean > right else "less sure than right"
-    drawn = _drawn("calibration.png", "reliability diagram", part, folder, figures.draw_calibration, found)
-    return page.Section(
-        "Calibration",
-        f"The model is {tone}: its mean confidence is {mean:.2%}, its accuracy {right:.2%}. The expected "
-        f"calibration error over {metrics.BINS} bins is {found.error:.2%}.",
-        f'<div class="side"><div>{drawn}</div>{_bins(found)}</div>',
-    )
-
-
-def _bins(found):
-    rows = [
-        [
-            (low, f"{low:.0%} to {high:.0%}"),
-            (int(count), f"{count:,}"),
-            (float(confidence), f"{confidence:.2%}"),
-            (float(accuracy), f"{accuracy:.2%}"),
-        ]
-        for low, high, count, confidence, accuracy in zip(
-            found.edges[:-1].tolist(), found.edges[1:], found.counts, found.confidence, found.accuracy
-        )
-        if count
-    ]
-    return page.table(["confidence", "pictures", "mean confidence", "accuracy"], rows, "bins")
-
-
-def _mistakes(report):
-    found = metrics.mistakes(report.evaluation, report.most)
-    wrong = int((~report.evaluation.is_right).sum())
-    if not wrong:
+def _worth_a_look(report, found):
+    if not found["mistakes"]:
         yield page.Section("Mistakes", "There are none.", "")
-    for title, words, chosen in (
-        ("The worst mistakes", f"The most confident of {wrong:,} mistakes. {report.heat}", found.worst),
-        ("The most doubtful mistakes", "Wrong with the least confidence.", found.doubtful),
-        ("Right by a hair", "Right answers with the smallest lead over the next class.", found.narrow),
-    ):
-        if chosen:
-            yield page.Section(title, words.strip(), page.cards(_cards(report, chosen)))
+    heat = report.heat  # said once
+    for group in report.parts.groups(report.most):
+        if group.shown:
+            cards = (_card(report, shown) for shown in group.shown)
+            yield page.Section(group.title, f"{group.words} {heat}".strip(), page.cards(cards))
+            heat = ""
 
 
-def _cards(report, chosen):
-    evaluation = report.evaluation
-    for number, tiles in zip(chosen, report.tiles(chosen)):
-        yield page.Card(
-            evaluation.files[number],
-            evaluation.names[evaluation.true[number]],
-            evaluation.names[evaluation.predicted[number]],
-            float(evaluation.confidence[number]),
-            float(evaluation.true_scores[number]),
-            tiles,
-        )
+def _card(report, shown):
+    evaluation = report.parts.evaluation
+    return page.Card(
+        evaluation.files[shown.number],
+        evaluation.names[shown.answer],
+        shown.score,
+        shown.is_right,
+        shown.rest,
+        report.tiles(shown.number, shown.classes),
+    )

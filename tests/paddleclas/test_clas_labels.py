@@ -6,13 +6,11 @@ import math
 import pickle
 import platform
 import re
-import shutil
 
 import numpy as np
 import paddle
 import pytest
-import yaml
-from commands import CONFIG, ROOT, checkpoint, error_line, overrides, tool
+from commands import CONFIG, checkpoint, error_line, overrides, tool
 
 from ppcls_mixformer import Classifier
 from ppcls_mixformer.hosting.errors import UserError
@@ -240,27 +238,6 @@ def test_dynamic_loss_scaling_may_overflow(digits, tmp_path):
     settings = ["AMP.scale_loss=1e38", "AMP.use_dynamic_loss_scaling=True"]
     log = tool("train", *overrides(digits, tmp_path, epochs=1), *settings)
     assert checkpoint(tmp_path, "latest").with_suffix(".pdparams").is_file() and "error:" not in log
-
-
-@pytest.fixture
-def several_labels(digits, tmp_path):
-    """A config for pictures with several labels, ten for each digit: the digit and those that divide it."""
-    shutil.copytree(digits, tmp_path / "digits")
-    for name in ("train_list.txt", "test_list.txt"):
-        lines = [line.split() for line in (digits / name).read_text().splitlines()]
-        rows = (
-            f"{file}\t{','.join(str(int(n <= int(label))) for n in range(10))}\n" for file, label in lines
-        )
-        (tmp_path / "digits" / name).write_text("".join(rows))
-    content = yaml.safe_load((ROOT / CONFIG).read_text())
-    content["Global"]["use_multilabel"] = True
-    for split in ("Train", "Eval"):
-        content["DataLoader"][split]["dataset"]["name"] = "MultiLabelDataset"
-        content["Loss"][split] = [{"MultiLabelLoss": {"weight": 1.0}}]
-    content["Metric"] = {"Eval": [{"HammingDistance": None}]}
-    path = tmp_path / "labels.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 @pytest.mark.slow

@@ -77,20 +77,22 @@ def test_no_file_is_written_twice(bridged_paddleclas):
     assert found[0] == "a.png" and all(name.endswith(".png") and "/" not in name for name in found)
 
 
-def test_pictures_are_not_replaced_by_their_sheets(bridged_paddleclas, tmp_path):
+def test_sheets_are_not_written_among_the_pictures(bridged_paddleclas, tmp_path):
     from ppcls_mixformer.hosting.errors import UserError
-    from ppcls_mixformer.paddleclas.explain import _output
+    from ppcls_mixformer.paddleclas.explain import check_output
 
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "pictures")
-    sources = [Source("http://host/a.png"), Source(str(tmp_path / "pictures/a.png"))]
-    for folder in ("pictures", "link", "pictures/../link"):
-        with pytest.raises(UserError, match="the pictures themselves lie there"):
-            _output(tmp_path / folder, sources)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (tmp_path / "link").symlink_to(pictures)
+    sources = [Source("http://host/a.png"), Source(str(pictures / "a.png"))]
+    check_output(tmp_path / "new/sheets", pictures, sources)
+    check_output(pictures / "sheets", pictures / "a.png", sources)
+    for folder in ("pictures", "link", "pictures/../link", "pictures/sheets"):
+        with pytest.raises(UserError, match="the pictures lie in"):
+            check_output(tmp_path / folder, pictures, sources)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file is a file"):
-        _output(tmp_path / "file", sources)
-    assert _output(tmp_path / "new/sheets", sources).is_dir()
+        check_output(tmp_path / "file", pictures, sources)
 
 
 def test_pictures_of_the_same_names_are_not_replaced(bridged_paddleclas, tmp_path):

@@ -88,6 +88,34 @@ def test_pictures_that_are_left_out_move_no_others(digits, trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_eval_of_several_labels_writes_a_report_of_its_own_numbers(several_labels, trained, tmp_path):
+    settings = [
+        *overrides(tmp_path / "digits", tmp_path / "output"),
+        f"Global.pretrained_model={checkpoint(trained[0], 'latest')}",
+        "DataLoader.Eval.sampler.batch_size=7",
+        "Metric.Eval=[{'AccuracyScore':{}},{'HammingDistance':{}}]",
+    ]
+    folder = tmp_path / "report"
+    flags = ["--report", folder, "--mistakes", "2", "--tta", "flip"]
+    log = tool("eval", *settings, config=several_labels, flags=flags)
+    summary = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    (averages,) = re.findall(r"\[Eval\]\[Epoch 0\]\[Avg\](.*)", log)
+    shown = {name: float(value) for name, value in re.findall(r"(\w+): ([\d.]+)", averages)}
+    assert 0.3 < summary["accuracy"] < 1
+    assert summary["accuracy"] == pytest.approx(shown["AccuracyScore"], abs=1e-5)
+    assert summary["hamming"] == pytest.approx(shown["HammingDistance"], abs=1e-5)
+    assert summary["loss"] == pytest.approx(shown["loss"], abs=1e-4) and summary["pictures"] == 40
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.numbers["mistakes"] == round(summary["hamming"] * 400)
+    assert "averaged over views of each picture: flip" in text and text.count(">for digit") == 4
+    lines = (line.split() for line in (tmp_path / "digits/test_list.txt").read_text().splitlines())
+    for row, (name, labels) in zip(rows_of(folder), lines):
+        numbers = [str(number) for number, label in enumerate(labels.split(",")) if label == "1"]
+        assert row["file_name"] == str(tmp_path / "digits" / name) and row["true_ids"].split("|") == numbers
+
+
+@pytest.mark.slow
 def test_another_network_has_a_report_without_heat_maps(digits, tmp_path):
     settings = [*overrides(digits, tmp_path), "Arch.name=ResNet18"]
     flags = ["--output", tmp_path / "report", "--random-weights"]
@@ -116,14 +144,32 @@ def test_what_cannot_be_reported_is_refused_before_the_evaluation(
 
 
 @pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--title", "x"], "--title is of a report: name its folder with --report"),
+        (["--mistakes", "0"], "--mistakes is of a report"),
+        (["--report", "r", "--inference_dir", "i"], "--report is of a checkpoint, and --inference_dir of an"),
+        (["--report", "r", "--engine", "paddle"], "--engine is for an export, and --report of a checkpoint"),
+    ],
+)
+def test_flags_of_eval_that_say_nothing_are_refused(bridged_paddleclas, argv, message):
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.flags import parser
+    from ppcls_mixformer.paddleclas.preflight import check_report
+
+    check_report(parser("eval").parse_args(["-c", "x", "--report", "r", "--beside", "other"]))
+    with pytest.raises(UserError, match=message):
+        check_report(parser("eval").parse_args(["-c", "x", *argv]))
+
+
+@pytest.mark.parametrize(
     "key, value, message",
     [
         ("eval_mode", "retrieval", "report is for classes, but Global.eval_mode is retrieval"),
-        ("use_multilabel", True, "report is for pictures of one class each"),
         ("use_dali", True, "set -o Global.use_dali=False"),
     ],
 )
-def test_what_is_no_evaluation_of_one_class_each_is_refused(bridged_paddleclas, key, value, message):
+def test_what_is_no_evaluation_of_classes_is_refused(bridged_paddleclas, key, value, message):
     from ppcls_mixformer.hosting.errors import UserError
     from ppcls_mixformer.paddleclas.report import check
 
@@ -132,23 +178,24 @@ def test_what_is_no_evaluation_of_one_class_each_is_refused(bridged_paddleclas, 
         check({"Global": {key: value}})
 
 
-def test_a_report_replaces_no_pictures(bridged_paddleclas, tmp_path):
+def test_a_report_is_not_written_among_the_pictures(bridged_paddleclas, tmp_path):
     from ppcls_mixformer.hosting.errors import UserError
     from ppcls_mixformer.paddleclas.report import check_output
 
     class Pictures(list):
         images = property(lambda self: self)
 
-    pictures = Pictures([f"{tmp_path}/a/confusion.png", f"{tmp_path}/b/1.png"])
+    pictures = Pictures([f"{tmp_path}/data/a/confusion.png", f"{tmp_path}/data/b/1.png"])
     for folder in (tmp_path, tmp_path / "c"):
-        check_output(folder, pictures)
-    (tmp_path / "link").symlink_to(tmp_path / "a")
-    for name in ("a", "b", "link", "c/../b"):
-        with pytest.raises(UserError, match="the pictures themselves lie there"):
-            check_output(tmp_path / name, pictures)
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is a file"):
-        check_output(tmp_path / "file", pictures)
+        check_output("--output", folder, pictures)
+    (tmp_path / "data/a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data/a")
+    for name in ("data/a", "data/b", "link", "c/../data/b", "data/report"):
+        with pytest.raises(UserError, match="--report .*: the pictures lie in"):
+            check_output("--report", tmp_path / name, pictures)
+    (tmp_path / "report.html").touch()
+    with pytest.raises(UserError, match="holds report.html, which this command has not written"):
+        check_output("--output", tmp_path, pictures)
 
 
 def test_the_stage_of_the_heat_maps(bridged_paddleclas):

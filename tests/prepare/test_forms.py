@@ -35,6 +35,17 @@ def test_what_is_beside_the_classes_is_told(pictures):
     assert "no pictures in void" in notes and "x.csv" in notes
 
 
+def test_a_report_is_no_class(pictures):
+    pictures.add_classes({"a": 1, "b": 1, "report": 2, "b/old": 1, "c": 1})
+    for folder in ("report", "b/old"):
+        for name in forms.REPORT:
+            (pictures.root / folder / name).touch()
+    (pictures.root / "c/report.html").touch()
+    found = forms.find(pictures.root)
+    assert set(labels(found)) == {"a/0.png", "b/0.png", "c/0.png"}
+    assert found.notes == [f"not read: 3 figures of reports, such as {pictures.root}/b/old/0.png"]
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
 def test_folders_of_splits_in_the_usual_spellings(pictures, name):
     for folder in ("Train", name, "test"):

@@ -60,6 +60,7 @@ def test_names_are_shown_in_letters_that_fonts_have():
     assert lettering.shown("digit 1", 1) == "digit 1"
     assert lettering.shown("ⵣ\U0001f600\U000e0001", 7) == "class 7"
     assert len(lettering.shown("a" * 99, 1)) == lettering.LONGEST
+    assert lettering.shown("part of a machine, number 21", 1) == "part of a ma…number 21"
 
 
 def test_what_is_not_installed_is_named_by_its_package():

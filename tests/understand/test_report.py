@@ -11,6 +11,8 @@ from PIL import Image
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.understand import beside, figures, metrics, report
+from ppcls_mixformer.understand.one_label import OneLabel
+from ppcls_mixformer.understand.several_labels import SeveralLabels
 
 AVERAGES = {
     "Train": {epoch: {"loss": 2 / epoch, "top1": epoch / 10} for epoch in (1, 2, 3)},
@@ -18,15 +20,15 @@ AVERAGES = {
 }
 
 
-def tiles(chosen):
-    return [[("picture", np.full((40, 60, 3), 9 * number % 256, "uint8"))] for number in chosen]
+def tiles(number, classes):
+    return [("picture", np.full((40, 60, 3), 9 * number % 256, "uint8"))]
 
 
-def write(evaluation, folder, **changes):
+def write(evaluation, folder, parts=OneLabel, **changes):
     fields = dict(
         title='Digits "<script>alert(1)</script>"',
         lines=["a.pdparams", "liste & é"],
-        evaluation=evaluation,
+        parts=parts(evaluation),
         averages=AVERAGES,
         log="train.log",
         tiles=tiles,
@@ -77,7 +79,7 @@ def test_numbers_tables_and_files(evaluation, tmp_path):
     saved = json.loads((tmp_path / report.SUMMARY).read_text(encoding="utf-8"))
     assert all(saved[name] == value for name, value in page.numbers.items())
     assert len(page.tables["classes"]) == 3 and len(page.tables["confusions"]) == 2
-    for name in report.FIGURES[1:]:
+    for name in ("curves.png", *OneLabel.figures):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 150 and len(picture.convert("RGB").getcolors(1 << 20)) > 20
 
@@ -121,19 +123,21 @@ def test_names_of_files_that_are_no_text_and_many_classes(tmp_path):
 def test_a_report_that_fails_leaves_the_one_before(evaluation, tmp_path):
     before = write(evaluation, tmp_path)
 
-    def fail(chosen):
+    def fail(number, classes):
         raise OSError("full")
 
     with pytest.raises(OSError):
         write(evaluation, tmp_path, title="other", tiles=fail)
     assert (tmp_path / report.PAGE).read_text(encoding="utf-8") == before
-    assert len(list(tmp_path.iterdir())) == len(report.FIGURES) - 1 + 3
+    assert (
+        len(list(tmp_path.iterdir())) == len(OneLabel.figures) + 1 + 3
+    )  # of epochs, page, table and numbers
 
 
 def test_reports_side_by_side(evaluation, tmp_path):
     better = evaluation._replace(true=np.array([0, 0, 1, 1, 0, 0]))  # of these the last one is wrong
     write(better, tmp_path / "other", title="The other", averages=None)
-    others = [beside.read(tmp_path / "other")]
+    others = [beside.read(tmp_path / "other", OneLabel)]
     text = write(evaluation, tmp_path / "own", others=others)
     page = Page(text)
     own, other = page.tables["beside"]
@@ -141,9 +145,98 @@ def test_reports_side_by_side(evaluation, tmp_path):
     assert other[0] == "The other" and float(other[1]) == pytest.approx(5 / 6)
     assert other[-3:] == ["1", "2", "6"]  # only this one, only the other, in both
     assert (tmp_path / "own/comparison.png").is_file()
-    again = beside.read(tmp_path / "own")
+    again = beside.read(tmp_path / "own", OneLabel)
     assert again.averages == AVERAGES and again.numbers["mistakes"] == 2
     assert list(again.is_right.values()) == evaluation.is_right.tolist()
+
+
+def test_reports_of_other_classes_and_of_another_kind(evaluation, several, tmp_path):
+    write(evaluation._replace(names=list("abcd")), tmp_path / "other", title="Letters")
+    others = [beside.read(tmp_path / "other", OneLabel)]
+    text = write(evaluation, tmp_path / "own", others=others)
+    assert "Its numbers are of other classes: Letters." in text
+    with pytest.raises(UserError, match="pictures have one label there, and several here"):
+        beside.read(tmp_path / "other", SeveralLabels)
+    write(several, tmp_path / "several", SeveralLabels)
+    with pytest.raises(UserError, match="pictures have several labels there, and one here"):
+        beside.read(tmp_path / "several", OneLabel)
+
+
+def check_several_against_table(page, rows, names):
+    """Holds the numbers of a page on several labels to the rows of predictions.csv."""
+    true = np.array([[str(n) in row["true_ids"].split("|") for n in range(len(names))] for row in rows])
+    given = np.array([[float(row[f"score {name}"]) > 0.5 for name in names] for row in rows])
+    for row, own, answers in zip(rows, true, given):
+        assert row["true_names"] == "|".join(name for name, is_there in zip(names, own) if is_there)
+        assert row["predicted_ids"] == "|".join(map(str, np.flatnonzero(answers)))
+        assert row["is_right"] == str(int((own == answers).all()))
+    assert page.numbers["accuracy"] == pytest.approx((true == given).mean())
+    assert page.numbers["exact_match"] == np.mean([row["is_right"] == "1" for row in rows])
+    assert page.numbers["mistakes"] == (true != given).sum()
+    for name, *values in page.tables["classes"]:
+        own, answers = true[:, names.index(name)], given[:, names.index(name)]
+        cells = [
+            (own & answers).sum(),
+            (~own & answers).sum(),
+            (own & ~answers).sum(),
+            (~own & ~answers).sum(),
+        ]
+        assert list(map(int, values[4:])) == [own.sum(), *cells]
+        assert float(values[1]) == pytest.approx(cells[0] / max(answers.sum(), 1))
+        assert float(values[2]) == pytest.approx(cells[0] / max(own.sum(), 1))
+
+
+def test_a_report_of_several_labels(several, tmp_path):
+    logged = {"Train": {1: {"loss": 2.0}}, "Eval": {1: {"loss": 1.0, "HammingDistance": 0.25}}}
+    logged["Eval"][2] = {"loss": 0.9, "HammingDistance": 0.125}
+    write(several, tmp_path / "first", SeveralLabels, title="The first", averages=logged)
+    others = [beside.read(tmp_path / "first", SeveralLabels)]
+    text = write(several, tmp_path / "second", SeveralLabels, averages=logged, others=others)
+    page = Page(text)
+    check_several_against_table(page, rows_of(tmp_path / "second"), several.names)
+    check_self_contained(page)
+    assert "The best epoch was 2 of 2, with 12.50%" in text
+    assert "<script>alert" not in text and text.count("<script>") == 1
+    own, other = page.tables["beside"]
+    assert own[1:-3] == other[1:-3] and other[-3:] == ["0", "0", "6"]
+    for name in ("comparison.png", "curves.png", *SeveralLabels.figures):
+        with Image.open(tmp_path / "second" / name) as picture:
+            assert min(picture.size) > 150 and len(picture.convert("RGB").getcolors(1 << 20)) > 20
+
+
+def test_the_worst_labels_come_first_with_what_is_there_or_given(several, tmp_path):
+    text = write(several, tmp_path, SeveralLabels)
+    alarms, misses = (text.index(f"<h2>The worst {kind}") for kind in ("false alarms", "misses"))
+    assert text.index("90.0% · there: cat 20.0%") > alarms
+    assert misses < text.index("20.0% · given: dog 90.0%") < text.index("45.0% · given: none")
+    right = several._replace(true=several.predicted)
+    text = write(right, tmp_path, SeveralLabels)
+    assert "There are none." in text and "false alarms</h2>" not in text
+
+
+def test_another_kind_of_report_leaves_no_figures_behind(evaluation, several, tmp_path):
+    write(evaluation, tmp_path)
+    write(several, tmp_path, SeveralLabels)
+    report.check_output("--output", tmp_path)
+    assert not (tmp_path / "confusion.png").exists() and (tmp_path / "together.png").exists()
+
+
+def test_files_that_no_report_has_written_stay(evaluation, tmp_path):
+    report.check_output("--output", tmp_path / "new")
+    write(evaluation, tmp_path)
+    (tmp_path / "mine.txt").touch()
+    report.check_output("--output", tmp_path)
+    for name, content in ((report.TABLE, "a,b"), ("comparison.png", "mine"), (report.PAGE, "mine")):
+        write(evaluation, tmp_path)
+        (tmp_path / name).write_text(content)
+        with pytest.raises(UserError, match=f"--report .* holds {name}, which this command has not written"):
+            report.check_output("--report", tmp_path)
+        (tmp_path / name).unlink()
+    write(evaluation, tmp_path)
+    for content in ("{}", "[1]", '{"files": []}', "\xff"):
+        (tmp_path / report.SUMMARY).write_text(content, encoding="latin-1")
+        with pytest.raises(UserError, match="has not written"):
+            report.check_output("--output", tmp_path)
 
 
 def test_axes_of_a_run_of_one_epoch_tell_their_marks_apart():
@@ -160,7 +253,7 @@ def test_axes_of_a_run_of_one_epoch_tell_their_marks_apart():
 
 def test_what_is_no_report_is_refused(evaluation, tmp_path):
     with pytest.raises(UserError, match="it has no report.json, as the folder of a report has"):
-        beside.read(tmp_path)
+        beside.read(tmp_path, OneLabel)
     for name, content in (
         (report.SUMMARY, "{"),
         (report.SUMMARY, "[]"),
@@ -170,7 +263,7 @@ def test_what_is_no_report_is_refused(evaluation, tmp_path):
         write(evaluation, tmp_path)
         (tmp_path / name).write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match="report.json or predictions.csv is damaged"):
-            beside.read(tmp_path)
+            beside.read(tmp_path, OneLabel)
 
 
 @needs_browser
