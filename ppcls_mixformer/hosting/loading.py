@@ -22,9 +22,12 @@ from paddle.io.dataloader.worker import _WorkerException
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 
-PATIENCE = 5  # seconds that workers have to end by themselves
+PATIENCE = 5  # seconds that workers and threads have to end by themselves
 INTERVAL = 1  # seconds between two looks at whether the trainer is alive
+PAUSE = 0.1  # seconds between two looks of a loader's thread at whether it is to end
+TASKS = "/proc/self/task"  # the threads of this process, down to their last instruction
 dead_workers = []  # one line each, until it is said
+reading_threads = {}  # by the number of each thread of a loader: the event that says that it is to end
 
 
 def apply():
@@ -32,6 +35,7 @@ def apply():
     replace_once(paddle.io.DataLoader, "__iter__", _watched)
     for name in ("_DataLoaderIterSingleProcess", "_DataLoaderIterMultiProcess"):
         errors_of_the_thread(getattr(dataloader_iter, name))
+        locks_of_the_thread(getattr(dataloader_iter, name))
     workers_that_collect_what_they_inherit()
     workers_that_outlive_their_trainer()
     batches_that_cannot_be_sent()
@@ -140,6 +144,49 @@ def _killed(pid, how):
         f"worker {pid} was {how}; where memory ran out, take fewer workers or a smaller batch, or set "
         "use_shared_memory to false"
     )
+
+
+def locks_of_the_thread(iterator):
+    """All hosts: a worker that is forked while the thread of an earlier loader ends waits for ever.
+
+    Such a thread ends up to 5 seconds after its loader. Behind its last line of Python it takes itself off
+    Paddle's books of memory, under a lock; the worker finds that taken, by a thread that it does not have.
+    """
+    replace_once(iterator, "_thread_loop", _known_to_forks)
+    wait_before_forks()
+
+
+def _known_to_forks(original):
+    @functools.wraps(original)
+    def _thread_loop(self, *args):
+        reading_threads[threading.get_native_id()] = self._thread_done_event
+        self._timeout = min(self._timeout, PAUSE)
+        original(self, *args)
+
+    return _thread_loop
+
+
+@functools.lru_cache(maxsize=None)  # a second call registers nothing more
+def wait_before_forks():
+    """Has each fork wait until no thread of a loader is ending."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_wait_for_threads_that_end, after_in_child=reading_threads.clear)
+
+
+def _wait_for_threads_that_end():
+    limit = time.monotonic() + PATIENCE
+    for thread, is_to_end in list(reading_threads.items()):
+        if thread == threading.get_native_id():
+            continue
+        while is_to_end.is_set() and _is_there(thread) and time.monotonic() < limit:
+            time.sleep(0.001)
+        if not _is_there(thread):
+            reading_threads.pop(thread, None)
+
+
+def _is_there(thread):
+    """Whether the thread with this number has not yet ended; False where the system does not tell."""
+    return os.path.exists(f"{TASKS}/{thread}")
 
 
 @functools.lru_cache(maxsize=None)  # a second call registers nothing more

@@ -1,5 +1,6 @@
 """Paddle's loader ends at once with the first cause, whatever of it fails, and leaves no process behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -295,6 +296,31 @@ def ended(pids, seconds=10):
 
 
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+
+
+@needs_proc
+def test_no_worker_is_forked_while_the_thread_of_another_loader_ends():
+    """Paddle leaves that thread for up to five seconds, and its last instructions are under a lock."""
+    iterator = iter(paddle.io.DataLoader(Squares(), batch_size=2, num_workers=2, use_shared_memory=False))
+    assert len(list(iterator)) == LENGTH / 2
+    start = time.monotonic()
+    process = multiprocessing.Process(target=int)
+    process.start()
+    assert iterator._thread.native_id not in loading.reading_threads
+    assert not os.path.exists(f"{loading.TASKS}/{iterator._thread.native_id}")
+    assert time.monotonic() - start < 2
+    process.join()
+
+
+@needs_proc
+def test_a_fork_does_not_wait_for_a_loader_that_is_read(monkeypatch):
+    monkeypatch.setattr(loading, "PATIENCE", 60)
+    iterator = iter(paddle.io.DataLoader(Squares(), batch_size=1, num_workers=2, use_shared_memory=False))
+    next(iterator)
+    start = time.monotonic()
+    assert loaded(Squares(), 2) == [[0, 1], [2, 3], [4, 5], [6, 7]]  # as an evaluation in between
+    assert time.monotonic() - start < 30 and iterator._thread.native_id in loading.reading_threads
+    assert len(list(iterator)) == LENGTH - 1
 
 
 @pytest.mark.slow
