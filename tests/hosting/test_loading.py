@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -230,6 +231,39 @@ def test_of_several_files_of_a_sample_the_unreadable_one_is_to_blame(tmp_path):
     ]
     assert said[0] == f"{bad} cannot be read: No such file or directory"
     assert said[1] == f"reading fails on {good}: AttributeError: {error}" and "fails on sample 7" in said[2]
+
+
+@pytest.mark.parametrize("size, shared", [(2**26, False), (2**31, True)])
+def test_little_shared_memory_is_not_used(monkeypatch, caplog, size, shared):
+    monkeypatch.setattr(loading.shutil, "disk_usage", lambda path: SimpleNamespace(total=size))
+    loading._shared_memory_is_little.cache_clear()
+    loaders = [paddle.io.DataLoader(Squares(), num_workers=2) for _ in range(2)]
+    assert [loader.use_shared_memory for loader in loaders] == [shared, shared]
+    assert [record.getMessage()[:17] for record in caplog.records] == ["/dev/shm has 64 M"] * (not shared)
+    loading._shared_memory_is_little.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (
+            "(Fatal) DataLoader process (pid   1. If run, queue capacity is set",
+            "of the loader .* Bus error; .*shm",
+        ),
+        (
+            "DataLoader process (pid 12) exited is killed by signal: Killed.\n  It",
+            "12 .*: Killed; where memory",
+        ),
+    ],
+)
+def test_what_paddle_says_of_a_dead_worker_is_one_line(monkeypatch, text, said):
+    def throw():
+        raise SystemError(text)
+
+    monkeypatch.setattr(paddle.base.core, "_throw_error_if_process_failed", throw)
+    loading._keep_dead_workers()
+    with pytest.raises(UserError, match=f"^the data loader failed: worker {said}"):
+        loaded(Squares(), 0)
 
 
 def test_a_loader_that_is_started_again_says_the_same_again():
