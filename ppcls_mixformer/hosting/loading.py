@@ -260,9 +260,11 @@ def _end_with(trainer):
 def workers_that_are_killed():
     """All hosts: a worker's death ends in a traceback of C++, raised wherever the trainer is at that time.
 
-    It is kept for the next batch.
+    It is kept for the next batch. What the loader's thread logs of it is the same, or is of workers that end
+    with their trainer.
     """
     shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_keep_dead_workers)
+    shadow_module(dataloader_iter, "logging", warning=logger.debug, error=logger.debug)
 
 
 def _keep_dead_workers():
