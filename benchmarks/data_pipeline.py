@@ -9,7 +9,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 PHOTO_SIZE = (500, 375)
-PATIENCE = 10  # seconds for threads to end
 
 
 def parse_arguments():
@@ -84,22 +82,12 @@ def build(settings):
 
 
 def images_per_second(loader, batch):
-    """Rate of an epoch behind its first batch, for which the workers start.
-
-    Returns once the threads of the epoch have ended: a worker that is forked while one of them frees memory
-    inherits Paddle's lock for that, which nobody opens, and hangs.
-    """
-    others = threading.enumerate()
+    """Rate of an epoch behind its first batch, for which the workers start."""
     batches = iter(loader)
     next(batches)
     start = time.perf_counter()
     count = sum(1 for _ in batches)
-    rate = count * batch / (time.perf_counter() - start)
-    del batches
-    for thread in threading.enumerate():
-        if thread not in others:
-            thread.join(PATIENCE)
-    return rate
+    return count * batch / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

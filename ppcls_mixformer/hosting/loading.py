@@ -6,9 +6,11 @@ Nothing is changed on disk. Each function says its symptom.
 import functools
 import gc
 import inspect
+import logging
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -22,9 +24,17 @@ from paddle.io.dataloader.worker import _WorkerException
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 
-PATIENCE = 5  # seconds that workers have to end by themselves
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5  # seconds that workers and threads have to end by themselves
 INTERVAL = 1  # seconds between two looks at whether the trainer is alive
+PAUSE = 0.1  # seconds between two looks of a loader's thread at whether it is to end
+SHARED = "/dev/shm"
+LEAST_SHARED = 2**30  # bytes, below which PaddleDetection does without, too
+TASKS = "/proc/self/task"  # the threads of this process, down to their last instruction
+BUS_ERROR = "Bus error"  # how a worker ends that finds SHARED full
 dead_workers = []  # one line each, until it is said
+reading_threads = {}  # by the number of each thread of a loader: the event that says that it is to end
 
 
 def apply():
@@ -32,10 +42,12 @@ def apply():
     replace_once(paddle.io.DataLoader, "__iter__", _watched)
     for name in ("_DataLoaderIterSingleProcess", "_DataLoaderIterMultiProcess"):
         errors_of_the_thread(getattr(dataloader_iter, name))
+        locks_of_the_thread(getattr(dataloader_iter, name))
     workers_that_collect_what_they_inherit()
     workers_that_outlive_their_trainer()
     batches_that_cannot_be_sent()
     workers_that_are_killed()
+    shared_memory_of_containers()
 
 
 def watch(loader, watcher):
@@ -136,10 +148,54 @@ def _death(worker):
 
 
 def _killed(pid, how):
+    where = f"{SHARED} was full" if BUS_ERROR in how else "memory ran out"
     return (
-        f"worker {pid} was {how}; where memory ran out, take fewer workers or a smaller batch, or set "
+        f"worker {pid} was {how}; where {where}, take fewer workers or a smaller batch, or set "
         "use_shared_memory to false"
     )
+
+
+def locks_of_the_thread(iterator):
+    """All hosts: a worker that is forked while the thread of an earlier loader ends waits for ever.
+
+    Such a thread ends up to 5 seconds after its loader. Behind its last line of Python it takes itself off
+    Paddle's books of memory, under a lock; the worker finds that taken, by a thread that it does not have.
+    """
+    replace_once(iterator, "_thread_loop", _known_to_forks)
+    wait_before_forks()
+
+
+def _known_to_forks(original):
+    @functools.wraps(original)
+    def _thread_loop(self, *args):
+        reading_threads[threading.get_native_id()] = self._thread_done_event
+        self._timeout = min(self._timeout, PAUSE)
+        original(self, *args)
+
+    return _thread_loop
+
+
+@functools.lru_cache(maxsize=None)  # a second call registers nothing more
+def wait_before_forks():
+    """Has each fork wait until no thread of a loader is ending."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_wait_for_threads_that_end, after_in_child=reading_threads.clear)
+
+
+def _wait_for_threads_that_end():
+    limit = time.monotonic() + PATIENCE
+    for thread, is_to_end in list(reading_threads.items()):
+        if thread == threading.get_native_id():
+            continue
+        while is_to_end.is_set() and _is_there(thread) and time.monotonic() < limit:
+            time.sleep(0.001)
+        if not _is_there(thread):
+            reading_threads.pop(thread, None)
+
+
+def _is_there(thread):
+    """Whether the thread with this number has not yet ended; False where the system does not tell."""
+    return os.path.exists(f"{TASKS}/{thread}")
 
 
 @functools.lru_cache(maxsize=None)  # a second call registers nothing more
@@ -204,9 +260,11 @@ def _end_with(trainer):
 def workers_that_are_killed():
     """All hosts: a worker's death ends in a traceback of C++, raised wherever the trainer is at that time.
 
-    It is kept for the next batch.
+    It is kept for the next batch. What the loader's thread logs of it is the same, or is of workers that end
+    with their trainer.
     """
     shadow_module(multiprocess_utils, "core", _throw_error_if_process_failed=_keep_dead_workers)
+    shadow_module(dataloader_iter, "logging", warning=logger.debug, error=logger.debug)
 
 
 def _keep_dead_workers():
@@ -214,7 +272,10 @@ def _keep_dead_workers():
         paddle.base.core._throw_error_if_process_failed()
     except Exception as error:  # of several types, by Paddle's release
         found = re.search(r"pid\s+(\d+)\) exited is (killed by signal: [\w ]+)", str(error))
-        dead_workers.append(_killed(*found.groups()) if found else first_line(error))
+        if "queue capacity" in str(error):  # advice on SHARED, by which Paddle overwrites the number
+            dead_workers.append(_killed("of the loader", f"killed by signal: {BUS_ERROR}"))
+        else:
+            dead_workers.append(_killed(*found.groups()) if found else first_line(error))
 
 
 def _refuse_dead_workers():
@@ -222,3 +283,31 @@ def _refuse_dead_workers():
         death = dead_workers.pop()
         dead_workers.clear()
         raise UserError(f"the data loader failed: {death}")
+
+
+def shared_memory_of_containers():
+    """All hosts: a worker dies of a bus error where shared memory is full; a container has 64 MB of it."""
+    replace_once(paddle.io.DataLoader, "__init__", _without_little_shared_memory)
+
+
+def _without_little_shared_memory(original):
+    @functools.wraps(original)
+    def __init__(self, *args, **kwargs):
+        if kwargs.get("num_workers") and kwargs.get("use_shared_memory", True) and _shared_memory_is_little():
+            kwargs["use_shared_memory"] = False
+        original(self, *args, **kwargs)
+
+    return __init__
+
+
+@functools.lru_cache(maxsize=None)  # it is said once
+def _shared_memory_is_little():
+    size = shutil.disk_usage(SHARED).total if os.path.isdir(SHARED) else LEAST_SHARED
+    if size < LEAST_SHARED:
+        logger.warning(
+            "%s has %d MB, so data loaders do without shared memory, which is slower; in a container, "
+            "--shm-size=8g gives it more",
+            SHARED,
+            size // 2**20,
+        )
+    return size < LEAST_SHARED

@@ -1,5 +1,7 @@
 """YAML that holds data: no tag makes an object, and no anchor makes more of a file than it seems."""
 
+import re
+
 import yaml
 
 from ppcls_mixformer.hosting import trees
@@ -26,6 +28,8 @@ def load(stream, Loader=None, tags=None):  # noqa: N803, stands in for yaml.load
 
 
 class _Loader(yaml.SafeLoader):
+    """YAML 1.1, in which 1e-4 is a number all the same, as in YAML 1.2."""
+
     depth = 0
 
     def compose_node(self, parent, index):
@@ -51,6 +55,11 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (LookupError, ValueError) as error:  # such as !!int x, or the 31st of February
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _below(node):

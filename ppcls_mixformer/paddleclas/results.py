@@ -2,15 +2,13 @@
 
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
-import paddle
 import ppcls.engine.train
 from paddle.optimizer.lr import ReduceOnPlateau
 from ppcls.engine.engine import Engine
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting import ruin
 from ppcls_mixformer.hosting.patches import replace_once
 
 LOWER_IS_BETTER = ("HammingDistance",)
@@ -105,21 +103,18 @@ def watch_epochs(engine):
 
     def checked(*args, **kwargs):
         result = train_epoch(*args, **kwargs)
-        for name, value in engine.model.state_dict().items():
-            if value.is_floating_point() and not bool(paddle.isfinite(value.astype("float32")).all()):
-                raise _stop(engine, f"{name} holds what is no number")
+        name = ruin.ruined(engine.model.state_dict())
+        if name:
+            raise _stop(engine, f"{name} holds what is no number")
         return result
 
     engine.train_epoch_func = checked
 
 
 def _stop(trainer, what):
-    saved = next(Path(trainer.output_dir).rglob("*.pdparams"), None)
-    before = f"the checkpoints in {trainer.output_dir} are from before" if saved else "nothing was saved"
-    return UserError(
-        f"{what} at step {trainer.global_step}, with a learning rate of {learning_rate(trainer):.3g}: "
-        f"training stops, and {before}; lower Optimizer.lr.learning_rate, or look at the data of this step"
-    )
+    rate = learning_rate(trainer)
+    what = f"{what} at step {trainer.global_step}, with a learning rate of {rate:.3g}"
+    return ruin.stop(what, trainer.output_dir, "Optimizer.lr.learning_rate")
 
 
 def learning_rate(trainer):

@@ -13,6 +13,7 @@ from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions, onnx
 from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError, gist
+from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddledet import boxes, joints
 from ppcls_mixformer.paddledet.classes import check_names, find_classes
 from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
@@ -46,6 +47,7 @@ def parts(settings, mode):
     flags, config = settings
     if mode == "export":
         yield functools.partial(check_export, flags, config)
+    yield functools.partial(check_output, settings, mode)
     yield functools.partial(check_device, config)
     yield functools.partial(check_flags, settings, mode)
     yield functools.partial(check_backbone, config["MixFormer"])
@@ -79,6 +81,18 @@ def check_flags(settings, mode):
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
         raise UserError("--classwise needs terminaltables, which is missing: pip install terminaltables")
+
+
+def check_output(settings, mode):
+    """Refuses folders in which checkpoints, drawn pictures or an export could not be written in the end."""
+    flags, config = settings
+    if mode in ("infer", "export"):
+        check_folder("--output_dir", flags.output_dir)
+    elif mode == "train" or not config.get("output_eval"):
+        folder = config.get("save_dir")
+        if not isinstance(folder, str):
+            raise UserError(f"save_dir: {folder!r} is no name of a folder; set it with -o save_dir=output")
+        check_folder("save_dir", folder)
 
 
 def check_export(flags, config):

@@ -12,6 +12,7 @@ from ppdet.data.transform.keypoint_operators import TopDownAffine
 from ppdet.data.transform.operators import NormalizeImage, Permute
 
 from ppcls_mixformer.hosting import pictures as picture_files
+from ppcls_mixformer.hosting.whole import whole_file
 from ppcls_mixformer.paddledet import reading
 from ppcls_mixformer.paddledet.drawing import draw_skeleton
 
@@ -40,7 +41,8 @@ def draw_all(trainer, config, pictures, boxes, threshold, output_dir):
             keypoints = find_keypoints(trainer.model, config, image, box)
             draw_skeleton(image, keypoints, config["joints"], threshold)
         target = Path(output_dir) / Path(path).name
-        cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        with whole_file(target) as part:
+            part.write_bytes(cv2.imencode(target.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
         print(f"{target}: {len(persons)} persons")
 
 

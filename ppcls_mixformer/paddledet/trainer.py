@@ -1,12 +1,39 @@
 """PaddleDetection's Trainer, which also knows LVIS."""
 
+import numpy as np
 import ppdet.engine
-from ppdet.engine.callbacks import Checkpointer
+from ppdet.engine.callbacks import Callback, Checkpointer, ComposeCallback
 
+from ppcls_mixformer.hosting import ruin
 from ppcls_mixformer.paddledet.bridges import whole_graphs
 from ppcls_mixformer.paddledet.checkpoints import remember_best
 from ppcls_mixformer.paddledet.keypoint_metric import KeypointMetric
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
+
+
+class Numbers(Callback):
+    """Ends a training whose weights are no numbers any longer, before they are saved or evaluated.
+
+    All releases go on with them, and save them as `best_model` where no AP was above theirs.
+    """
+
+    def on_step_end(self, status):
+        losses = status["training_staus"].meters if status["mode"] == "train" else None
+        if losses and not np.isfinite(losses["loss"].value).all():
+            self._check(status)  # mixed precision may have left this step out
+
+    def on_epoch_end(self, status):
+        if status["mode"] == "train":
+            self._check(status)
+
+    def _check(self, status):
+        name = ruin.ruined(self.model.model.state_dict())
+        if name:
+            when = f"step {status['step_id']} of epoch {status['epoch_id']}"
+            rate = f"with a learning rate of {status['learning_rate']:.3g}"
+            what = f"{name} holds what is no number at {when}, {rate}"
+            checkpointer = next(part for part in self.model._callbacks if isinstance(part, Checkpointer))
+            raise ruin.stop(what, checkpointer.save_dir, "LearningRate.base_lr")
 
 
 class Trainer(ppdet.engine.Trainer):
@@ -23,6 +50,12 @@ class Trainer(ppdet.engine.Trainer):
         for callback in self._callbacks:
             if isinstance(callback, Checkpointer):
                 remember_best(callback)
+
+    def _init_callbacks(self):
+        super()._init_callbacks()
+        if self.mode == "train":
+            self._callbacks.insert(0, Numbers(self))
+            self._compose_callback = ComposeCallback(self._callbacks)
 
     def _init_metrics(self, validate=False):
         metric = {"LVIS": self._lvis_metric, "KeyPointTopDownCOCOEval": self._keypoint_metric}

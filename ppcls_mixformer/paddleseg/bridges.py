@@ -41,6 +41,7 @@ def apply():
         archives.guard,
         one_element_losses,
         losses_that_fail,
+        networks_that_are_ruined,
         scalars_in_concat,
         labels_times_floats,
         crops_of_pictures,
@@ -95,6 +96,11 @@ def _in_one_line(original):
             raise UserError(f"loss: {loss}{' fails: ' if loss else ''}{gist(error)}") from error
 
     return loss_computation
+
+
+def networks_that_are_ruined():
+    """All releases: training goes on with weights that are NaN, which may become `best_model`."""
+    replace_once(trainer, "loss_computation", saver.checking)
 
 
 def scalars_in_concat():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import paddle
 
+from ppcls_mixformer.hosting import ruin
 from ppcls_mixformer.hosting.whole import whole_set
 from ppcls_mixformer.weights.checkpoint import compare, read_checkpoint, refuse
 
@@ -28,10 +29,12 @@ def load_whole(model, path):
 class Saver:
     """Saves what PaddleSeg's trainer saves; each file appears only once it is whole.
 
-    Beside a best model goes its mIoU, so that a resumed run knows what it has to beat.
+    Beside a best model goes its mIoU, so that a resumed run knows what it has to beat. A network that holds
+    what is no number ends the run and is not saved: of one class alone its mIoU may be the best so far.
     """
 
     def __init__(self):
+        self.network, self.folder = None, None  # what is trained, and where its checkpoints are
         self.to_beat = {}  # mIoU by folder of BEST, as a resumed run found them
         self.measured = []  # mIoU of each evaluation since the last checkpoint
         self.scores = {}  # mIoU by folder of BEST, of the networks that are being saved
@@ -59,12 +62,25 @@ class Saver:
 
         return evaluate_and_note
 
+    def checking(self, compute_losses):
+        """PaddleSeg's `loss_computation`, of whose losses none may come of a ruined network."""
+
+        def compute_and_check(*args, **kwargs):
+            losses = compute_losses(*args, **kwargs)
+            are_numbers = all(bool(paddle.isfinite(loss).all()) for loss in losses)
+            if self.network is not None and not are_numbers:  # mixed precision may leave out such a step
+                refuse_ruined(self.network.state_dict(), "the loss is no number, and", self.folder)
+            return losses
+
+        return compute_and_check
+
     def save(self, obj, path):
         """Stands in for `paddle.save` in PaddleSeg, which evaluates, saves to `iter_N`, then to BEST."""
         path = Path(path)
         if path.parent.name in BEST:
             self.save_best(obj, path)
         elif path.name == "model.pdparams":
+            refuse_ruined(obj, f"{path.parent.name}:", path.parent.parent)
             self.scores, self.measured = dict(zip(BEST, self.measured)), []
             self.held = [(obj, path)]
         else:
@@ -80,6 +96,13 @@ class Saver:
             save_together([(obj, path), *beside])
         elif is_weights:
             logger.info("%s stays: its mIoU is %.4f, here it is %.4f", path.parent, to_beat, score)
+
+
+def refuse_ruined(state, when, folder):
+    """Ends a run, with its checkpoints in `folder`, where a state dict holds NaN or infinity."""
+    name = ruin.ruined(state)
+    if name:
+        raise ruin.stop(f"{when} {name} holds what is no number", folder, "--learning_rate")
 
 
 def save_together(files):

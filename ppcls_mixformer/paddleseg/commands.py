@@ -34,7 +34,7 @@ def train(argv):
     from paddleseg.core import train
     from paddleseg.utils import utils
 
-    from ppcls_mixformer.paddleseg import checkpoints
+    from ppcls_mixformer.paddleseg import bridges, checkpoints
 
     config = builder.config
     utils.set_seed(flags.seed)
@@ -42,6 +42,7 @@ def train(argv):
     model = utils.convert_sync_batchnorm(builder.model, flags.device)
     if flags.resume_model:
         checkpoints.load_whole(model, Path(flags.resume_model) / "model.pdparams")
+    bridges.saver.network, bridges.saver.folder = model, flags.save_dir
     train(
         model,
         builder.train_dataset,

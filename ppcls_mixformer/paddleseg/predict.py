@@ -21,6 +21,8 @@ from ppcls_mixformer.predict.results import check_failures
 
 logger = logging.getLogger(__name__)
 
+LARGE = 4_000_000  # pixels in a network at once, above which a line says what that takes
+
 
 def find_pictures(place):
     """The pictures that `--image_path` names, all different, and the folder in which they are, or None.
@@ -108,6 +110,15 @@ def segment(model, prepare, picture, options):
         options: see `run`.
     """
     sample = prepare({"img": picture.astype("float32")})
+    height, width = sample["img"].shape[-2:]
+    if height * width > LARGE and not options.get("is_slide"):
+        logger.warning(
+            "%dx%d pixels go through the network as a whole: B0 took 1.5 KB of memory for each; where that "
+            "is too much, resize pictures in val_dataset.transforms, or add --is_slide --crop_size 512 512 "
+            "--stride 384 384",
+            width,
+            height,
+        )
     images = paddle.to_tensor(sample["img"][np.newaxis])
     options = dict(options)
     call = infer.aug_inference if options.pop("aug_pred", False) else infer.inference

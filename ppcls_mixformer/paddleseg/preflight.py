@@ -15,6 +15,7 @@ from paddleseg.datasets import ADE20K, Dataset
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddleseg import class_maps
 from ppcls_mixformer.paddleseg.builder import Builder
 from ppcls_mixformer.paddleseg.classes import MOST
@@ -64,6 +65,8 @@ def parts(settings, mode):
     if mode == "export" and flags.onnx:
         yield partial(onnx.require, "--onnx")
     yield partial(check_numbers, flags)
+    if mode != "eval":
+        yield partial(check_folder, "--save_dir", flags.save_dir)  # PaddleSeg removes a file of that name
     yield partial(set_device, flags.device)
     if mode != "export":
         yield partial(check_windows, config, flags)

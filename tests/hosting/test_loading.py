@@ -1,10 +1,12 @@
 """Paddle's loader ends at once with the first cause, whatever of it fails, and leaves no process behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -231,6 +233,39 @@ def test_of_several_files_of_a_sample_the_unreadable_one_is_to_blame(tmp_path):
     assert said[1] == f"reading fails on {good}: AttributeError: {error}" and "fails on sample 7" in said[2]
 
 
+@pytest.mark.parametrize("size, shared", [(2**26, False), (2**31, True)])
+def test_little_shared_memory_is_not_used(monkeypatch, caplog, size, shared):
+    monkeypatch.setattr(loading.shutil, "disk_usage", lambda path: SimpleNamespace(total=size))
+    loading._shared_memory_is_little.cache_clear()
+    loaders = [paddle.io.DataLoader(Squares(), num_workers=2) for _ in range(2)]
+    assert [loader.use_shared_memory for loader in loaders] == [shared, shared]
+    assert [record.getMessage()[:17] for record in caplog.records] == ["/dev/shm has 64 M"] * (not shared)
+    loading._shared_memory_is_little.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (
+            "(Fatal) DataLoader process (pid   1. If run, queue capacity is set",
+            "of the loader .* Bus error; .*shm",
+        ),
+        (
+            "DataLoader process (pid 12) exited is killed by signal: Killed.\n  It",
+            "12 .*: Killed; where memory",
+        ),
+    ],
+)
+def test_what_paddle_says_of_a_dead_worker_is_one_line(monkeypatch, text, said):
+    def throw():
+        raise SystemError(text)
+
+    monkeypatch.setattr(paddle.base.core, "_throw_error_if_process_failed", throw)
+    loading._keep_dead_workers()
+    with pytest.raises(UserError, match=f"^the data loader failed: worker {said}"):
+        loaded(Squares(), 0)
+
+
 def test_a_loader_that_is_started_again_says_the_same_again():
     watcher = reading.TrainingWatch("Train", LENGTH, describe, 0, "share")
     for _ in range(2):  # as PaddleClas 2.6 does after any error
@@ -297,6 +332,31 @@ def ended(pids, seconds=10):
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 
 
+@needs_proc
+def test_no_worker_is_forked_while_the_thread_of_another_loader_ends():
+    """Paddle leaves that thread for up to five seconds, and its last instructions are under a lock."""
+    iterator = iter(paddle.io.DataLoader(Squares(), batch_size=2, num_workers=2, use_shared_memory=False))
+    assert len(list(iterator)) == LENGTH / 2
+    start = time.monotonic()
+    process = multiprocessing.Process(target=int)
+    process.start()
+    assert iterator._thread.native_id not in loading.reading_threads
+    assert not os.path.exists(f"{loading.TASKS}/{iterator._thread.native_id}")
+    assert time.monotonic() - start < 2
+    process.join()
+
+
+@needs_proc
+def test_a_fork_does_not_wait_for_a_loader_that_is_read(monkeypatch):
+    monkeypatch.setattr(loading, "PATIENCE", 60)
+    iterator = iter(paddle.io.DataLoader(Squares(), batch_size=1, num_workers=2, use_shared_memory=False))
+    next(iterator)
+    start = time.monotonic()
+    assert loaded(Squares(), 2) == [[0, 1], [2, 3], [4, 5], [6, 7]]  # as an evaluation in between
+    assert time.monotonic() - start < 30 and iterator._thread.native_id in loading.reading_threads
+    assert len(list(iterator)) == LENGTH - 1
+
+
 @pytest.mark.slow
 @needs_proc
 def test_workers_end_with_their_trainer(trainer):
@@ -311,7 +371,7 @@ def test_a_killed_worker_is_one_line(trainer):
     running, workers = trainer
     os.kill(workers[0], signal.SIGKILL)
     _, errors = running.communicate(timeout=30)
-    assert running.returncode == 1 and "Traceback" not in errors
+    assert running.returncode == 1 and "Traceback" not in errors and "WARNING" not in errors
     assert f"error: the data loader failed: worker {workers[0]} was killed by signal: Killed" in errors
     assert ended(workers)
 

@@ -18,6 +18,11 @@ def test_data_read_as_yaml_reads_them():
     assert safe_yaml.load(text) == yaml.safe_load(text)
 
 
+def test_numbers_in_yaml_need_no_point():
+    read = safe_yaml.load("[1e-4, 1E5, -2e+3, 1.5e3, e5, 1e, '1e-4', 12e5x, 0x1e3]")
+    assert read == [0.0001, 1e5, -2000.0, 1500.0, "e5", "1e", "1e-4", "12e5x", 0x1E3]
+
+
 @pytest.mark.parametrize("name", hostile.yaml_values("marker"))
 def test_a_hostile_value_does_its_harm_where_nobody_is_on_guard(tmp_path, name):
     try:

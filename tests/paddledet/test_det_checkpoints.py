@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import paddle
 import pytest
 from det_tools import DETECTOR, train
@@ -63,6 +64,26 @@ def test_a_resumed_run_keeps_the_best_model_until_there_is_a_better_one(tmp_path
     assert best_in(tmp_path) == (4, 0.4)
     Run(tmp_path).evaluate(0, 0.05)  # a run that was not resumed
     assert best_in(tmp_path) == (0, 0.05)
+
+
+@pytest.mark.parametrize("event", ["on_step_end", "on_epoch_end"])
+def test_a_ruined_network_ends_the_run_and_is_no_best_model(tmp_path, event):
+    from ppdet.utils.stats import TrainingStats
+
+    from ppcls_mixformer.paddledet.trainer import Numbers
+
+    run = Run(tmp_path)
+    run.evaluate(0, 0.0)
+    numbers = Numbers(run)
+    run._callbacks, statistics = [numbers, run.checkpointer], TrainingStats(1)
+    statistics.update({"loss": paddle.to_tensor(np.nan)})
+    status = {"mode": "train", "epoch_id": 1, "step_id": 3, "learning_rate": 9, "training_staus": statistics}
+    getattr(numbers, event)(status)  # of a step that mixed precision left out
+    run.model.weight.set_value(paddle.full([1, 1], np.nan))
+    said = f"^weight .* at step 3 of epoch 1, with .* 9: .* in {tmp_path}/x are from before; lower Learning"
+    with pytest.raises(UserError, match=said):
+        getattr(numbers, event)(status)
+    assert best_in(tmp_path) == (0, 0.0)
 
 
 def test_without_an_ap_the_first_evaluation_replaces_the_best_model(tmp_path, caplog):

@@ -69,6 +69,8 @@ def refusal(command, arguments):
         (LVIS, "TrainDataset.image_dir=0", "TrainDataset.image_dir: 0 is no text"),
         (KEYPOINTS, "EvalDataset=5", "EvalDataset: it is 5, not a section"),
         (KEYPOINTS, "EvalReader.batch_size=many", "EvalReader.batch_size: it is many, not a whole number"),
+        (DETECTOR, "save_dir=setup.py/x", "save_dir: setup.py/x cannot be a folder"),
+        (DETECTOR, "save_dir=2026", "save_dir: 2026 is no name of a folder"),
         (DETECTOR, "use_gpu=true", "use_gpu is true, but this machine"),
         (DETECTOR, "MixFormer.arch=MixFormer_B9", "MixFormer_B9 is not a variant"),
         (DETECTOR, "MixFormer.out_indices=[3, 4]", "MixFormer: out_indices must be"),
@@ -199,6 +201,7 @@ def test_classifiers_that_cannot_be_started_from(scenes, files, classifier, sett
         (["--infer_img", "none.jpg"], "--infer_img: there is no file none.jpg"),
         (["--infer_dir", "nowhere"], "--infer_dir: there is no folder nowhere"),
         ([], "name a picture, --infer_img PATH, or a folder of pictures"),
+        (["--output_dir", "setup.py"], "--output_dir: setup.py cannot be a folder"),
     ],
 )
 def test_pictures_that_are_not_there(scenes, files, flags, error):

@@ -6,6 +6,7 @@ import pytest
 from crashes import states
 
 from ppcls_mixformer.hosting import whole
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import PREFIX
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.weights.checkpoint import read_file
@@ -98,6 +99,27 @@ def best_models(folder):
     found = [float(paddle.load(str(folder / name / file))["x"]) for name, file in folders.items()]
     assert found == [paddle.load(str(folder / name / "model.pdstates"))["mIoU"] for name in folders]
     return found
+
+
+def test_a_ruined_network_ends_the_run_and_is_no_best_model(tmp_path):
+    save_checkpoint(Saver(), tmp_path, 0.25, 0.5)
+    with pytest.raises(UserError, match=f"^iter_2: x holds .* in {tmp_path} are from before; lower"):
+        save_checkpoint(Saver(), tmp_path, 0.75, 0.75, last=np.nan)
+    assert best_models(tmp_path) == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, 1.0])
+def test_a_loss_of_a_ruined_network_ends_the_run(tmp_path, loss):
+    saver = Saver()
+    saver.network, saver.folder = paddle.nn.Linear(1, 1), tmp_path
+    compute = saver.checking(lambda value: [paddle.to_tensor([1.0]), paddle.to_tensor([value])])
+    assert len(compute(loss)) == 2  # where mixed precision leaves out that step
+    saver.network.bias.set_value(paddle.full([1], np.nan))
+    if loss == 1.0:
+        assert len(compute(loss)) == 2
+        return
+    with pytest.raises(UserError, match="^the loss is no number, and bias holds .* nothing was saved; lower"):
+        compute(loss)
 
 
 def test_best_models_have_their_own_scores(tmp_path):

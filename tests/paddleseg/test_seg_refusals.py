@@ -73,6 +73,12 @@ def test_an_override_of_a_key_that_nothing_reads_is_warned_of(host, caplog):
         ("train", ["--iters", "0"], "--iters must be at least 1, got 0"),
         ("train", ["--save_interval", "0"], "--save_interval must be at least 1, got 0"),
         ("train", ["--num_workers", "-1"], "--num_workers must be at least 0, got -1"),
+        ("train", ["--save_dir", "setup.py"], "--save_dir: setup.py cannot be a folder"),
+        (
+            "predict",
+            ["--model_path", "x", "--image_path", "x", "--save_dir", "setup.py"],
+            "--save_dir: setup",
+        ),
         ("train", ["--learning_rate", "nan"], "--learning_rate must be a number of 0 or more, got nan"),
         ("train", ["--learning_rate=-1"], "--learning_rate must be a number of 0 or more, got -1.0"),
         (

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import paddle
 import pytest
 from commands import error_line
 from PIL import Image
@@ -161,3 +162,22 @@ def test_predict_keeps_all_results_apart_and_names_what_it_cannot_read(scenes, w
     with Image.open(output / "pseudo_color_prediction/a.png.png") as image:
         assert image.size == (90, 70) and image.mode == "P" and max(image.getdata()) < len(NAMES)
     assert [row[1] for row in csv.reader((output / "legend.csv").open())] == ["name", *NAMES]
+
+
+@pytest.mark.parametrize(
+    "options, lines", [({}, 1), ({"is_slide": True, "crop_size": [8, 8], "stride": [4, 4]}, 0)]
+)
+def test_a_picture_that_may_need_too_much_memory_is_said(host, monkeypatch, caplog, options, lines):
+    from ppcls_mixformer.paddleseg import predict
+
+    class Network(paddle.nn.Layer):
+        def forward(self, x):
+            return [x]
+
+    monkeypatch.setattr(predict, "LARGE", 20 * 12 - 1)
+    transforms = predict.Compose([], to_rgb=False)
+    for height in (11, 12):
+        picture = np.zeros([height, 20, 3], np.uint8)
+        assert predict.segment(Network(), transforms, picture, options).shape == (height, 20)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line[:12] for line in said] == ["20x12 pixels"] * lines
