@@ -2,9 +2,7 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import re
-import subprocess
 import sys
 import zlib
 from graphlib import TopologicalSorter
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_mixformer.hosting.children import run_module
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.whole import scratch
 
@@ -106,16 +105,7 @@ def convert_apart(program, target):
     Raises:
         RuntimeError: there is no file; with what paddle2onnx said.
     """
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    result = subprocess.run(
-        [sys.executable, "-m", "ppcls_mixformer.hosting.onnx", str(program), str(target)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    result = run_module("ppcls_mixformer.hosting.onnx", program, target)
     if result.returncode:
         raise RuntimeError(_gist(result.stdout) or f"status {result.returncode}")
 
