@@ -15,11 +15,16 @@ def nearest(name, known, cutoff=0.6):
     return next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=cutoff)), None)
 
 
-def did_you_mean(name, known):
-    """The end of a sentence that refuses `name`: `; did you mean …?`, or all that there is."""
-    known = list(known)
+def hint(name, known):
+    """`; did you mean …?`, the end of a sentence that refuses `name`; empty where none is spelt like it."""
     near = nearest(name, known)
-    return f"; did you mean {near}?" if near else f"; there are {', '.join(known)}"
+    return f"; did you mean {near}?" if near else ""
+
+
+def did_you_mean(name, known):
+    """As `hint`; all that there is where none is spelt like it."""
+    known = list(known)
+    return hint(name, known) or f"; there are {', '.join(known)}"
 
 
 def has_gpu():

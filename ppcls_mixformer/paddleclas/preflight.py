@@ -11,7 +11,7 @@ import ppcls.data
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
-from ppcls_mixformer.hosting.advice import has_gpu, nearest
+from ppcls_mixformer.hosting.advice import has_gpu, hint
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleclas import history, labels, lists, names, precision, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
@@ -144,10 +144,8 @@ def check_arch(arch):
     section, arch = backbone_section(arch)
     name = arch.get("name")
     if not isinstance(name, str) or not hasattr(ppcls.arch, name):
-        near = nearest(name, dir(ppcls.arch))
         raise UserError(
-            f"{section}.name {name} is not a model of this PaddleClas"
-            + (f"; did you mean {near}?" if near else "")
+            f"{section}.name {name} is not a model of this PaddleClas{hint(name, dir(ppcls.arch))}"
         )
     if name not in zoo.VARIANTS:
         return

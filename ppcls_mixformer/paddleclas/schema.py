@@ -17,7 +17,7 @@ from ppcls.utils import logger as logger_of_ppcls
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions
-from ppcls_mixformer.hosting.advice import nearest
+from ppcls_mixformer.hosting.advice import hint, nearest
 from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleclas import keys, lists, names
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 CUTOFF = 0.8  # of likeness, from which on an unknown key is taken for a misspelt one
 EVERY = ("train", "eval", "infer", "export")
-CLOSED_CUTOFF = 0.6  # in sections of which every key is known
 
 
 # Values
@@ -289,7 +288,7 @@ def warn_of_misplaced(config, said):
         everything = {**homes, **everything}
         for place, (section, fields) in inside.items():
             if isinstance(section, dict) and "name" not in section:  # a sampler's class is asked
-                others = {name: nearest(name, homes, CLOSED_CUTOFF) for name in section if name not in fields}
+                others = {name: nearest(name, homes) for name in section if name not in fields}
                 _warn_of_homes(place, others, homes, said)
     for place in ("Global", "DataLoader"):
         others = {name: name for name in config[place] if name in everything}
@@ -384,12 +383,9 @@ def _is_it(name, use, known=()):
 
 
 def _check_unknown(use, name, known, takes_others, said):
-    near = nearest(name, known, CUTOFF if takes_others else 0.6)
     if not takes_others:
-        raise UserError(
-            f"{use.place}.{name} is not an argument of {use.name}"
-            + (f"; did you mean {near}?" if near else "")
-        )
+        raise UserError(f"{use.place}.{name} is not an argument of {use.name}{hint(name, known)}")
+    near = nearest(name, known, CUTOFF)
     place = f"{use.place}.{name}"
     if near and place not in said:
         logger.warning("%s: %s reads no such key; is it %s.%s?", place, use.name, use.place, near)
