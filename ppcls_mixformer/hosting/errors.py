@@ -28,6 +28,11 @@ def first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def reason_of(error):
+    """Why a file could not be had, one line: what the system says, else the first line of the text."""
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
+
+
 def error_line(error):
     """What an exception says, one line: of many, such as C++ writes, the last that has `Error`."""
     lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
