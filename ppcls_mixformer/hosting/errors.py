@@ -15,6 +15,15 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
+def placed(place):
+    """Puts `place`, such as a key or a flag, in front of the text of a UserError that the block raises."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
+@contextlib.contextmanager
 def collected(texts):
     """Adds to `texts` what a UserError says that the block raises, and goes on behind the block."""
     try:
