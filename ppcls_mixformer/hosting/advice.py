@@ -1,6 +1,7 @@
 """What an error needs to know to be of help: the nearest name, and what this machine has."""
 
 import difflib
+import importlib.metadata
 import re
 
 SYNONYMS = {"num_classes": "class_num", "num_class": "class_num"}  # what others call it
@@ -32,6 +33,14 @@ def has_gpu():
     import paddle
 
     return paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+
+
+def installed(package):
+    """Version of an installed package; empty if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def untried_paddle(version):

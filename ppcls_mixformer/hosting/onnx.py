@@ -1,6 +1,5 @@
 """Exports converted to ONNX, checked and read with ONNX Runtime; only reading needs no Paddle."""
 
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_mixformer.hosting.advice import installed
 from ppcls_mixformer.hosting.children import run_module
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.whole import scratch
@@ -50,14 +50,6 @@ def require(flag):
             f"{flag} needs {', '.join(needs)} on paddlepaddle {paddle.__version__}: "
             f"pip install {' '.join(needs)}{wheels}"
         )
-
-
-def installed(package):
-    """Version of an installed package; empty if there is none."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def convert(program, target):
