@@ -17,7 +17,7 @@ from ppcls_mixformer.benchmark import report, worker
 from ppcls_mixformer.benchmark.measure import Plan, measure
 from ppcls_mixformer.benchmark.processes import once
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.whole import scratch
+from ppcls_mixformer.hosting.whole import make_writable
 from ppcls_mixformer.paddleclas import lists
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs
@@ -111,13 +111,11 @@ def _each_once(folders):
 
 
 def _check_output(folder):
-    """Makes the folder, and tries whether files can be put there, before anything is measured."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Refuses a folder into which the files cannot be put, before anything is measured."""
+    make_writable(folder)
     for name in report.FILES:
         if (folder / name).is_dir():
             raise UserError(f"--output: {folder / name} is a folder; take another")
-    with scratch(folder):
-        pass
 
 
 def _plan(flags):

@@ -122,4 +122,4 @@ def write(results, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(FILES, (json.dumps(results, indent=1), table(results))):
         with whole_file(folder / name) as part:
-            Path(part).write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
