@@ -69,7 +69,12 @@ def test_the_whole_way(pictures, crop, order):
 
 @pytest.mark.parametrize("value", [0, 127, [1, 2, 3]])
 def test_padding(pictures, value):
-    check([{"PadImage": {"size": [80, 90], "value": value}}], pictures)
+    (pad,) = transforms.build([{"PadImage": {"size": [80, 90], "value": value}}], "config")
+    for picture in pictures:
+        rows, columns = (max(least - side, 0) for least, side in zip((90, 80), picture.shape))
+        sides = (rows // 2, rows - rows // 2, columns // 2, columns - columns // 2)
+        expected = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=pad.value)
+        assert np.array_equal(pad(picture), expected)
 
 
 @pytest.mark.parametrize(
