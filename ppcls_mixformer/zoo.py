@@ -52,7 +52,7 @@ def published_weights(name):
     """What is published for `name`, a key of `VARIANTS`.
 
     Raises:
-        ppcls_mixformer.WeightsError: nothing.
+        ppcls_mixformer.WeightsError: nothing was; the message says what to do instead.
     """
     if not VARIANTS[name].has_weights:
         others = ", ".join(other for other, variant in VARIANTS.items() if variant.has_weights)

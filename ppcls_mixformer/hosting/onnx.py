@@ -1,6 +1,7 @@
 """Exports converted to ONNX, checked and read with ONNX Runtime; only reading needs no Paddle."""
 
 import importlib.util
+import itertools
 import re
 import sys
 import zlib
@@ -344,9 +345,8 @@ def largest_value(path, shape):
         onnx.save(model, str(folder / "inner.onnx"))
         run = runner(folder / "inner.onnx")
     found = (value for image in pictures(shape) for value in run(image[None]))
-    arrays = (
-        array for value in found for array in (value if isinstance(value, list) else [value])
-    )  # sequences
+    sequences = (value if isinstance(value, list) else [value] for value in found)
+    arrays = itertools.chain.from_iterable(sequences)
     return np.max([np.abs(array).max() for array in arrays if array.dtype == np.float32 and array.size])
 
 
