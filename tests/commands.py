@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ppcls_mixformer.hosting import onnx
@@ -82,6 +83,17 @@ def error_line(log):
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "Traceback" not in log, log[-3000:]
     return errors[0]
+
+
+def refusal(function, *args, **kwargs):
+    """What the call of a function is refused with: a UserError of one line, as it is written.
+
+    Shown by `str`, any text would be one.
+    """
+    with pytest.raises(UserError) as error:
+        function(*args, **kwargs)
+    assert not any("\n" in text for text in error.value.args)
+    return str(error.value)
 
 
 def retrieval(digits, folder, stop_layer):

@@ -162,7 +162,7 @@ def test_what_is_no_config_is_one_line(tmp_path, content, reason):
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"^{path} {reason}") as error:
         configs.read_yaml(path)
-    assert "\n" not in str(error.value)
+    assert "\n" not in error.value.args[0]
 
 
 def test_a_config_that_cannot_be_opened_is_one_line(tmp_path):

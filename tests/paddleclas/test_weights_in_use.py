@@ -2,11 +2,10 @@
 
 import paddle
 import pytest
-from commands import CONFIG, checkpoint, error_line, overrides, retrieval, tool
+from commands import CONFIG, checkpoint, error_line, overrides, refusal, retrieval, tool
 from stand_ins import send, server
 
 from ppcls_mixformer import MixFormer_B0
-from ppcls_mixformer.hosting.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +27,6 @@ def settings(host, digits, tmp_path):
         return settings(["-c", str(config), *options, *flags], mode).config
 
     return read
-
-
-def refusal(settings, *args, **kwargs):
-    with pytest.raises(UserError) as error:
-        settings(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 MODES = ("eval", "infer", "export")
