@@ -11,6 +11,7 @@ import yaml
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import register
 
 
 def can_convert():
@@ -71,6 +72,15 @@ def checkpoint(output, prefix):
     """Path of a checkpoint in `output`; PaddleClas before 2.6 puts a folder between."""
     folder = output / "MixFormer_B0"
     return (folder if folder.is_dir() else output) / prefix
+
+
+def checked(mode, *overrides, config=CONFIG, flags=()):
+    """PaddleClas's config for a mode, read and checked in this process."""
+    register()
+    from ppcls_mixformer.paddleclas.config import settings
+
+    options = [part for override in overrides for part in ("-o", override)]
+    return settings(["-c", str(config), *options, *flags], mode).config
 
 
 def losses(log):

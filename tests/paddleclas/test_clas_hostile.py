@@ -7,7 +7,7 @@ import numpy as np
 import paddle
 import pytest
 import yaml
-from commands import CONFIG, ROOT, overrides, script
+from commands import CONFIG, ROOT, checked, overrides, script
 from hostile import everything_at, made_up, runnable, strings, yaml_traps, yaml_values
 
 from ppcls_mixformer import WeightsError
@@ -30,12 +30,6 @@ def files(tmp_path):
     return tmp_path
 
 
-def settings(mode, *more):
-    from ppcls_mixformer.paddleclas.config import settings
-
-    return settings(["-c", CONFIG, *(part for setting in more for part in ("-o", setting))], mode)
-
-
 @pytest.mark.parametrize(
     "key, suffix",
     [
@@ -49,7 +43,7 @@ def settings(mode, *more):
 def test_a_hostile_checkpoint_is_refused_under_every_key(host, digits, files, key, suffix):
     for name in everything_at(files / f"x{suffix}"):
         with pytest.raises(UserError, match=f"{key}: {files}/x{suffix}") as refused:
-            settings("train", *overrides(digits, files), f"{key}={files}/x")
+            checked("train", *overrides(digits, files), f"{key}={files}/x")
         assert "\n" not in refused.value.args[0], name
 
 

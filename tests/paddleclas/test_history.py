@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from commands import CONFIG, checkpoint, error_line, overrides, refusal, tool
+from commands import checked, checkpoint, error_line, overrides, refusal, tool
 
 pytestmark = pytest.mark.usefixtures("bridged_paddleclas")
 
@@ -128,9 +128,6 @@ def test_published_weights_start_larger_windows(digits, trained, tmp_path):
 
 
 def test_early_stopping_needs_evaluations(digits, tmp_path):
-    from ppcls_mixformer.paddleclas.config import settings
-
     asked = ["Global.eval_during_train=False", "Global.early_stopping=2"]
-    options = [part for setting in (*overrides(digits, tmp_path), *asked) for part in ("-o", setting)]
-    text = refusal(settings, ["-c", CONFIG, *options], "train")
+    text = refusal(checked, "train", *overrides(digits, tmp_path), *asked)
     assert text.startswith("Global.early_stopping needs Global.eval_during_train")
