@@ -9,8 +9,9 @@ from ppcls_mixformer.network.dense import DenseMixFormer
 from ppcls_mixformer.network.mixformer import MixFormer
 from ppcls_mixformer.variants import VARIANTS, find_variant
 from ppcls_mixformer.weights import checkpoint
-from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsError
+from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit
 from ppcls_mixformer.weights.download import Published, fetch
+from ppcls_mixformer.weights.errors import WeightsError
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
 MIRROR = "PPCLS_MIXFORMER_MIRROR"  # environment variable: address of a folder that has the same files
