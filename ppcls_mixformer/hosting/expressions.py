@@ -122,7 +122,7 @@ def look_up(module, text, packages):
 
 def _layer(module, text):
     """The class of layers that `nn.NAME` means in `module`, or one of them where `()` follows."""
-    path = text[:-2] if text.endswith("()") else text
+    path = text.removesuffix("()")
     found = module
     for name in path.split("."):
         found = getattr(found, name, None) if name.isidentifier() else None

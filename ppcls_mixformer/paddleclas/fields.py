@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Callable, NamedTuple
 
 import ppcls.optimizer
 from ppcls.engine.engine import Engine

@@ -1,6 +1,7 @@
 """Names in a config that PaddleClas looks up, and the arguments that go to what it finds."""
 
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 import paddle.regularizer
 import ppcls.arch
