@@ -91,7 +91,8 @@ def run(argv):
         _check_output(flags.output)
     tasks = _tasks(flags)
     found = _accuracies(flags, tasks) if flags.images else {}
-    results = collect(tasks, _plan(flags), flags.folders[-1], found, flags.output)
+    plan = Plan(flags.rounds, flags.seconds, flags.starts, flags.together)
+    results = collect(tasks, plan, flags.folders[-1], found, flags.output)
     print(report.table(results), end="")
     failed = sum("reason" in row for row in results["rows"])
     if failed:
@@ -116,10 +117,6 @@ def _check_output(folder):
     for name in report.FILES:
         if (folder / name).is_dir():
             raise UserError(f"--output: {folder / name} is a folder; take another")
-
-
-def _plan(flags):
-    return Plan(flags.rounds, flags.seconds, flags.starts, flags.together)
 
 
 def _tasks(flags):
@@ -160,14 +157,9 @@ def collect(tasks, plan, reference, accuracies, output):
         if results["rows"]:
             print(report.table(results), end="", flush=True)
         raise
-    check_measured(results["rows"])
+    if all("reason" in row for row in results["rows"]):
+        raise UserError("; ".join(dict.fromkeys(row["reason"] for row in results["rows"])))
     return results
-
-
-def check_measured(rows):
-    """Refuses results in which nothing was measured, with the reasons."""
-    if all("reason" in row for row in rows):
-        raise UserError("; ".join(dict.fromkeys(row["reason"] for row in rows)))
 
 
 def _listing(root, path, folders):
