@@ -27,10 +27,8 @@ import numpy as np
 from ppcls_mixformer import Classifier
 from ppcls_mixformer.predict import description
 
-ROUTES = {
-    False: "image-classification",
-    True: "multilabel-image-classification",
-}  # by whether labels are independent
+# By whether labels are independent.
+ROUTES = {False: "image-classification", True: "multilabel-image-classification"}
 BATCH = "/batch"  # the route for several pictures, below that for one
 PATIENCE = 120  # seconds, for the service to start and for an answer
 

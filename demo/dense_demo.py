@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import matplotlib
 
@@ -38,7 +38,7 @@ class Task(NamedTuple):
     name: str
     host: str
     config: str
-    metrics: Tuple[str, ...]
+    metrics: tuple[str, ...]
     pattern: str
 
 

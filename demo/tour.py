@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import ppcls_mixformer
+from ppcls_mixformer.hosting.children import environment
 from ppcls_mixformer.hosting.whole import whole_file
 from ppcls_mixformer.prepare.writing import DATA
 from ppcls_mixformer.weights.checkpoint import read_file
 
-ROOT = Path(ppcls_mixformer.__file__).resolve().parents[1]
 MODEL = "MixFormer_B0"
 PATIENCE = 5  # seconds in which a command that was interrupted ends by itself
 
@@ -44,12 +43,11 @@ def _run(module, *arguments, log=None):
     Ends the demo with an error where the module ends with one.
     """
     arguments = list(map(str, arguments))
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     print(f"\n== python -m {module} {shlex.join(arguments)}", flush=True)
     lines = []
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -152,8 +152,6 @@ COMMANDS = {
     "paddlex": later("paddlex.commands:run"),
     "serve": later("paddlex.serving:run"),
 }
-
-
 GROUPS = ("det", "seg")  # whose commands are two words
 
 
@@ -175,10 +173,7 @@ def main():
 
     def run(argv):
         verb, command, flags = parse(argv)
-        sys.argv = [
-            f"python -m ppcls_mixformer {verb}",
-            *flags,
-        ]  # what argparse and hosts show
+        sys.argv = [f"python -m ppcls_mixformer {verb}", *flags]  # what argparse and hosts show
         command(flags)
 
     cli.run(run)

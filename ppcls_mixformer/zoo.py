@@ -9,8 +9,9 @@ from ppcls_mixformer.network.dense import DenseMixFormer
 from ppcls_mixformer.network.mixformer import MixFormer
 from ppcls_mixformer.variants import VARIANTS, find_variant
 from ppcls_mixformer.weights import checkpoint
-from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit, WeightsError
+from ppcls_mixformer.weights.checkpoint import ClassifierFit, TrunkFit
 from ppcls_mixformer.weights.download import Published, fetch
+from ppcls_mixformer.weights.errors import WeightsError
 
 WEIGHTS_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/{}_pretrained.pdparams"
 MIRROR = "PPCLS_MIXFORMER_MIRROR"  # environment variable: address of a folder that has the same files
@@ -52,7 +53,7 @@ def published_weights(name):
     """What is published for `name`, a key of `VARIANTS`.
 
     Raises:
-        ppcls_mixformer.WeightsError: nothing.
+        ppcls_mixformer.WeightsError: nothing was; the message says what to do instead.
     """
     if not VARIANTS[name].has_weights:
         others = ", ".join(other for other, variant in VARIANTS.items() if variant.has_weights)

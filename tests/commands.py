@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import register
 
 
 def can_convert():
@@ -72,6 +74,15 @@ def checkpoint(output, prefix):
     return (folder if folder.is_dir() else output) / prefix
 
 
+def checked(mode, *overrides, config=CONFIG, flags=()):
+    """PaddleClas's config for a mode, read and checked in this process."""
+    register()
+    from ppcls_mixformer.paddleclas.config import settings
+
+    options = [part for override in overrides for part in ("-o", override)]
+    return settings(["-c", str(config), *options, *flags], mode).config
+
+
 def losses(log):
     """Loss of every training step that a log shows, in order."""
     return [float(loss) for loss in re.findall(r"\[Train\].*\[Iter: .* loss: ([\d.]+)", log)]
@@ -82,6 +93,17 @@ def error_line(log):
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "Traceback" not in log, log[-3000:]
     return errors[0]
+
+
+def refusal(function, *args, **kwargs):
+    """What the call of a function is refused with: a UserError of one line, as it is written.
+
+    Shown by `str`, any text would be one.
+    """
+    with pytest.raises(UserError) as error:
+        function(*args, **kwargs)
+    assert not any("\n" in text for text in error.value.args)
+    return str(error.value)
 
 
 def retrieval(digits, folder, stop_layer):

@@ -17,7 +17,7 @@ from ppcls_mixformer.benchmark import report, worker
 from ppcls_mixformer.benchmark.measure import Plan, measure
 from ppcls_mixformer.benchmark.processes import once
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.whole import scratch
+from ppcls_mixformer.hosting.whole import make_writable
 from ppcls_mixformer.paddleclas import lists
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import programs
@@ -91,7 +91,8 @@ def run(argv):
         _check_output(flags.output)
     tasks = _tasks(flags)
     found = _accuracies(flags, tasks) if flags.images else {}
-    results = collect(tasks, _plan(flags), flags.folders[-1], found, flags.output)
+    plan = Plan(flags.rounds, flags.seconds, flags.starts, flags.together)
+    results = collect(tasks, plan, flags.folders[-1], found, flags.output)
     print(report.table(results), end="")
     failed = sum("reason" in row for row in results["rows"])
     if failed:
@@ -111,17 +112,11 @@ def _each_once(folders):
 
 
 def _check_output(folder):
-    """Makes the folder, and tries whether files can be put there, before anything is measured."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Refuses a folder into which the files cannot be put, before anything is measured."""
+    make_writable(folder)
     for name in report.FILES:
         if (folder / name).is_dir():
             raise UserError(f"--output: {folder / name} is a folder; take another")
-    with scratch(folder):
-        pass
-
-
-def _plan(flags):
-    return Plan(flags.rounds, flags.seconds, flags.starts, flags.together)
 
 
 def _tasks(flags):
@@ -162,14 +157,9 @@ def collect(tasks, plan, reference, accuracies, output):
         if results["rows"]:
             print(report.table(results), end="", flush=True)
         raise
-    check_measured(results["rows"])
+    if all("reason" in row for row in results["rows"]):
+        raise UserError("; ".join(dict.fromkeys(row["reason"] for row in results["rows"])))
     return results
-
-
-def check_measured(rows):
-    """Refuses results in which nothing was measured, with the reasons."""
-    if all("reason" in row for row in rows):
-        raise UserError("; ".join(dict.fromkeys(row["reason"] for row in rows)))
 
 
 def _listing(root, path, folders):

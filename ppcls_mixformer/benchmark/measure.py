@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import logging
 from dataclasses import dataclass, field, replace
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from tqdm import tqdm
 
@@ -48,9 +48,9 @@ class Timing:
     """
 
     task: Task
-    first: List[float] = field(default_factory=list)
-    turns: List[List[float]] = field(default_factory=list)
-    reference: List[List[float]] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    turns: list[list[float]] = field(default_factory=list)
+    reference: list[list[float]] = field(default_factory=list)
     memory: Optional[int] = None
     size: int = 0
     reason: str = ""

@@ -1,7 +1,6 @@
 """What was measured, as a Markdown table and as JSON."""
 
 import datetime
-import importlib.metadata
 import json
 import os
 import platform
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_mixformer.hosting.advice import installed
 from ppcls_mixformer.hosting.whole import whole_file
 
 PERCENTILES = (50, 90, 99)
@@ -56,7 +56,7 @@ def summary(timing):
 
 def machine():
     """The machine and the versions in use."""
-    found = {package: _version(package) for package in PACKAGES}
+    found = {package: installed(package) for package in PACKAGES}
     return {
         "date": datetime.date.today().isoformat(),
         "processor": _processor(),
@@ -69,13 +69,6 @@ def machine():
 def cores():
     """Cores that this process may use, which `taskset` and others make fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _processor():
@@ -129,4 +122,4 @@ def write(results, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(FILES, (json.dumps(results, indent=1), table(results))):
         with whole_file(folder / name) as part:
-            Path(part).write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -45,7 +45,7 @@ class Task(NamedTuple):
     device: str
     threads: int
     batch: int
-    shape: Optional[Tuple[int, int, int]]
+    shape: Optional[tuple[int, int, int]]
 
     def options(self):
         """How `programs.load` is to load it."""

@@ -1,6 +1,7 @@
 """What an error needs to know to be of help: the nearest name, and what this machine has."""
 
 import difflib
+import importlib.metadata
 import re
 
 SYNONYMS = {"num_classes": "class_num", "num_class": "class_num"}  # what others call it
@@ -15,11 +16,16 @@ def nearest(name, known, cutoff=0.6):
     return next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=cutoff)), None)
 
 
-def did_you_mean(name, known):
-    """The end of a sentence that refuses `name`: `; did you mean …?`, or all that there is."""
-    known = list(known)
+def hint(name, known):
+    """`; did you mean …?`, the end of a sentence that refuses `name`; empty where none is spelt like it."""
     near = nearest(name, known)
-    return f"; did you mean {near}?" if near else f"; there are {', '.join(known)}"
+    return f"; did you mean {near}?" if near else ""
+
+
+def did_you_mean(name, known):
+    """As `hint`; all that there is where none is spelt like it."""
+    known = list(known)
+    return hint(name, known) or f"; there are {', '.join(known)}"
 
 
 def has_gpu():
@@ -27,6 +33,14 @@ def has_gpu():
     import paddle
 
     return paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+
+
+def installed(package):
+    """Version of an installed package; empty if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def untried_paddle(version):

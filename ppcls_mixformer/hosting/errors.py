@@ -15,6 +15,15 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
+def placed(place):
+    """Puts `place`, such as a key or a flag, in front of the text of a UserError that the block raises."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
+@contextlib.contextmanager
 def collected(texts):
     """Adds to `texts` what a UserError says that the block raises, and goes on behind the block."""
     try:
@@ -26,6 +35,11 @@ def collected(texts):
 def first_line(error):
     """First line of an exception's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def reason_of(error):
+    """Why a file could not be had, one line: what the system says, else the first line of the text."""
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
 def error_line(error):

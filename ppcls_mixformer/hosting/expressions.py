@@ -8,7 +8,7 @@ import sys
 
 import paddle
 
-from ppcls_mixformer.hosting.advice import nearest
+from ppcls_mixformer.hosting.advice import hint
 from ppcls_mixformer.hosting.errors import UserError
 
 LENGTH = 2000  # characters
@@ -83,10 +83,7 @@ def find(module, name, packages):
     names = [key for key, found in vars(module).items() if key[:2] != "__" and _is_meant(found, packages)]
     if name in names:
         return vars(module)[name]
-    near = nearest(str(name), names)
-    raise UserError(
-        f"{name!r} is not known to {module.__name__}" + (f"; did you mean {near}?" if near else "")
-    )
+    raise UserError(f"{name!r} is not known to {module.__name__}{hint(name, names)}")
 
 
 def _is_meant(found, packages):
@@ -125,7 +122,7 @@ def look_up(module, text, packages):
 
 def _layer(module, text):
     """The class of layers that `nn.NAME` means in `module`, or one of them where `()` follows."""
-    path = text[:-2] if text.endswith("()") else text
+    path = text.removesuffix("()")
     found = module
     for name in path.split("."):
         found = getattr(found, name, None) if name.isidentifier() else None

@@ -16,6 +16,7 @@ import zipfile
 
 from ppcls_mixformer.hosting import archives, source
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.web import sha256_of
 from ppcls_mixformer.hosting.whole import scratch, whole_folder
 
 
@@ -46,7 +47,7 @@ def _download_wheel(requirement, sha256, folder, instead):
             f"cannot download {requirement}: {error}. Check pip, the network and the package "
             f"index, or {instead}"
         )
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    digest = sha256_of(wheel)
     if digest != sha256:
         raise UserError(
             f"{wheel.name} from the package index has SHA-256 {digest}, not the pinned {sha256}: the index "

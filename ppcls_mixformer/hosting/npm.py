@@ -1,17 +1,13 @@
 """Packages on npm: a tarball with a pinned hash is kept in the cache, and files are read out of it."""
 
-import contextlib
-import hashlib
 import http.client
 import os
 import tarfile
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from ppcls_mixformer.hosting import source
 from ppcls_mixformer.hosting.errors import UserError, first_line
-from ppcls_mixformer.hosting.web import open_within
+from ppcls_mixformer.hosting.web import download, sha256_of
 from ppcls_mixformer.hosting.whole import whole_file
 
 REGISTRY = "https://registry.npmjs.org"
@@ -42,7 +38,7 @@ def fetch(package):
     Raises:
         UserError: no network, another file than the pinned one, or no room. The cache is unchanged.
     """
-    if _sha256_of(package.path) == package.sha256:
+    if package.path.exists() and sha256_of(package.path) == package.sha256:
         return package.path
     registry = (os.environ.get(VARIABLE) or REGISTRY).rstrip("/")
     url = f"{registry}/{package.name}/-/{package.tarball}"
@@ -50,8 +46,8 @@ def fetch(package):
     try:
         package.path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(package.path) as part:
-            _download(url, part, package.tarball)
-            _check(package, url, _sha256_of(part))
+            download(url, part, source.PATIENCE, package.tarball)
+            _check(package, url, sha256_of(part))
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
             f"cannot download {url}: {first_line(error)}. Put it at {package.path} by other means, or name a "
@@ -68,26 +64,9 @@ def read(tarball, names):
                 yield file.read()
 
 
-def _sha256_of(path):
-    """SHA-256 of the file at `path`; None where there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _check(package, url, found):
     if found != package.sha256:
         raise UserError(
             f"{url} has SHA-256 {found}, not the pinned {package.sha256}: the registry or a proxy handed out "
             "another file; it was not kept"
         )
-
-
-def _download(url, path, label):
-    with open_within(url, source.PATIENCE) as response, open(path, "wb") as file:
-        total = int(response.headers.get("Content-Length") or 0) or None
-        with tqdm(total=total, unit="B", unit_scale=True, desc=label) as bar:
-            while chunk := response.read(1 << 20):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if total not in (None, bar.n):
-        raise OSError(f"the connection ended after {bar.n} of {total} bytes")

@@ -1,10 +1,8 @@
 """Exports converted to ONNX, checked and read with ONNX Runtime; only reading needs no Paddle."""
 
-import importlib.metadata
 import importlib.util
-import os
+import itertools
 import re
-import subprocess
 import sys
 import zlib
 from graphlib import TopologicalSorter
@@ -12,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_mixformer.hosting.advice import installed
+from ppcls_mixformer.hosting.children import run_module
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.whole import scratch
 
@@ -51,14 +51,6 @@ def require(flag):
             f"{flag} needs {', '.join(needs)} on paddlepaddle {paddle.__version__}: "
             f"pip install {' '.join(needs)}{wheels}"
         )
-
-
-def installed(package):
-    """Version of an installed package; empty if there is none."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def convert(program, target):
@@ -106,16 +98,7 @@ def convert_apart(program, target):
     Raises:
         RuntimeError: there is no file; with what paddle2onnx said.
     """
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    result = subprocess.run(
-        [sys.executable, "-m", "ppcls_mixformer.hosting.onnx", str(program), str(target)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    result = run_module("ppcls_mixformer.hosting.onnx", program, target)
     if result.returncode:
         raise RuntimeError(_gist(result.stdout) or f"status {result.returncode}")
 
@@ -362,9 +345,8 @@ def largest_value(path, shape):
         onnx.save(model, str(folder / "inner.onnx"))
         run = runner(folder / "inner.onnx")
     found = (value for image in pictures(shape) for value in run(image[None]))
-    arrays = (
-        array for value in found for array in (value if isinstance(value, list) else [value])
-    )  # sequences
+    sequences = (value if isinstance(value, list) else [value] for value in found)
+    arrays = itertools.chain.from_iterable(sequences)
     return np.max([np.abs(array).max() for array in arrays if array.dtype == np.float32 and array.size])
 
 

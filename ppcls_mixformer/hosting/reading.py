@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppcls_mixformer.hosting import pictures
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.errors import UserError, reason_of
 from ppcls_mixformer.hosting.pictures import Unreadable
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Failure(NamedTuple):
         """What the exception `error` says; transforms are the classes in packages that start with `rooms`."""
         operator = operator_of(error, rooms)
         unreadable = is_unreadable(error)
-        reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        reason = reason_of(error)
         if not unreadable and not isinstance(error, ValueError):
             reason = f"{type(error).__name__}: {reason}"
         return cls(file, operator, reason, unreadable)

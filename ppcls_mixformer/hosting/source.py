@@ -13,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.advice import untried_paddle
@@ -66,8 +66,8 @@ class Host:
     release: str
     size: str
     git_url: str
-    releases: Tuple[str, ...]
-    marks: Dict[str, str]
+    releases: tuple[str, ...]
+    marks: dict[str, str]
     command: Optional[Command] = None
 
     @property

@@ -1,8 +1,13 @@
-"""Answers of servers, within a time that holds for all of it."""
+"""Answers of servers, within a time that holds for all of it; files out of them, and their SHA-256."""
 
+import hashlib
 import queue
 import threading
 import urllib.request
+
+from tqdm import tqdm
+
+BLOCK = 1 << 20  # bytes that are read at once
 
 
 def open_within(url, seconds):
@@ -30,3 +35,31 @@ def open_within(url, seconds):
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def download(url, path, seconds, label):
+    """Writes the body of `url` to a new file at `path`, under a progress bar called `label`.
+
+    Args:
+        seconds: see `open_within`.
+
+    Raises:
+        OSError, ValueError, http.client.HTTPException: no answer, or one that ends early; no room for it.
+    """
+    with open_within(url, seconds) as response, open(path, "xb") as file:
+        total = response.length  # None where the server does not say
+        with tqdm(total=total, unit="B", unit_scale=True, desc=label) as bar:
+            while chunk := response.read1(BLOCK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if total is not None and bar.n != total:
+        raise OSError(f"the connection ended after {bar.n} of {total} bytes")
+
+
+def sha256_of(path):
+    """SHA-256 of the file at `path`, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(BLOCK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -55,6 +55,17 @@ def scratch(parent=None):
             _unlock(lock)
 
 
+def make_writable(folder):
+    """Makes the folder where it is not there, and tries whether files can be put into it.
+
+    Raises:
+        OSError: they cannot.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with scratch(folder):
+        pass
+
+
 def _make(parent):
     """A new folder in `parent` with a folder FILES, and the descriptor of its lock."""
     while True:

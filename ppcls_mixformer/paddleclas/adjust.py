@@ -92,9 +92,9 @@ def _capped(wanted, classes):
         return min(wanted, classes)
     if not isinstance(wanted, (list, tuple)) or not all(isinstance(k, int) for k in wanted):
         return wanted
-    return (
-        list(dict.fromkeys(min(k, classes) for k in wanted)) if max(wanted, default=0) > classes else wanted
-    )
+    if max(wanted, default=0) <= classes:
+        return wanted
+    return list(dict.fromkeys(min(k, classes) for k in wanted))
 
 
 def hint_at_learning_rate(config):

@@ -43,11 +43,12 @@ def load(name, overrides):
 def read(name, overrides):
     """As `load`; and the keys among the overrides of which it warned, since nobody knows them."""
     path = configs.find(name)
-    content = configs.read_yaml(path)  # PaddleClas crashes on anything but a mapping
+    content = configs.read_yaml(path)
     missing = _missing(content)
     if missing:
         raise UserError(f"{path} is not a PaddleClas config: it has no section {', '.join(missing)}")
-    config = ppcls_config.parse_config(path)
+    config = ppcls_config.AttrDict(content)  # as `parse_config` does, which would parse the file once more
+    ppcls_config.create_attr_dict(config)
     known = [*dotted_keys(config), *optional_keys(config)]
     keys = [check_override(config, override, known, path) for override in overrides]
     ppcls_config.override_config(config, overrides)

@@ -4,7 +4,7 @@ import logging
 import os
 
 from ppcls_mixformer.hosting import expressions
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, placed
 from ppcls_mixformer.predict import names, transforms
 from ppcls_mixformer.predict.description import THRESHOLD, TOPK, Description
 
@@ -172,7 +172,5 @@ def known_names(config):
     if path and not os.path.exists(path):
         logger.warning("%s: there is no file %s, so classes are named by their numbers", NAMES_KEY, path)
         return None
-    try:
+    with placed(NAMES_KEY):
         return names.read(path) if path else None
-    except UserError as error:
-        raise UserError(f"{NAMES_KEY}: {error}") from None

@@ -55,7 +55,7 @@ def _of_named_output(original):
     def forward(self, outputs, *args, **kwargs):
         names = self.model_names if hasattr(self, "model_names") else [self.model_key]
         if isinstance(outputs, paddle.Tensor):
-            outputs = {name: outputs for name in names}
+            outputs = dict.fromkeys(names, outputs)
         return original(self, outputs, *args, **kwargs)
 
     return forward

@@ -8,16 +8,14 @@ the classes, and `README.md` says how to read it all and from what it came.
 import filecmp
 import logging
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import paddle
 
-import ppcls_mixformer
 from ppcls_mixformer.hosting import onnx
+from ppcls_mixformer.hosting.children import run_module
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.inference import find_program, predictor
 from ppcls_mixformer.hosting.whole import publish, scratch
@@ -217,16 +215,8 @@ def write_other_program(staging, argv):
 
 def write_in_older_format(argv, folder):
     """Runs `program.main` in a process of its own: the format is fixed when Paddle is imported."""
-    root = str(Path(ppcls_mixformer.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    module = "ppcls_mixformer.paddleclas.program"
-    return subprocess.run(
-        [sys.executable, "-m", module, *argv, "-o", f"Global.save_inference_dir={folder}"],
-        env={**os.environ, "FLAGS_enable_pir_api": "0", "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    module, target = "ppcls_mixformer.paddleclas.program", f"Global.save_inference_dir={folder}"
+    return run_module(module, *argv, "-o", target, FLAGS_enable_pir_api="0")
 
 
 def write_onnx(staging, image_shape):

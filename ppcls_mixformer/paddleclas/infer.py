@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 import ppcls.data.postprocess
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, placed
 from ppcls_mixformer.hosting.patches import replace_once
 from ppcls_mixformer.hosting.text import read_lines
 from ppcls_mixformer.hosting.whole import whole_file
@@ -48,13 +48,11 @@ def find_pictures(infer):
         UserError: there are none; names the key.
     """
     place, listing = str(infer["infer_imgs"]), infer.get("infer_list")
-    try:
+    with placed("Infer.infer_list" if listing else "Infer.infer_imgs"):
         if not listing:
             return find(place)
         lines = [line for line in read_lines(listing) if line]
         return [found for line in lines for found in find_listed(f"{place}/{line.split(chr(9))[0]}")]
-    except UserError as error:
-        raise UserError(f"Infer.{'infer_list' if listing else 'infer_imgs'}: {error}") from None
 
 
 def run(engine, flags):

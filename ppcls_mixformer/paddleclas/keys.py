@@ -11,6 +11,7 @@ import ppcls
 from ppcls_mixformer.paddleclas import HOST
 
 OLDEST = "2.3"
+CUTOFF = 0.8  # of likeness, from which on an unknown key is taken for a misspelt one
 SECTIONS = {
     "": {
         "2.3": ("Global", "Arch", "Loss", "Optimizer", "DataLoader", "Infer", "Metric", "AMP", "Slim"),

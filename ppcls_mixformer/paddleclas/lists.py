@@ -7,8 +7,9 @@ Some of PaddleClas's datasets have lists in columns of their own.
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import NamedTuple, Optional, Union
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.text import read_lines
@@ -52,8 +53,8 @@ class Listing(NamedTuple):
     A label is a number, or where a picture has several, a tuple of 0 and 1 for each class.
     """
 
-    images: List[str]
-    labels: List[Union[int, tuple]]
+    images: list[str]
+    labels: list[Union[int, tuple]]
     lines: Sequence[int]
 
 

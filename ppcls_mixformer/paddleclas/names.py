@@ -1,6 +1,7 @@
 """Names in a config that PaddleClas looks up, and the arguments that go to what it finds."""
 
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 import paddle.regularizer
 import ppcls.arch
@@ -14,7 +15,7 @@ import ppcls.metric
 from ppcls.optimizer import learning_rate, optimizer
 
 from ppcls_mixformer.hosting import expressions
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, placed
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, networks
 
 PACKAGES = ("ppcls", "paddle", "ppcls_mixformer")
@@ -50,10 +51,8 @@ class Use(NamedTuple):
         Raises:
             UserError: there is none; the message names the key and the nearest.
         """
-        try:
+        with placed(self.key):
             return expressions.find(self.module, self.name, PACKAGES)
-        except UserError as error:
-            raise UserError(f"{self.key}: {error}") from None
 
 
 def check(config):

@@ -15,7 +15,7 @@ import types
 import paddle
 import ppcls.arch
 
-from ppcls_mixformer.hosting.advice import nearest
+from ppcls_mixformer.hosting.advice import hint
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced, shadow_module
 
@@ -43,10 +43,7 @@ def settle(config):
     known = operators()
     for name in names:
         if name not in known:
-            near = nearest(name, known)
-            raise UserError(
-                f"{KEY}: Paddle has no operator {name!r}" + (f"; did you mean {near}?" if near else "")
-            )
+            raise UserError(f"{KEY}: Paddle has no operator {name!r}{hint(name, known)}")
     section["custom_white_list"] = list(names)
 
 

@@ -11,9 +11,9 @@ import ppcls.data
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import onnx
-from ppcls_mixformer.hosting.advice import has_gpu, nearest
+from ppcls_mixformer.hosting.advice import has_gpu, hint
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import history, labels, lists, names, precision, schema, weights
+from ppcls_mixformer.paddleclas import fields, history, labels, lists, names, precision, schema, weights
 from ppcls_mixformer.paddleclas.adjust import CLASSES, adjust, settle_class_count
 from ppcls_mixformer.paddleclas.backbone import ARCH_KEYS, backbone_section, networks
 from ppcls_mixformer.paddleclas.flags import host_mode
@@ -99,8 +99,8 @@ class Classes(NamedTuple):
         key, number = f"{where}.class_num", section.get("class_num")
         if number is None:
             return cls(key, None if where == "Arch.Head" else CLASSES, False)
-        if not schema.COUNT.holds(number):
-            raise UserError(f"{key} is {number!r}; it takes {schema.COUNT.words}")
+        if not fields.COUNT.holds(number):
+            raise UserError(f"{key} is {number!r}; it takes {fields.COUNT.words}")
         return cls(key, number)
 
 
@@ -162,10 +162,8 @@ def check_arch(arch):
     section, arch = backbone_section(arch)
     name = arch.get("name")
     if not isinstance(name, str) or not hasattr(ppcls.arch, name):
-        near = nearest(name, dir(ppcls.arch))
         raise UserError(
-            f"{section}.name {name} is not a model of this PaddleClas"
-            + (f"; did you mean {near}?" if near else "")
+            f"{section}.name {name} is not a model of this PaddleClas{hint(name, dir(ppcls.arch))}"
         )
     if name not in zoo.VARIANTS:
         return

@@ -134,10 +134,8 @@ def _sizes(transform_ops):
         ValueError: it cannot do that; one line.
     """
     arguments = {name: value or {} for entry in transform_ops for name, value in entry.items()}
-    short, crop = (
-        arguments.get("ResizeImage", {}).get("resize_short"),
-        arguments.get("CropImage", {}).get("size"),
-    )
+    short = arguments.get("ResizeImage", {}).get("resize_short")
+    crop = arguments.get("CropImage", {}).get("size")
     crop = crop[0] if isinstance(crop, (list, tuple)) and crop[0] == crop[-1] else crop
     if list(arguments) != ["ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage"]:
         raise ValueError("it only resizes, crops and normalizes")

@@ -7,9 +7,9 @@ import paddle
 
 from ppcls_mixformer import __version__
 from ppcls_mixformer.hosting import source
+from ppcls_mixformer.hosting.web import sha256_of
 from ppcls_mixformer.paddleclas import HOST
 from ppcls_mixformer.predict.description import FEATURES, GATES
-from ppcls_mixformer.weights.download import sha256_of
 
 logger = logging.getLogger(__name__)
 

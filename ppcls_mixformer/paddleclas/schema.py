@@ -1,141 +1,35 @@
 """The form of a config: which keys must be there, which may be, and what values they take."""
 
 import contextlib
-import copy
-import inspect
-import io
 import logging
-import re
-from typing import Callable, NamedTuple, Sequence
 
-import paddle
-import ppcls.optimizer
-from paddle.utils import unique_name
-from ppcls.engine.engine import Engine
-from ppcls.optimizer import learning_rate, optimizer
-from ppcls.utils import logger as logger_of_ppcls
-
-from ppcls_mixformer import zoo
-from ppcls_mixformer.hosting import expressions
 from ppcls_mixformer.hosting.advice import nearest
-from ppcls_mixformer.hosting.errors import UserError, gist
-from ppcls_mixformer.hosting.patches import replaced
-from ppcls_mixformer.paddleclas import keys, lists, names
+from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleclas import arguments, keys, lists, names
+from ppcls_mixformer.paddleclas.fields import (
+    AMP,
+    BARE_SAMPLER,
+    COUNT,
+    DATASET,
+    DEFAULTS,
+    ENTRIES,
+    EVERY,
+    GLOBAL,
+    INFER,
+    LIST,
+    LISTED_DATASET,
+    LOADER,
+    MAPPING,
+    OPTIMIZERS,
+    RATE,
+    SAMPLER,
+    SPLIT,
+    TEXT,
+    Field,
+)
+from ppcls_mixformer.paddleclas.keys import CUTOFF
 
 logger = logging.getLogger(__name__)
-
-CUTOFF = 0.8  # of likeness, from which on an unknown key is taken for a misspelt one
-EVERY = ("train", "eval", "infer", "export")
-CLOSED_CUTOFF = 0.6  # in sections of which every key is known
-
-
-# Values
-
-
-class Kind(NamedTuple):
-    """What a value must be, in words, and whether one is."""
-
-    words: str
-    holds: Callable
-
-
-def _is_whole(value, least):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-COUNT = Kind("a whole number from 1 on", lambda value: _is_whole(value, 1))
-NATURAL = Kind("a whole number from 0 on", lambda value: _is_whole(value, 0))
-INTERVAL = Kind("a whole number other than 0", lambda value: type(value) is int and value != 0)
-SWITCH = Kind("True or False", lambda value: isinstance(value, bool))
-FLAG = Kind("True or False", lambda value: isinstance(value, bool) or value in (0, 1))
-TEXT = Kind("a path", lambda value: isinstance(value, str) and value.strip() != "")
-SHAPE = Kind(
-    "channels, height and width, such as [3, 224, 224]",
-    lambda value: isinstance(value, (list, tuple))
-    and len(value) == 3
-    and all(_is_whole(n, 1) for n in value),
-)
-SHARE = Kind("a share of all pictures, from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1)
-RATE = Kind("a number above 0", lambda value: type(value) in (int, float) and value > 0)
-MAPPING = Kind("a section", lambda value: isinstance(value, dict))
-LIST = Kind("a list with at least one entry", lambda value: isinstance(value, list) and len(value) > 0)
-ENTRIES = Kind("a list", lambda value: isinstance(value, list))
-TEXTS = Kind("a path", lambda value: TEXT.holds(value) or (LIST.holds(value) and all(map(TEXT.holds, value))))
-OPTIMIZERS = Kind("a section", lambda value: isinstance(value, dict) or _is_list_of_optimizers(value))
-DEVICES = re.findall(r'"(\w+)"', re.search(r'"device"\s*\] in \[([^]]*)', inspect.getsource(Engine))[1])
-DEVICE = Kind(f"one of {', '.join(DEVICES)}", lambda value: value in DEVICES)
-MODE = Kind("classification, retrieval or adaface", lambda v: v in ("classification", "retrieval", "adaface"))
-
-
-def _is_list_of_optimizers(value):
-    """A list of names with their arguments, which later releases take."""
-    takes_lists = "scope" in inspect.getsource(ppcls.optimizer.build_optimizer)
-    return takes_lists and LIST.holds(value) and all(MAPPING.holds(entry) and entry for entry in value)
-
-
-class Field(NamedTuple):
-    """A key that PaddleClas reads: what it takes, and the modes that fail without it."""
-
-    kind: Kind
-    modes: Sequence[str] = ()
-    takes_null: bool = True
-
-
-GLOBAL = {
-    "output_dir": Field(TEXT, EVERY),
-    "device": Field(DEVICE, EVERY),
-    "epochs": Field(COUNT, ("train",)),
-    "save_interval": Field(INTERVAL, ("train",)),
-    "print_batch_step": Field(COUNT, ("train", "eval")),
-    "eval_during_train": Field(FLAG, ("train",)),
-    "eval_interval": Field(COUNT),
-    "eval_mode": Field(MODE, takes_null=False),
-    "image_shape": Field(SHAPE, ("export",)),
-    "save_inference_dir": Field(TEXT, ("export",)),
-    "use_visualdl": Field(FLAG),
-    "to_static": Field(FLAG),
-    "fuse_gemm_epilogue": Field(FLAG),
-    "use_dali": Field(FLAG),
-    "use_multilabel": Field(FLAG),
-    "seed": Field(NATURAL),
-    "update_freq": Field(COUNT),
-    "keep_checkpoints": Field(COUNT),
-    "early_stopping": Field(COUNT),
-    "unreadable_share": Field(SHARE, takes_null=False),
-}
-AMP = {
-    "use_amp": Field(FLAG),
-    "scale_loss": Field(RATE, takes_null=False),
-    "use_dynamic_loss_scaling": Field(FLAG),
-    "use_fp16_test": Field(FLAG),
-    "use_promote": Field(FLAG),
-}
-SPLIT = {"dataset": Field(MAPPING, EVERY), "sampler": Field(MAPPING, EVERY), "loader": Field(MAPPING, EVERY)}
-DATASET = {
-    "name": Field(TEXT, EVERY),
-    "image_root": Field(TEXT),
-    "cls_label_path": Field(TEXTS),
-    "transform_ops": Field(LIST),
-}
-LISTED_DATASET = {key: field._replace(modes=EVERY) for key, field in DATASET.items()}
-LOADER = {"num_workers": Field(NATURAL, EVERY), "use_shared_memory": Field(FLAG, EVERY)}
-SAMPLER = {
-    "batch_size": Field(COUNT, takes_null=False),
-    "drop_last": Field(SWITCH, takes_null=False),
-    "shuffle": Field(SWITCH, takes_null=False),
-}
-BARE_SAMPLER = {key: field._replace(modes=EVERY) for key, field in SAMPLER.items()}  # no class is asked
-INFER = {
-    "infer_imgs": Field(TEXT, EVERY),
-    "batch_size": Field(COUNT, EVERY),
-    "transforms": Field(LIST, EVERY),
-    "PostProcess": Field(MAPPING, EVERY),
-}
-# What PaddleClas reads by its name, and fails without, though nothing says what it should be but this.
-DEFAULTS = {"use_visualdl": False, "epochs": 1}
-
-
-# Sections
 
 
 def check(config, mode, said=()):
@@ -160,10 +54,10 @@ def check(config, mode, said=()):
     warn_of_misplaced(config, said)
     uses, read = list(names.looked_up(config)), prefixes(config, mode)
     for use in uses:
-        check_arguments(use, said)
+        arguments.check(use, said)
     for use in uses:
         if use.trial is not None and use.place.startswith(read):
-            try_out(use)
+            arguments.try_out(use)
 
 
 def prefixes(config, mode):
@@ -289,7 +183,7 @@ def warn_of_misplaced(config, said):
         everything = {**homes, **everything}
         for place, (section, fields) in inside.items():
             if isinstance(section, dict) and "name" not in section:  # a sampler's class is asked
-                others = {name: nearest(name, homes, CLOSED_CUTOFF) for name in section if name not in fields}
+                others = {name: nearest(name, homes) for name in section if name not in fields}
                 _warn_of_homes(place, others, homes, said)
     for place in ("Global", "DataLoader"):
         others = {name: name for name in config[place] if name in everything}
@@ -308,120 +202,5 @@ def known_keys(config):
         yield from (f"{section}.{key}" if section else key for key in keys.since(section))
     for use in names.looked_up(config):
         with contextlib.suppress(UserError):
-            yield from (f"{use.place}.{name}" for name in (*parameters_of(use.find())[0], *use.taken))
-
-
-# Arguments
-
-
-def check_arguments(use, said=()):
-    """Refuses arguments that what `use` names does not take, lacks, or takes of another type.
-
-    Raises:
-        UserError: names the key.
-    """
-    arguments = {} if use.arguments is None else use.arguments
-    if not isinstance(arguments, dict):
-        raise UserError(f"{use.place} is {arguments!r}; it takes the arguments of {use.name}, a section")
-    for name in use.needed:
-        if name not in arguments:
-            raise UserError(f"the config has no {use.place}.{name}, which is required{_is_it(name, use)}")
-    found = use.find()
-    if use.name in zoo.VARIANTS:
-        return  # `check_arch` has looked at them
-    parameters, takes_others = parameters_of(found)
-    known = [*parameters, *use.taken]
-    for name, value in arguments.items():
-        if name in use.taken:
-            continue
-        if name in parameters:
-            _check_type(f"{use.place}.{name}", value, parameters[name])
-            continue
-        _check_unknown(use, name, known, takes_others, said)
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in {**arguments, **dict.fromkeys(use.given)}:
-            raise UserError(
-                f"the config has no {use.place}.{name}, which {use.name} needs{_is_it(name, use, known)}"
-            )
-
-
-def try_out(use):
-    """Builds what `use` names, alone, since no signature says which values can be.
-
-    Raises:
-        UserError: it cannot be built; the message names the section.
-    """
-    found = use.find()
-    own = {key: value for key, value in (use.arguments or {}).items() if key not in use.taken}
-    takes = parameters_of(found)[0]
-    own.update({key: value for key, value in use.trial.items() if key in takes})
-    try:
-        with _quiet(), unique_name.guard():  # or parameters of a resumed run get other names than they had
-            built = found(**copy.deepcopy(own))
-            if use.module is optimizer:
-                built([paddle.nn.Linear(1, 1)])
-            elif callable(built) and use.module is learning_rate:
-                built()
-    except UserError as error:
-        raise UserError(f"{use.place}: {error}") from None
-    except Exception as error:  # whatever the class makes of a value that it was not made for
-        raise UserError(
-            f"{use.place}: {use.name} cannot be built with these arguments ({gist(error)})"
-        ) from error
-
-
-@contextlib.contextmanager
-def _quiet():
-    """PaddleClas has set up no logger yet, and would say everything twice."""
-    silent = logging.Logger("silent", logging.CRITICAL + 1)
-    with replaced(logger_of_ppcls, "_logger", silent), contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
-def _is_it(name, use, known=()):
-    near = nearest(name, [key for key in use.arguments or () if key not in known], CUTOFF)
-    return f"; is {use.place}.{near} meant?" if near else ""
-
-
-def _check_unknown(use, name, known, takes_others, said):
-    near = nearest(name, known, CUTOFF if takes_others else 0.6)
-    if not takes_others:
-        raise UserError(
-            f"{use.place}.{name} is not an argument of {use.name}"
-            + (f"; did you mean {near}?" if near else "")
-        )
-    place = f"{use.place}.{name}"
-    if near and place not in said:
-        logger.warning("%s: %s reads no such key; is it %s.%s?", place, use.name, use.place, near)
-
-
-def parameters_of(found):
-    """`{name: parameter}` of a class or function, and whether it takes others as well.
-
-    What hands everything on (`*args, **kwargs`) to the class that it is built on has the parameters of that.
-    """
-    functions = [vars(kind)["__init__"] for kind in getattr(found, "__mro__", ()) if "__init__" in vars(kind)]
-    if not functions:
-        functions = [found]
-    named, rest = {}, {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        named.update({p.name: p for p in parameters if p.kind not in rest and p.name not in ("self", *named)})
-        kinds = {parameter.kind for parameter in parameters}
-        if not rest <= kinds:
-            break
-    return named, inspect.Parameter.VAR_KEYWORD in kinds
-
-
-def _check_type(key, value, parameter):
-    """Refuses text where the default is a number or a switch, as a slip of the pen gives it."""
-    default = parameter.default
-    if not isinstance(value, str) or type(default) not in (bool, int, float):
-        return
-    try:
-        evaluated = expressions.value(value)
-    except ValueError:
-        evaluated = value
-    if isinstance(evaluated, str) and parameter.name != "pretrained":
-        words = "True or False" if isinstance(default, bool) else "a number"
-        raise UserError(f"{key} is {value!r}; it takes {words}, such as {default}")
+            parameters, _ = arguments.parameters_of(use.find())
+            yield from (f"{use.place}.{name}" for name in (*parameters, *use.taken))

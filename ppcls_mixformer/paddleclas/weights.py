@@ -84,7 +84,7 @@ def _path(value, key):
         raise UserError(f"{key} is {value!r}; it takes the path of a checkpoint{hint}")
     if value.startswith(("http://", "https://")):
         value = downloaded(value)
-    return value[: -len(".pdparams")] if value.endswith(".pdparams") else value
+    return value.removesuffix(".pdparams")
 
 
 def downloaded(address):

@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, placed
 from ppcls_mixformer.predict import description as descriptions
 from ppcls_mixformer.predict import names, results
 from ppcls_mixformer.predict.classifier import Classifier
@@ -82,8 +82,10 @@ def run(argv):
             raise UserError(f"--{name} is {value}; it takes a whole number above 0")
     if flags.save is not None:
         results.check_path(flags.save)
-    sources = _told("--infer_imgs", find, flags.infer_imgs)
-    described = _told("--inference_model_dir", descriptions.read, flags.inference_model_dir)
+    with placed("--infer_imgs"):
+        sources = find(flags.infer_imgs)
+    with placed("--inference_model_dir"):
+        described = descriptions.read(flags.inference_model_dir)
     classifier = Classifier(
         flags.inference_model_dir,
         flags.engine,
@@ -100,19 +102,12 @@ def run(argv):
     results.hand_out(classifier.stream(sources, flags.batch_size), results.shown, flags.save)
 
 
-def _told(flag, function, *arguments):
-    """What `function` returns; the message of its error gets the name of the flag."""
-    try:
-        return function(*arguments)
-    except UserError as error:
-        raise UserError(f"{flag}: {error}") from None
-
-
 def _names(path, described):
     """Names of classes from the file that a flag names; None without one. Says whose they replace."""
     if path is None:
         return None
-    found = _told("--class_id_map_file", names.read, path)
+    with placed("--class_id_map_file"):
+        found = names.read(path)
     if described.label_names not in (None, [found[number] for number in range(len(found))]):
         logger.warning("--class_id_map_file: its names replace those of the export")
     return found

@@ -6,7 +6,7 @@ The format is that of PaddleX 3 and PaddleClas 2.6; `image_shape`, `topk` and `o
 import logging
 import math
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import yaml
 
@@ -44,14 +44,14 @@ class Description(NamedTuple):
         outputs: names of what the program gives, in their order; None where nobody has written them.
     """
 
-    transform_ops: List[Any]
-    label_names: Optional[List[str]] = None
+    transform_ops: list[Any]
+    label_names: Optional[list[str]] = None
     independent: bool = False
     topk: Optional[int] = TOPK
     threshold: float = THRESHOLD
-    image_shape: Optional[List[int]] = None
+    image_shape: Optional[list[int]] = None
     model_name: str = ""
-    outputs: Optional[List[str]] = None
+    outputs: Optional[list[str]] = None
 
     def check_size(self, built, place):
         """Refuses transforms that end in pictures of another size than the program takes.

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 from tqdm import tqdm
 
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.errors import UserError, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _prepared(source, prepare):
     except UserError:
         raise
     except Exception as error:  # whatever a decoder or a transform raises
-        reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        reason = reason_of(error)
         if not isinstance(error, (OSError, ValueError)):
             reason = f"{type(error).__name__}: {reason}"
         logger.warning("%s: %s", source.name or "a picture", reason)

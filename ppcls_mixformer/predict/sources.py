@@ -82,11 +82,8 @@ def find(place):
         for name in names:
             is_picture = name.lower().endswith(SUFFIXES) and not name.startswith(".")
             (paths if is_picture else skipped).append(os.path.join(folder, name))
-    photographs = [
-        path
-        for path in skipped
-        if path.lower().endswith(OTHER_SUFFIXES) and not os.path.basename(path).startswith(".")
-    ]
+    unread = [path for path in skipped if path.lower().endswith(OTHER_SUFFIXES)]
+    photographs = [path for path in unread if not os.path.basename(path).startswith(".")]
     if photographs:
         logger.warning(
             "%s: %d pictures in formats that are not read, such as %s: save them as JPEG or PNG",

@@ -14,7 +14,7 @@ from pathlib import Path
 from ppcls_mixformer.benchmark.processes import once
 from ppcls_mixformer.hosting import cli
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.hosting.whole import scratch, whole_file
+from ppcls_mixformer.hosting.whole import make_writable, whole_file
 from ppcls_mixformer.selftest import speed
 from ppcls_mixformer.selftest.finding import words
 
@@ -49,12 +49,10 @@ def run(argv):
 
 
 def _check_output(path):
-    """Makes the folder, and tries whether a file can be put there, before anything is measured."""
+    """Refuses a file that cannot be written, before anything is measured."""
     if path.exists() and not path.is_file():
         raise UserError(f"--output: {path} is a folder or a device; name a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with scratch(path.parent):
-        pass
+    make_writable(path.parent)
 
 
 def collect(device):
@@ -103,7 +101,7 @@ def _write(results, output):
         return
     try:
         with whole_file(output) as part:
-            Path(part).write_text(f"{text}\n", encoding="utf-8")
+            part.write_text(f"{text}\n", encoding="utf-8")
     except OSError:
         print(text)  # it has taken minutes
         raise

@@ -12,8 +12,8 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+from ppcls_mixformer.hosting.children import environment
 from ppcls_mixformer.hosting.errors import UserError, error_line, first_line
 
 SHAPES = ("reshape", "flatten", "squeeze", "unsqueeze")
@@ -65,12 +65,9 @@ def kind(name):
 def counted(variant="MixFormer_B0", amp_level=None, parts=PARTS):
     """As `count`, with a `Counter` of the operators' names in place of the numbers."""
     request = json.dumps([variant, amp_level, list(parts)])
-    verbosity = {} if amp_level else {"GLOG_v": "3"}
-    root = str(Path(__file__).parents[2])  # of this copy of the package, whichever is installed
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", MODULE, request],
-        env={**os.environ, "PYTHONPATH": path, "GLOG_v": "0", **verbosity},
+        env=environment(GLOG_v="0" if amp_level else "3"),
         capture_output=True,
         encoding="utf-8",
         errors="replace",

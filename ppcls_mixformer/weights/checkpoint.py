@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
+from ppcls_mixformer.hosting.errors import placed
 from ppcls_mixformer.hosting.whole import settle
 from ppcls_mixformer.weights import pickles, tensors, windows
 from ppcls_mixformer.weights.errors import WeightsError
@@ -44,10 +45,8 @@ def find_file(path):
 def check_start(key, pretrained):
     """Refuses the path, in a config's `key`, of a checkpoint to start from that is not there."""
     if isinstance(pretrained, str):
-        try:
+        with placed(key):
             find_file(pretrained)
-        except WeightsError as error:
-            raise WeightsError(f"{key}: {error}") from None
 
 
 def read_checkpoint(path):

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from tqdm import tqdm
-
 from ppcls_mixformer.hosting.errors import first_line
-from ppcls_mixformer.hosting.web import open_within
+from ppcls_mixformer.hosting.web import download, sha256_of
 from ppcls_mixformer.hosting.whole import whole_file
 from ppcls_mixformer.weights.errors import WeightsError
 
@@ -109,8 +107,8 @@ def take(published, source, fits):
 
 def _download(published, fits):
     try:
-        with _arriving(published, fits) as part, open(part, "xb") as file:
-            _stream(published.url, file, published.path.name)
+        with _arriving(published, fits) as part:
+            download(published.url, part, TIMEOUT, published.path.name)
     except WeightsError:
         raise
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -148,24 +146,3 @@ def _check_sha256(published, path):
         return
     recorded = f", recorded in {published.record} at an earlier download: remove that if theirs is a new file"
     raise ValueError(f"the file has SHA-256 {found}, not {expected}{'' if published.sha256 else recorded}")
-
-
-def sha256_of(path):
-    """SHA-256 of the file at `path`, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _stream(url, file, label):
-    """Copies the body of `url` into `file` under a progress bar."""
-    with open_within(url, TIMEOUT) as response:
-        total = response.length  # None where the server does not say
-        with tqdm(total=total, unit="B", unit_scale=True, desc=label) as bar:
-            while chunk := response.read1(1 << 20):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if total is not None and bar.n != total:
-        raise OSError(f"the connection ended after {bar.n} of {total} bytes")

@@ -10,17 +10,24 @@ import paddle
 import pytest
 from commands import error_line, run
 
+from ppcls_mixformer import WeightsError
 from ppcls_mixformer.hosting import cli, configs, inference, patches, source
-from ppcls_mixformer.hosting.advice import did_you_mean, nearest
-from ppcls_mixformer.hosting.errors import UserError, first_line
+from ppcls_mixformer.hosting.advice import did_you_mean, hint, nearest
+from ppcls_mixformer.hosting.errors import UserError, first_line, placed
 from ppcls_mixformer.paddleclas import HOST
 
 
 def test_the_nearest_name_or_all_that_there_are():
     assert nearest("epoch", ["epochs", "device"]) == "epochs"
     assert nearest("xyz", ["epochs", "device"]) is None
+    assert hint("epoch", ["epochs"]) == "; did you mean epochs?" and hint("xyz", ["epochs"]) == ""
     assert did_you_mean("epoch", ["epochs", "device"]) == "; did you mean epochs?"
     assert did_you_mean("xyz", ["epochs", "device"]) == "; there are epochs, device"
+
+
+def test_the_place_of_an_error_stands_in_front_of_it():
+    with pytest.raises(WeightsError, match="^Arch.pretrained: not there$"), placed("Arch.pretrained"):
+        raise WeightsError("not there")
 
 
 def test_the_first_line_of_an_error_or_its_type():
@@ -155,7 +162,7 @@ def test_what_is_no_config_is_one_line(tmp_path, content, reason):
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"^{path} {reason}") as error:
         configs.read_yaml(path)
-    assert "\n" not in str(error.value)
+    assert "\n" not in error.value.args[0]
 
 
 def test_a_config_that_cannot_be_opened_is_one_line(tmp_path):

@@ -69,7 +69,7 @@ def evaluation(skips=False, processes=1):
 def test_an_error_of_a_dataset_ends_the_loader(workers, error):
     with pytest.raises(UserError, match="data loader failed") as refusal:
         loaded(Squares([3], error), workers)
-    assert type(error).__name__ in str(refusal.value) and "\n" not in str(refusal.value)
+    assert type(error).__name__ in str(refusal.value) and "\n" not in refusal.value.args[0]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

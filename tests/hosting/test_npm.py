@@ -84,4 +84,4 @@ def test_without_a_network_it_is_one_line(cache, monkeypatch, address):
     monkeypatch.setenv(npm.VARIABLE, address.format(port=port))
     with pytest.raises(UserError, match="^cannot download .* or name a mirror of npm in") as error:
         npm.fetch(npm.Package("some", "1.0.0", "0"))
-    assert "\n" not in str(error.value) and not files(cache)
+    assert "\n" not in error.value.args[0] and not files(cache)

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from commands import checkpoint, error_line, overrides, tool
+from commands import checked, checkpoint, error_line, overrides, refusal, tool
 
 pytestmark = pytest.mark.usefixtures("bridged_paddleclas")
 
@@ -128,7 +128,6 @@ def test_published_weights_start_larger_windows(digits, trained, tmp_path):
 
 
 def test_early_stopping_needs_evaluations(digits, tmp_path):
-    settings = [*overrides(digits, tmp_path), "Global.eval_during_train=False", "Global.early_stopping=2"]
-    assert "Global.early_stopping needs Global.eval_during_train" in error_line(
-        tool("train", *settings, check=False)
-    )
+    asked = ["Global.eval_during_train=False", "Global.early_stopping=2"]
+    text = refusal(checked, "train", *overrides(digits, tmp_path), *asked)
+    assert text.startswith("Global.early_stopping needs Global.eval_during_train")

@@ -3,9 +3,7 @@
 import paddle
 import pytest
 import yaml
-from commands import retrieval
-
-from ppcls_mixformer.hosting.errors import UserError
+from commands import refusal, retrieval
 
 IDENTITY = {"name": "DistributedRandomIdentitySampler", "num_instances": 4, "drop_last": True}
 
@@ -35,13 +33,6 @@ def built(host, tmp_path):
         return Engine(settings(["-c", str(path)], "train").config, mode="train")
 
     return build
-
-
-def refusal(function, *args):
-    with pytest.raises(UserError) as error:
-        function(*args)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -6,27 +6,18 @@ import sys
 import paddle
 import pytest
 import yaml
-from commands import CONFIG, ROOT, error_line, overrides, retrieval, run, tool
-
-from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddleclas import register
+from commands import CONFIG, ROOT, checked, error_line, overrides, retrieval, run, tool
+from commands import refusal as refusal_of
 
 
-def read(*settings, config=CONFIG, mode="train"):
+def read(*settings, mode="train", **options):
     """PaddleClas's config, once it is checked."""
-    register()
-    from ppcls_mixformer.paddleclas.config import settings as read_checked
-
-    options = [part for setting in settings for part in ("-o", setting)]
-    return read_checked(["-c", str(config), *options], mode).config
+    return checked(mode, *settings, **options)
 
 
 def refusal(*settings, **options):
     """What PaddleClas's settings are refused with."""
-    with pytest.raises(UserError) as error:
-        read(*settings, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    return refusal_of(read, *settings, **options)
 
 
 @pytest.mark.parametrize(

@@ -71,25 +71,25 @@ def test_a_run_of_its_warm_up_alone_is_resumed(digits, trained, tmp_path):
     assert "its learning rate followed another schedule" in log and losses(log)
 
 
-@pytest.mark.parametrize(
-    "setting, said",
-    [
-        ("DataLoader.Train.sampler.batch_size=24", "steps an epoch (4, was 2), images a step (24, was 48)"),
-        ("Optimizer.lr.learning_rate=1e-4", "the section Optimizer"),
-        ("Global.seed=3", "seed (3, was 0)"),
-        ("DataLoader.Train.dataset.cls_label_path={other}", "the lists of DataLoader.Train"),
-        (
-            "DataLoader.Eval.dataset.cls_label_path={other}",
-            "Metric.Eval or the lists of DataLoader.Eval (the best metric starts anew)",
-        ),
-    ],
-)
-def test_changed_settings_are_said(digits, trained, tmp_path, setting, said):
-    other = tmp_path / "other.txt"  # of as many pictures, in another order
-    kind = "train" if "Train" in setting else "test"
-    other.write_text("".join(sorted((digits / f"{kind}_list.txt").read_text().splitlines(keepends=True))))
-    setting = setting.format(other=other)
-    log = resume(digits, trained[0], tmp_path / "resumed", 2, setting, name="epoch_1")
+def test_changed_settings_are_said(digits, trained, tmp_path):
+    others = []
+    for kind in ("train", "test"):  # lists of as many pictures, in another order
+        others.append(tmp_path / f"{kind}.txt")
+        lines = (digits / f"{kind}_list.txt").read_text().splitlines(keepends=True)
+        others[-1].write_text("".join(sorted(lines)))
+    settings = [
+        "DataLoader.Train.sampler.batch_size=24",
+        "Optimizer.lr.learning_rate=1e-4",
+        "Global.seed=3",
+        f"DataLoader.Train.dataset.cls_label_path={others[0]}",
+        f"DataLoader.Eval.dataset.cls_label_path={others[1]}",
+    ]
+    log = resume(digits, trained[0], tmp_path / "resumed", 2, *settings, name="epoch_1")
+    said = (
+        "steps an epoch (4, was 2), images a step (24, was 48), seed (3, was 0), the section Optimizer, "
+        "the lists of DataLoader.Train, "
+        "Metric.Eval or the lists of DataLoader.Eval (the best metric starts anew)"
+    )
     assert f"is of another run: {said}; this one goes on after epoch 1" in log and losses(log)
 
 

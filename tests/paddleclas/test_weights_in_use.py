@@ -2,11 +2,10 @@
 
 import paddle
 import pytest
-from commands import CONFIG, checkpoint, error_line, overrides, retrieval, tool
+from commands import CONFIG, checked, checkpoint, error_line, overrides, refusal, retrieval, tool
 from stand_ins import send, server
 
 from ppcls_mixformer import MixFormer_B0
-from ppcls_mixformer.hosting.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +19,12 @@ def ten(tmp_path_factory):
 @pytest.fixture
 def settings(host, digits, tmp_path):
     """Function that reads the tests' config for a mode, on a few pictures."""
-    from ppcls_mixformer.paddleclas.config import settings
 
     def read(mode, *more, config=CONFIG, flags=()):
         own = overrides(digits, tmp_path) if config == CONFIG else ()
-        options = [part for setting in (*own, *more) for part in ("-o", setting)]
-        return settings(["-c", str(config), *options, *flags], mode).config
+        return checked(mode, *own, *more, config=config, flags=flags)
 
     return read
-
-
-def refusal(settings, *args, **kwargs):
-    with pytest.raises(UserError) as error:
-        settings(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 MODES = ("eval", "infer", "export")

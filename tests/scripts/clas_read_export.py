@@ -1,7 +1,8 @@
-"""Reads an export in a fresh process and prints how far its scores are from those in a file.
+"""Reads an export in a fresh process and prints how far each reader's scores are from those in a file.
 
-`clas_read_export.py READER FOLDER REFERENCE`: READER is jit, onnx, json, json-plain, pdmodel, pdmodel-plain,
-the plain ones being without oneDNN; REFERENCE an npz file with `images` and `scores`.
+`clas_read_export.py READERS FOLDER REFERENCE`: READERS are some of jit, onnx, json, json-plain, pdmodel,
+pdmodel-plain, with commas between, the plain ones being without oneDNN; REFERENCE an npz file with `images`
+and `scores`.
 """
 
 import sys
@@ -27,9 +28,10 @@ def reader_of(name, folder):
     return lambda images: run(images)[0]
 
 
-predict = reader_of(sys.argv[1], Path(sys.argv[2]))
 reference = np.load(sys.argv[3])
-for batch in (1, 8):
-    scores = predict(reference["images"][:batch])
-    assert scores.shape == (batch, 10), scores.shape
-    print("error", np.abs(scores - reference["scores"][:batch]).max())
+for reader in sys.argv[1].split(","):
+    predict = reader_of(reader, Path(sys.argv[2]))
+    for batch in (1, 8):
+        scores = predict(reference["images"][:batch])
+        assert scores.shape == (batch, 10), scores.shape
+        print("error", reader, np.abs(scores - reference["scores"][:batch]).max())
