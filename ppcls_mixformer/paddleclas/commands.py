@@ -40,8 +40,9 @@ def train(argv):
 def evaluate(argv):
     """Evaluates on DataLoader.Eval."""
     engine, flags = build_engine(argv, "eval")
-    from ppcls_mixformer.paddleclas import evaluation
+    from ppcls_mixformer.paddleclas import evaluation, training
 
+    training.warn_of_other_lists(engine.config)
     evaluation.run(engine, flags)
 
 
@@ -65,8 +66,9 @@ def explain(argv):
 def report(argv):
     """Evaluates on DataLoader.Eval, and writes what that says as a page."""
     engine, flags = build_engine(argv, "report")
-    from ppcls_mixformer.paddleclas import report
+    from ppcls_mixformer.paddleclas import report, training
 
+    training.warn_of_other_lists(engine.config)
     report.run(engine, flags)
 
 

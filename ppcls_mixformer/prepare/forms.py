@@ -43,12 +43,35 @@ def find(place, several=False):
     if found and several:
         raise UserError("--multi-label: pictures in folders have one label each; name a CSV file")
     if found and listed:
+        _refuse_two_meanings(place, listed, found)
         found.notes.append(f"not read, since the folders say the classes: {', '.join(listed)}")
     if found:
         return found
     if len(listed) == 1:
         return tables.read(os.path.join(place, listed[0]), place, several)
     raise UserError(f"{place}: {EXPECTED}; found {_described(place, paths, listed)}")
+
+
+def _refuse_two_meanings(place, names, found):
+    """Refuses a table that sorts pictures otherwise than the folders of classes that they are in.
+
+    Raises:
+        UserError: names the table.
+    """
+    folders = {picture.path: picture.labels for picture in found.pictures if picture.split is None}
+    for name in names if folders else ():
+        try:
+            table = tables.read(os.path.join(place, name), place, False)
+        except UserError:
+            continue  # it is about something else, such as names of classes
+        pairs = {(folders[p.path], p.labels): p.path for p in table.pictures if p.path in folders}
+        sides = [set(side) for side in zip(*pairs)] or [()]
+        if any(len(side) != len(pairs) for side in sides if pairs):
+            (folder, labels), path = next(iter(pairs.items()))
+            raise UserError(
+                f"{path} is in the folder {folder[0]!r}, and {name} labels it {' and '.join(labels)!r}: name "
+                f"{os.path.join(place, name)} if its labels are meant, else take it out of the folder"
+            )
 
 
 def _is_table(folder, name):
