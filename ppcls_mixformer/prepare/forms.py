@@ -6,7 +6,7 @@ from pathlib import Path
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.predict import sources
 from ppcls_mixformer.prepare import tables
-from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, nearest_class, shown
+from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, classes_of, counted, nearest_class, shown
 
 TABLES = (".csv", ".tsv")
 FOREIGN = ("__MACOSX", "@eaDir")  # folders in which other programs keep copies
@@ -60,17 +60,11 @@ def _refuse_two_meanings(place, names, found):
     """
     folders = {picture.path: picture.labels for picture in found.pictures if picture.split is None}
     for name in names if folders else ():
-        try:
-            table = tables.read(os.path.join(place, name), place, False)
-        except UserError:
-            continue  # it is about something else, such as names of classes
-        pairs = {(folders[p.path], p.labels): p.path for p in table.pictures if p.path in folders}
-        sides = [set(side) for side in zip(*pairs)] or [()]
-        if any(len(side) != len(pairs) for side in sides if pairs):
-            (folder, labels), path = next(iter(pairs.items()))
+        path = os.path.join(place, name)
+        if tables.sorts_otherwise(path, place, folders):
             raise UserError(
-                f"{path} is in the folder {folder[0]!r}, and {name} labels it {' and '.join(labels)!r}: name "
-                f"{os.path.join(place, name)} if its labels are meant, else take it out of the folder"
+                f"{path} names pictures that lie in folders, {shown(classes_of(found.pictures))}, and has no "
+                "column that sorts them like these: name the file if its labels are meant, else take it out"
             )
 
 
@@ -96,7 +90,10 @@ def _pictures_below(place, may_be_none):
         parts = Path(os.path.relpath(source.name, place)).parts
         is_foreign = any(part.startswith(".") or part in FOREIGN for part in parts)
         (foreign if is_foreign else paths).append((source.name, parts))
-    notes = [f"not read: {counted(foreign, 'picture')} in hidden folders"] if foreign else []
+    example = "/".join(foreign[0][1]) if foreign else ""
+    notes = (
+        [f"not read: {counted(foreign, 'picture')} in hidden folders, such as {example}"] if foreign else []
+    )
     return paths, notes
 
 

@@ -73,12 +73,9 @@ def read(path, root, several):
         UserError: no text, no pictures, or columns of another kind; names the file and what is in it.
     """
     lines = read_lines(path)
-    tried = list(_readings(lines, _bases(path, root), ("",)))
-    best = max(tried, key=_hits, default=None)
-    if best is not None:
-        best = _further(best, lines, path, root, ("",) if best.hits or _named(tried[0]) else ENDINGS)
+    best = _best(lines, path, root)
     if best is None or not best.hits:
-        _refuse(path, lines, tried)
+        _refuse(path, lines, best)
     header, rows = _header(best)
     labels_of, found_several = _labels(path, best.column, header, rows, several)
     seen, missing = _sorted_rows(path, best, header, rows, labels_of, found_several)
@@ -94,6 +91,32 @@ def read(path, root, several):
     labels = "several labels" if found_several else "one label"
     form = f"the table {os.path.basename(path)}, {labels} a picture"
     return Found(form, root, pictures, found_several, missing, notes)
+
+
+def sorts_otherwise(path, root, labels):
+    """Whether a table names most of the pictures in `{path: label}`, and has no column that sorts them so."""
+    try:
+        best = _best(read_lines(path), path, root)
+    except UserError:
+        return False
+    files = [(best.file(_cell(cells, best.column)), cells) for _, cells in best.rows] if best else ()
+    known = [(labels[file], cells) for file, cells in files if file in labels]
+    if 2 * len(known) < len(labels):
+        return False  # a few numbers may be names of pictures by chance
+    for column in range(max(len(cells) for _, cells in known)):
+        pairs = {(label, _cell(cells, column)) for label, cells in known}
+        if len(pairs) > 1 and all(len(set(side)) == len(pairs) for side in zip(*pairs)):
+            return False
+    return True
+
+
+def _best(lines, path, root):
+    """The reading of a table that finds most pictures; None where there are no columns."""
+    tried = list(_readings(lines, _bases(path, root), ("",)))
+    best = max(tried, key=_hits, default=None)
+    if best is None:
+        return None
+    return _further(best, lines, path, root, ("",) if best.hits or _named(tried[0]) else ENDINGS)
 
 
 def _sorted_rows(path, reading, header, rows, labels_of, several):
@@ -196,12 +219,12 @@ def _resolve(base, cell) -> Optional[str]:
     return None
 
 
-def _refuse(path, lines, tried):
+def _refuse(path, lines, best):
     """Says what is wrong with a table of which no row names a picture that is there."""
     filled = [line for line in lines if line]
     if not filled:
         raise UserError(f"{path} is empty")
-    named = [found for reading in tried[:1] for found in _named(reading)]
+    named = _named(best) if best else ()
     if named:
         line, cell = named[0]
         folder = os.path.dirname(path)
