@@ -38,8 +38,9 @@ def _decoded(content, path):
 def _local_encodings(content):
     """What a text in the encoding of its machine may be in, the likelier first.
 
-    Nearly every letter of GBK is two bytes above ASCII; those of Western Europe are one, mostly alone.
+    Nearly every letter of GBK is two bytes above ASCII; those of Western Europe are one, mostly alone, and
+    hardly ever more than two in a row.
     """
     runs = FOREIGN.findall(content)
-    odd = sum(len(run) % 2 for run in runs)
-    return ("cp1252", "gb18030") if 2 * odd > len(runs) else ("gb18030",)
+    is_western = 2 * sum(len(run) % 2 for run in runs) > len(runs) and max(map(len, runs)) <= 2
+    return ("cp1252", "gb18030") if is_western else ("gb18030",)
