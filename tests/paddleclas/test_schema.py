@@ -129,7 +129,8 @@ def test_a_key_of_a_later_release_is_said_to_be_one(read, content):
 
 
 @pytest.mark.parametrize(
-    "setting, since", [("EMA.decay=0.9", "2.5"), ("Global.train_mode=fixmatch", "2.6"), ("SSL.T=1", "2.6")]
+    "setting, since",
+    [("EMA.decay=0.9", "2.5"), ("Global.train_mode=fixmatch", "2.6"), ("Global.iter_per_epoch=5", "2.6")],
 )
 def test_no_training_goes_on_without_what_it_would_be_another(read, content, setting, since):
     from ppcls_mixformer.paddleclas import keys
