@@ -34,6 +34,7 @@ from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.patches import replace_once, shadow_module
 from ppcls_mixformer.hosting.whole import saves_whole
 from ppcls_mixformer.paddleclas import (
+    accumulation,
     distillation,
     infer,
     labels,
@@ -82,6 +83,7 @@ def apply():
         results.apply,
         labels.apply,
         infer.names_as_people_have_them,
+        accumulated_gradients,
         watched_engines,
         precision_as_configured,
     ):
@@ -323,6 +325,31 @@ def _as_configured(original):
         precision.hand_on_white_list(config)
         with precision.fused_products(config):
             original(self, config, *args, **kwargs)
+
+    return __init__
+
+
+def accumulated_gradients():
+    """PaddleClas 2.3 and 2.4: `Global.update_freq` is not read, and each batch is a step.
+
+    All releases: above the batches of an epoch nothing is trained, or another number is taken.
+    """
+    replace_once(ppcls.engine.engine.Engine, "__init__", _accumulating)
+
+
+def _accumulating(original):
+    def __init__(self, config, mode="train", *args, **kwargs):
+        count = accumulation.size(config) if mode == "train" else 1
+        is_read = accumulation.KEY in inspect.getsource(ppcls.engine.engine)
+        with contextlib.ExitStack() as stack:
+            if count > 1:
+                stack.enter_context(accumulation.checked(count))
+            if count > 1 and not is_read:
+                stack.enter_context(accumulation.scheduled(count))
+            original(self, config, mode, *args, **kwargs)
+        if count > 1 and not is_read:
+            self.update_freq = count
+            self.train_epoch_func = accumulation.in_groups(self.train_epoch_func, count)
 
     return __init__
 

@@ -40,8 +40,9 @@ def train(argv):
 def evaluate(argv):
     """Evaluates on DataLoader.Eval, and with `--report` writes what that says as a page."""
     engine, flags = build_engine(argv, "eval")
-    from ppcls_mixformer.paddleclas import evaluation, report
+    from ppcls_mixformer.paddleclas import evaluation, report, training
 
+    training.warn_of_other_lists(engine.config)
     if flags.report is None:
         evaluation.run(engine, flags)
     else:
@@ -68,8 +69,9 @@ def explain(argv):
 def report(argv):
     """Evaluates on DataLoader.Eval, and writes what that says as a page."""
     engine, flags = build_engine(argv, "report")
-    from ppcls_mixformer.paddleclas import report
+    from ppcls_mixformer.paddleclas import report, training
 
+    training.warn_of_other_lists(engine.config)
     report.run(engine, flags, OUTPUTS["report"])
 
 

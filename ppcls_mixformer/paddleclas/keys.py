@@ -46,8 +46,10 @@ SECTIONS = {
 # What this package reads beside PaddleClas, in every release.
 OWN = {
     "AMP": ("use_amp", "custom_white_list"),
-    "Global": ("keep_checkpoints", "early_stopping", "unreadable_share", "fuse_gemm_epilogue"),
+    "Global": ("keep_checkpoints", "early_stopping", "unreadable_share", "fuse_gemm_epilogue", "update_freq"),
 }
+# What decides on what is learned, so that no training goes on without it.
+DECISIVE = {"": ("EMA", "SSL", "UnLabelLoss"), "Global": ("iter_per_epoch", "train_mode")}
 
 
 def release():

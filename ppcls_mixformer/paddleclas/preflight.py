@@ -21,6 +21,8 @@ from ppcls_mixformer.predict.sources import SCHEMES
 
 logger = logging.getLogger(__name__)
 
+GIVE_FLOATS = ("Normalize", "Tensor")  # parts of names of transforms
+
 
 def check(settings, mode, said=()):
     """Checks all that `mode` (train, eval, infer, explain, report, export) needs before anything is built.
@@ -123,9 +125,10 @@ def check_slim(slim):
 
 
 def check_channels(config, mode):
-    """Refuses a MixFormer that does not take the channels that pictures arrive with.
+    """Refuses a MixFormer that does not take the pictures that arrive: whole numbers, or other channels.
 
-    PaddleClas decodes every picture to 3, and NormalizeImage can add an empty fourth.
+    PaddleClas decodes every picture to 3 channels of bytes; NormalizeImage makes floats of these, and can add
+    an empty fourth channel.
     """
     where, arch = backbone_section(config["Arch"])
     channels = arch.get("in_chans", 3) if arch.get("name") in zoo.VARIANTS else None
@@ -135,6 +138,11 @@ def check_channels(config, mode):
             "its first number is that of the channels"
         )
     for key, operators in transforms_of(config, mode) if channels else ():
+        if not any(part in name for entry in operators for name in entry for part in GIVE_FLOATS):
+            raise UserError(
+                f"{key} has no NormalizeImage: pictures would arrive as whole numbers, of which the network "
+                "takes none; add that of the package's configs"
+            )
         arrive = [entry["NormalizeImage"] or {} for entry in operators if "NormalizeImage" in entry]
         found = arrive[-1].get("channel_num", 3) if arrive else 3
         if found != channels:

@@ -45,6 +45,8 @@ def check(config, mode, said=()):
         section = config.get(key) if key else config
         if isinstance(section, dict):
             warn_of_unknown(key, section, said)
+            if mode == "train":
+                refuse_unread(key, section)
     check_fields("Global", config["Global"], GLOBAL, mode)
     check_fields("AMP", config.get("AMP") or {}, AMP, mode)
     for key, default in DEFAULTS.items():
@@ -168,6 +170,17 @@ def warn_of_unknown(key, section, said):
         near = nearest(name, known, CUTOFF)
         if near:
             logger.warning("%s%s: PaddleClas reads no such key; is it %s%s?", prefix, name, prefix, near)
+
+
+def refuse_unread(key, section):
+    """Refuses what a later release would train with, and this one without."""
+    prefix, since, known = f"{key}." if key else "", keys.since(key), keys.known(key)
+    for name in keys.DECISIVE.get(key, ()):
+        if section.get(name) and name not in known:
+            raise UserError(
+                f"{prefix}{name}: PaddleClas {since[name]} and later train with it, this is "
+                f"{keys.release()}: leave it out, or set PADDLECLAS_HOME to a clone of a later one"
+            )
 
 
 def warn_of_misplaced(config, said):

@@ -18,7 +18,7 @@ from ppcls.utils import save_load
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replaced
-from ppcls_mixformer.paddleclas import history
+from ppcls_mixformer.paddleclas import accumulation, history
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ def description(engine):
     return {
         "epochs": config["Global"]["epochs"],
         "steps an epoch": steps_an_epoch(engine),
-        "images a step": (sampler.get("batch_size") or 0) * processes,
+        "images a step": (sampler.get("batch_size") or 0) * processes * accumulation.size(config),
         "images": len(loader.dataset) if hasattr(loader, "dataset") else None,
         "classes": classes(config["Arch"]),
         "seed": config["Global"].get("seed"),
@@ -222,6 +222,24 @@ def _lists(node):
     paths = [path for path in ([found] if isinstance(found, str) else found) if Path(path).is_file()]
     digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
     return " ".join([*digests, *filter(None, map(_lists, node.values()))])
+
+
+def warn_of_other_lists(config):
+    """Warns where a checkpoint was trained on other lists than those that `config` trains on now.
+
+    After another split the pictures that are evaluated may be some that it has learned.
+    """
+    path = config["Global"].get("pretrained_model")
+    if not path or not Path(f"{path}.pdstates").is_file():
+        return
+    before = paddle.load(f"{path}.pdstates").get(RUN, {}).get("DataLoader.Train")
+    now = _lists(config["DataLoader"].get("Train"))
+    if before and now and before != now:
+        logger.warning(
+            "%s was trained on other lists than DataLoader.Train has now: it may have learned pictures of "
+            "DataLoader.Eval, so that the result is no measure of what it makes of new ones",
+            path,
+        )
 
 
 def steps_an_epoch(engine):

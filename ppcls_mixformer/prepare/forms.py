@@ -6,7 +6,7 @@ from pathlib import Path
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.predict import sources
 from ppcls_mixformer.prepare import tables
-from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, counted, nearest_class, shown
+from ppcls_mixformer.prepare.found import SPLITS, Found, Picture, classes_of, counted, nearest_class, shown
 
 TABLES = (".csv", ".tsv")
 FOREIGN = ("__MACOSX", "@eaDir")  # folders in which other programs keep copies
@@ -44,12 +44,29 @@ def find(place, several=False):
     if found and several:
         raise UserError("--multi-label: pictures in folders have one label each; name a CSV file")
     if found and listed:
+        _refuse_two_meanings(place, listed, found)
         found.notes.append(f"not read, since the folders say the classes: {', '.join(listed)}")
     if found:
         return found
     if len(listed) == 1:
         return tables.read(os.path.join(place, listed[0]), place, several)
     raise UserError(f"{place}: {EXPECTED}; found {_described(place, paths, listed)}")
+
+
+def _refuse_two_meanings(place, names, found):
+    """Refuses a table that sorts pictures otherwise than the folders of classes that they are in.
+
+    Raises:
+        UserError: names the table.
+    """
+    folders = {picture.path: picture.labels for picture in found.pictures if picture.split is None}
+    for name in names if folders else ():
+        path = os.path.join(place, name)
+        if tables.sorts_otherwise(path, place, folders):
+            raise UserError(
+                f"{path} names pictures that lie in folders, {shown(classes_of(found.pictures))}, and has no "
+                "column that sorts them like these: name the file if its labels are meant, else take it out"
+            )
 
 
 def _is_table(folder, name):
@@ -75,7 +92,10 @@ def _pictures_below(place, may_be_none):
         is_foreign = any(part.startswith(".") or part in FOREIGN for part in parts)
         own = foreign if is_foreign else drawn if _is_of_report(place, parts[:-1], known) else paths
         own.append((source.name, parts))
-    notes = [f"not read: {counted(foreign, 'picture')} in hidden folders"] if foreign else []
+    notes = []
+    if foreign:
+        example = "/".join(foreign[0][1])
+        notes.append(f"not read: {counted(foreign, 'picture')} in hidden folders, such as {example}")
     if drawn:
         notes.append(f"not read: {counted(drawn, 'figure')} of reports, such as {drawn[0][0]}")
     return paths, notes

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 import yaml
 
 from ppcls_mixformer.hosting import configs
+from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.variants import VARIANTS
 
 SIDE, LEAST_SIDE, STRIDE = 224, 64, 32  # pixels: of the recipe, at least, and what the network divides by
@@ -77,7 +78,11 @@ def write(data, choices, title):
 
 
 def decide(data, choices, recipe):
-    """The `Rules` for size, weights, batch, epochs, warm-up, learning rate and augmentation."""
+    """The `Rules` for size, weights, batch, epochs, warm-up, learning rate and augmentation.
+
+    Raises:
+        UserError: a batch of more than all lines.
+    """
     values, reasons = {}, {}
 
     def choose(key, given, value, reason):
@@ -103,6 +108,8 @@ def decide(data, choices, recipe):
     limit = BATCHES[choices.device]
     batch = min(_power(data.lines), max(LEAST_BATCH, _power(data.lines // STEPS)), limit)
     why = f"a power of two, at most {limit} on a {choices.device.upper()}, for {STEPS} steps an epoch or more"
+    if choices.batch and choices.batch > data.lines:
+        raise UserError(f"--batch {choices.batch}: there are {data.lines:,} lines for training, take fewer")
     choose("batch", choices.batch, batch, why)
 
     least, most, steps = EPOCHS[tuned]

@@ -28,7 +28,8 @@ LABEL_NAMES = (
 )
 SPLIT_NAMES = ("split", "set", "subset", "partition")
 ENDINGS = tuple(case(suffix) for suffix in SUFFIXES for case in (str, str.upper))  # that names may lack
-ONE_HOT = {"0": False, "1": True, "0.0": False, "1.0": True}
+ONE_HOT = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+NUMBERING = ("", "index", "unnamed: 0")  # how spreadsheets and pandas call a column that counts rows
 EXPECTED = (
     "expected a column of pictures, whose paths start from its folder, and one of labels, "
     "or one of 0 and 1 for each class"
@@ -41,18 +42,24 @@ class Reading(NamedTuple):
 
     Attributes:
         rows: `(line, cells)` of each.
-        base: the folder from which paths start; `column`: where they are; `ending`: what they lack.
+        base: the folder from which paths start, or `{name: path}` of all pictures where names alone tell;
+            `column`: where they are; `ending`: what they lack.
     """
 
     hits: int
     rows: List[Any]
-    base: str
+    base: Any
     column: int
     ending: str
 
     def file(self, cell):
         """Path of the file that a cell names; None where there is none."""
         return _resolve(self.base, cell and cell + self.ending)
+
+    def cells(self):
+        """Some of its column, from all over the table."""
+        rows = self.rows[:: max(1, len(self.rows) // TRIED)]
+        return {_cell(cells, self.column) for _, cells in rows if len(cells) > 1}
 
 
 def read(path, root, several):
@@ -66,13 +73,9 @@ def read(path, root, several):
         UserError: no text, no pictures, or columns of another kind; names the file and what is in it.
     """
     lines = read_lines(path)
-    bases = _bases(path, root)
-    tried = [reading for sign in DELIMITERS for reading in _readings(lines, sign, bases, ("",))]
-    best = max(tried, key=_hits, default=None)
-    if best is not None and not best.hits and not _named(tried[0]):
-        best = max((r for sign in DELIMITERS for r in _readings(lines, sign, bases, ENDINGS)), key=_hits)
+    best = _best(lines, path, root)
     if best is None or not best.hits:
-        _refuse(path, lines, tried)
+        _refuse(path, lines, best)
     header, rows = _header(best)
     labels_of, found_several = _labels(path, best.column, header, rows, several)
     seen, missing = _sorted_rows(path, best, header, rows, labels_of, found_several)
@@ -82,11 +85,38 @@ def read(path, root, several):
     pictures, repeated = _merge(seen, found_several)
     notes = [f"{counted(repeated, 'row')} of {path} repeat others"] if repeated else []
     notes += _unread(path, best.column, header, rows)
-    root = _root([picture.path for picture in pictures], best.base)
+    notes += _made_of_others({label for picture in pictures for label in picture.labels})
+    root = _root([picture.path for picture in pictures], best.base if isinstance(best.base, str) else root)
     pictures = [picture._replace(name=_relative(picture.path, root)) for picture in pictures]
     labels = "several labels" if found_several else "one label"
     form = f"the table {os.path.basename(path)}, {labels} a picture"
     return Found(form, root, pictures, found_several, missing, notes)
+
+
+def sorts_otherwise(path, root, labels):
+    """Whether a table names most of the pictures in `{path: label}`, and has no column that sorts them so."""
+    try:
+        best = _best(read_lines(path), path, root)
+    except UserError:
+        return False
+    files = [(best.file(_cell(cells, best.column)), cells) for _, cells in best.rows] if best else ()
+    known = [(labels[file], cells) for file, cells in files if file in labels]
+    if 2 * len(known) < len(labels):
+        return False  # a few numbers may be names of pictures by chance
+    for column in range(max(len(cells) for _, cells in known)):
+        pairs = {(label, _cell(cells, column)) for label, cells in known}
+        if len(pairs) > 1 and all(len(set(side)) == len(pairs) for side in zip(*pairs)):
+            return False
+    return True
+
+
+def _best(lines, path, root):
+    """The reading of a table that finds most pictures; None where there are no columns."""
+    tried = list(_readings(lines, _bases(path, root), ("",)))
+    best = max(tried, key=_hits, default=None)
+    if best is None:
+        return None
+    return _further(best, lines, path, root, ("",) if best.hits or _named(tried[0]) else ENDINGS)
 
 
 def _sorted_rows(path, reading, header, rows, labels_of, several):
@@ -108,21 +138,59 @@ def _sorted_rows(path, reading, header, rows, labels_of, several):
 
 
 def _bases(path, root):
-    """Folders from which paths may start: that of the table, the root, and the folders in both."""
+    """Folders from which paths may start: that of the table, the root, and the folders in both.
+
+    Those for training come first: a table of labels is of these, and names in others may be the same.
+    """
     found = {}
     for folder in (os.path.dirname(path), root):
         found[folder] = None
         with os.scandir(folder) as entries:
-            found.update(dict.fromkeys(sorted(e.path for e in entries if e.is_dir() and e.name[0] != ".")))
+            names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        names.sort(key=lambda name: (not name.lower().startswith("train"), name))
+        found.update(dict.fromkeys(os.path.join(folder, name) for name in names))
     return list(found)
+
+
+def _further(best, lines, path, root, endings):
+    """The best reading where not all that `best` names is in its folder; pictures may be in several."""
+    cells = best.cells()
+    if best.hits + 1 >= len(cells) and best.hits:  # the first cell may be a title
+        return best
+    found = [best]
+    by_name = _by_name(root)
+    if by_name and (not best.hits or not any("/" in cell or "\\" in cell for cell in cells)):
+        found += _readings(lines, [by_name], endings)
+    further = max(found, key=_hits)
+    if not further.hits and endings != ("",):
+        further = max(_readings(lines, _bases(path, root), endings), key=_hits)
+    return further
+
+
+def _by_name(root):
+    """`{name: path}` of all pictures below a folder; nothing where two of them have one name."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name[0] != "."]
+        for name in names:
+            if name.lower().endswith(SUFFIXES):
+                if name in found:
+                    return {}
+                found[name] = os.path.join(folder, name)
+    return found
 
 
 def _hits(reading):
     return reading.hits
 
 
-def _readings(lines, delimiter, bases, endings):
-    """The ways to read a table with one delimiter, the first rows tried."""
+def _readings(lines, bases, endings):
+    """The ways to read a table, of which some rows are tried."""
+    for delimiter in DELIMITERS:
+        yield from _readings_with(delimiter, lines, bases, endings)
+
+
+def _readings_with(delimiter, lines, bases, endings):
     csv.field_size_limit(LONGEST)
     reader = csv.reader([line + "\n" for line in lines], delimiter=delimiter, skipinitialspace=True)
     try:
@@ -133,8 +201,7 @@ def _readings(lines, delimiter, bases, endings):
     for base in bases if width > 1 else ():
         for column, ending in itertools.product(range(width), endings):
             reading = Reading(0, rows, base, column, ending)
-            cells = [_cell(cells, column) for _, cells in rows[:TRIED] if len(cells) > 1]
-            yield reading._replace(hits=sum(reading.file(cell) is not None for cell in set(cells)))
+            yield reading._replace(hits=sum(reading.file(cell) is not None for cell in reading.cells()))
 
 
 def _cell(cells, column):
@@ -143,6 +210,8 @@ def _cell(cells, column):
 
 def _resolve(base, cell) -> Optional[str]:
     """Path of the file that a cell names; None where there is none."""
+    if isinstance(base, dict):
+        return base.get(cell.replace("\\", "/").rpartition("/")[2])
     for name in (cell, cell.replace("\\", "/")) if cell and "\0" not in cell else ():
         path = os.path.normpath(os.path.join(base, name))
         if os.path.isfile(path):
@@ -150,12 +219,12 @@ def _resolve(base, cell) -> Optional[str]:
     return None
 
 
-def _refuse(path, lines, tried):
+def _refuse(path, lines, best):
     """Says what is wrong with a table of which no row names a picture that is there."""
     filled = [line for line in lines if line]
     if not filled:
         raise UserError(f"{path} is empty")
-    named = [found for reading in tried[:1] for found in _named(reading)]
+    named = _named(best) if best else ()
     if named:
         line, cell = named[0]
         folder = os.path.dirname(path)
@@ -200,7 +269,17 @@ def _label_columns(path, pictures, header, rows):
     split = _split_column(path, header, rows)
     width = max(len(cells) for _, cells in rows)
     others = [column for column in range(width) if column not in (pictures, split)]
+    others = [column for column in others if not _is_numbering(header, rows, column)] or others
     return others, [column for column in others if header and _cell(header, column).lower() in LABEL_NAMES]
+
+
+def _is_numbering(header, rows, column):
+    """Whether a column counts rows, or is nothing at all."""
+    cells = [_cell(cells, column) for _, cells in rows]
+    if header and _cell(header, column).lower() in NUMBERING:
+        return all(not cell or cell.isdigit() for cell in cells)
+    first = cells[0] if len(cells) > 2 else ""
+    return first in ("0", "1") and cells == [str(int(first) + number) for number in range(len(cells))]
 
 
 def _unread(path, pictures, header, rows):
@@ -209,6 +288,16 @@ def _unread(path, pictures, header, rows):
     names = [_cell(header, column) for column in others if header and column not in named]
     if len(named) == 1 and any(names):
         yield f"not read: the columns {shown(repr(name) for name in names if name)} of {path}"
+
+
+def _made_of_others(names):
+    """Hints at names of classes that are made of fewer words, as several labels in a cell are."""
+    for sign in (",", " "):
+        parts = {part.strip() for name in names for part in name.split(sign)} - {""}
+        if len(parts) < len(names):
+            example = max(names, key=lambda name: (name.count(sign), name))
+            yield f"labels such as {example!r} are one class each; if they are several, add --multi-label"
+            return
 
 
 def _labels(path, pictures, header, rows, several):
@@ -222,7 +311,7 @@ def _labels(path, pictures, header, rows, several):
         column = (named or others)[0]
         sign = _between([_cell(cells, column) for _, cells in rows], several)
         return (lambda cells: _parts(_cell(cells, column), sign)), several or sign is not None
-    if len(others) > 1 and all(_cell(cells, c) in ONE_HOT for _, cells in rows for c in others):
+    if len(others) > 1 and all(_cell(cells, c).lower() in ONE_HOT for _, cells in rows for c in others):
         return _one_hot(path, others, header, rows, several)
     if others and not header:  # as many labels behind each picture as it has
         most = max(sum(bool(_cell(cells, c)) for c in others) for _, cells in rows)
@@ -245,7 +334,7 @@ def _one_hot(path, columns, header, rows, several):
         )
 
     def labels_of(cells):
-        return _sorted(name for name, column in zip(names, columns) if ONE_HOT[_cell(cells, column)])
+        return _sorted(name for name, column in zip(names, columns) if ONE_HOT[_cell(cells, column).lower()])
 
     return labels_of, several or any(len(labels_of(cells)) != 1 for _, cells in rows)
 

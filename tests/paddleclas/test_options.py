@@ -48,11 +48,10 @@ def test_options_that_change_no_step(digits, tmp_path, plain):
 
 
 def test_ema(digits, tmp_path, plain):
+    if not has_ema():
+        pytest.skip("this PaddleClas averages no weights")
     log = train(digits, tmp_path, "EMA.decay=0.5")
     np.testing.assert_allclose(losses(log), plain, atol=2e-5)
-    if not has_ema():
-        assert "EMA: PaddleClas 2.5 and later read it" in log
-        return
     assert "best metric ema" in log
     averages = [p for p in tmp_path.rglob("*ema*.pdparams")]
     state = paddle.load(str(averages[0]))

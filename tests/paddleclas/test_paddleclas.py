@@ -26,8 +26,12 @@ def test_trains_and_evaluates(digits, trained):
     assert len(re.findall(r"\[Eval\]\[Epoch \d\]\[best metric", log)) == 2  # each line once
     best = re.findall(r"best metric: ([\d.]+)", log)[-1]
     evaluated = tool(
-        "eval", *overrides(digits, output), f"Global.pretrained_model={checkpoint(output, 'best_model')}"
+        "eval",
+        *overrides(digits, output),
+        f"Global.pretrained_model={checkpoint(output, 'best_model')}",
+        f"DataLoader.Train.dataset.cls_label_path={digits}/test_list.txt",
     )
+    assert "best_model was trained on other lists than DataLoader.Train has now" in evaluated
     top1 = re.findall(r"\[Avg\].*top1: ([\d.]+)", evaluated)[-1]
     assert float(top1) == pytest.approx(float(best), abs=1e-4)
     assert not list(output.rglob(f"{PREFIX}*"))

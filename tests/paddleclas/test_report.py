@@ -39,11 +39,14 @@ def test_the_numbers_are_those_of_eval_and_the_answers_those_of_infer(digits, tr
         "DataLoader.Eval.sampler.batch_size=7",  # neither of these changes what belongs to which picture
         "DataLoader.Eval.sampler.shuffle=True",
         "DataLoader.Eval.loader.num_workers=2",
+        f"DataLoader.Train.dataset.cls_label_path={digits}/test_list.txt",
         flags=["--mistakes", "3"],
     )
+    assert "latest was trained on other lists than DataLoader.Train has now" in log
     assert log.splitlines()[-1] == str(tmp_path / "report/report.html")
     weights = f"Global.pretrained_model={checkpoint(trained[0], 'latest')}"
     evaluation = tool("eval", *overrides(digits, trained[0]), weights)
+    assert "was trained on other lists" not in evaluation
     summary = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
     assert summary["top1"] == pytest.approx(top1_of(evaluation), abs=1e-5) and summary["pictures"] == 40
     assert summary["top1"] == pytest.approx(top1_of(log), abs=1e-5)

@@ -114,12 +114,27 @@ def test_a_key_that_is_nearly_known_gets_one_warning(read, content, key, near):
 def test_a_key_of_a_later_release_is_said_to_be_one(read, content):
     from ppcls_mixformer.paddleclas import keys
 
-    lines = read(put(content, "Global.update_freq", 2))[1]
+    lines = read(put(content, "Global.start_eval_epoch", 2))[1]
     if keys.release() == "2.3":
-        assert lines == ["Global.update_freq: PaddleClas 2.5 and later read it, this is 2.3"]
+        assert lines == ["Global.start_eval_epoch: PaddleClas 2.5 and later read it, this is 2.3"]
     else:
         assert lines == []
-    assert read(content, "train", "Global.update_freq=2")[1] == lines
+    assert read(content, "train", "Global.start_eval_epoch=2")[1] == lines
+
+
+@pytest.mark.parametrize(
+    "setting, since",
+    [("EMA.decay=0.9", "2.5"), ("Global.train_mode=fixmatch", "2.6"), ("Global.iter_per_epoch=5", "2.6")],
+)
+def test_no_training_goes_on_without_what_it_would_be_another(read, content, setting, since):
+    from ppcls_mixformer.paddleclas import keys
+
+    if keys.release() >= since:
+        assert read(content, "train", setting)[1] == []
+    else:
+        line = refusal(read, content, "train", setting)
+        assert f"PaddleClas {since} and later train with it, this is {keys.release()}: leave it out" in line
+        assert read(content, "eval", setting)[1]
 
 
 @pytest.mark.parametrize(
@@ -358,6 +373,15 @@ def test_pictures_have_three_channels(read, content):
         operators = content["DataLoader"][split]["dataset"]["transform_ops"]
         operators[-1]["NormalizeImage"]["channel_num"] = 4
     read(content)
+
+
+@pytest.mark.parametrize(
+    "mode, key", [("train", "DataLoader.Train.dataset.transform_ops"), ("infer", "Infer.transforms")]
+)
+def test_pictures_are_normalized(read, content, mode, key):
+    section, last = at(content, key)
+    section[last] = [entry for entry in section[last] if "NormalizeImage" not in entry]
+    assert refusal(read, content, mode).startswith(f"{key} has no NormalizeImage: pictures would arrive as")
 
 
 def test_slim_needs_its_package(read, content):

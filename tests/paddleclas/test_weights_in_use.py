@@ -1,5 +1,7 @@
 """What a command runs with: no result comes from weights that nobody trained, no epoch is empty."""
 
+import shutil
+
 import paddle
 import pytest
 from commands import CONFIG, checked, checkpoint, error_line, overrides, refusal, retrieval, tool
@@ -189,3 +191,22 @@ def test_the_tools_refuse_and_take_the_switch(digits, trained, tmp_path):
     assert "what this network says is no result" in log and (tmp_path / "inference.pdiparams").exists()
     weights = checkpoint(trained[0], "best_model")
     assert "top1" in tool("eval", *own, f"Global.checkpoints={weights}")
+
+
+def test_a_checkpoint_of_another_split_is_told(settings, ten, digits, tmp_path, caplog):
+    from ppcls_mixformer.paddleclas import training
+
+    def warnings(*more):
+        caplog.clear()
+        training.warn_of_other_lists(settings("eval", f"Global.pretrained_model={tmp_path}/best", *more))
+        return [line for line in caplog.messages if "was trained on other lists" in line]
+
+    shutil.copy(ten, tmp_path / "best.pdparams")
+    assert not warnings()  # a checkpoint that says nothing
+    trained_on = training._lists(settings("train")["DataLoader"]["Train"])
+    paddle.save({"run": {"DataLoader.Train": trained_on}}, str(tmp_path / "best.pdstates"))
+    assert not warnings()
+    other = tmp_path / "other.txt"
+    other.write_text("".join((digits / "train_list.txt").read_text().splitlines(keepends=True)[1:]))
+    assert not warnings(f"DataLoader.Eval.dataset.cls_label_path={other}")
+    assert len(warnings(f"DataLoader.Train.dataset.cls_label_path={other}")) == 1

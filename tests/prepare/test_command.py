@@ -209,6 +209,7 @@ def test_too_little_is_refused(pictures, prepare, tmp_path, counts, words):
         (("--pretrained", "no.pdparams"), "there is no file no.pdparams"),
         (("--model", "MixFormer_B0", "--pretrained", "true"), "no weights are published for MixFormer_B0"),
         (("--multi-label",), "name a CSV file"),
+        (("--batch", "5"), "--batch 5: there are 4 lines for training"),
     ],
 )
 def test_flags_that_nothing_can_be_made_of(pictures, prepare, flags, words):

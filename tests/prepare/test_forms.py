@@ -101,6 +101,28 @@ def test_another_form_is_refused_and_described(pictures, names, words):
         forms.find(pictures.root)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["image,label\n0.png,cat\n1.png,dog\n2.png,cat\n3.png,dog\n", "id,of\n0,1\n1,1\n2,1\n3,1\n"],
+)
+def test_a_table_that_sorts_pictures_otherwise_than_folders_is_refused(pictures, text):
+    pictures.add_classes({"train_images": 4, "test_images": 1})
+    table = pictures.root / "train.csv"
+    table.write_text(text)
+    with pytest.raises(UserError, match="train.csv names pictures that lie in folders, test_images, train"):
+        forms.find(pictures.root)
+    assert len(forms.find(table).pictures) == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["label,name\n0,a\n1,b\n", "file,by,of\na/0.png,x,0\na/1.png,y,0\nb/0.png,z,1\n"]
+)
+def test_a_table_that_says_no_more_than_the_folders_is_not_read(pictures, text):
+    pictures.add_classes({"a": 4, "b": 1})
+    (pictures.root / "classes.csv").write_text(text)
+    assert set(labels(forms.find(pictures.root)).values()) == {"a", "b"}
+
+
 def test_two_tables_are_one_too_many(pictures):
     pictures.add_table("")
     pictures.add_table("", name="other.tsv")

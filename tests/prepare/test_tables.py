@@ -4,6 +4,7 @@ import pytest
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.prepare import forms, tables
+from ppcls_mixformer.prepare.found import classes_of
 
 LETTERS = "ababab"
 
@@ -39,6 +40,16 @@ def test_pictures_and_labels(pictures, text, encoding):
     assert labels(found) == SINGLE and not found.several and not found.missing
 
 
+@pytest.mark.parametrize(
+    "names, encoding",
+    [(("Löwe", "Bär"), "cp1252"), (("Café crème", "Señor €"), "cp1252"), (("狮子", "熊猫"), "gbk")],
+)
+def test_names_in_the_encoding_of_a_spreadsheet(pictures, names, encoding):
+    lines = [f"img/{number}.png;{names[number % 2]}" for number in range(6)]
+    pictures.add_table("\r\n".join(["Bild;Tier", *lines]), encoding)
+    assert set(classes_of(forms.find(pictures.root).pictures)) == set(names)
+
+
 def test_columns_are_told_by_their_names_and_splits_are_read(pictures):
     lines = [f"{i},{c},img/{i}.png,{'val' if i > 3 else 'train'}" for i, c in enumerate(LETTERS)]
     pictures.add_table("\n".join(["id,Class,file,split", *lines]))
@@ -62,6 +73,41 @@ def test_names_may_lack_their_ending(pictures):
     assert [reason for _, reason in found.missing] == ["there is no such file"]
 
 
+@pytest.mark.parametrize(
+    "folder, ending", [("", ".png"), ("", ""), ("/kaggle/input/x/", ".png"), ("C:\\x\\", ".png")]
+)
+def test_pictures_in_several_folders_are_found_by_their_names(pictures, folder, ending):
+    for number in range(6):
+        pictures.add(f"part_{number % 2}/deep/{number}a.png")
+    lines = [f"{folder}{number}a{ending},{letter}\n" for number, letter in enumerate(LETTERS)]
+    pictures.add_table(f"id,kind\n{''.join(lines)}", pictures=0)
+    found = forms.find(pictures.root / "table.csv")
+    assert labels(found) == {name.replace(".", "a."): label for name, label in SINGLE.items()}
+    assert found.root == str(pictures.root) and not found.missing
+
+
+def test_a_name_that_two_pictures_have_tells_neither(pictures):
+    for name in ("train/0.png", "train/1.png", "test/1.png", "test/2.png"):
+        pictures.add(name)
+    pictures.add_table("id,kind\n0.png,a\n1.png,b\n2.png,b\n", pictures=0)
+    found = forms.find(pictures.root / "table.csv")
+    assert {picture.name for picture in found.pictures} == {"0.png", "1.png"} and len(found.missing) == 1
+
+
+@pytest.mark.parametrize("header", [",file,kind\n", "Unnamed: 0,file,kind\n", ""])
+def test_a_column_that_counts_rows_is_no_label(pictures, header):
+    lines = [f"{number},img/{number}.png,{letter}\n" for number, letter in enumerate(LETTERS)]
+    pictures.add_table(header + "".join(lines))
+    found = forms.find(pictures.root)
+    assert labels(found) == SINGLE and not found.several
+
+
+def test_columns_of_true_and_false_behind_one_that_counts(pictures):
+    pictures.add_table(",image,x,y\n7,img/0.png,TRUE,FALSE\n9,img/1.png,FALSE,TRUE\n")
+    found = forms.find(pictures.root)
+    assert labels(found) == {"0.png": ("x",), "1.png": ("y",)} and not found.several
+
+
 def test_absolute_paths_elsewhere(pictures, tmp_path):
     pictures.add_table("")
     table = tmp_path / "elsewhere.csv"
@@ -78,6 +124,15 @@ def test_several_labels_in_a_cell(pictures, sign, said):
     pictures.add_table(f"image,tags\n{text}")
     found = forms.find(pictures.root, said)
     assert labels(found) == {"0.png": ("x", "y"), "1.png": ("y",), "2.png": ("x", "z")} and found.several
+
+
+@pytest.mark.parametrize("sign", [" ", ", "])
+def test_labels_that_may_be_several_are_hinted_at(pictures, sign):
+    text = "".join(f'img/{i}.png,"{sign.join(c)}"\n' for i, c in enumerate(["xy", "y", "x", "yx"]))
+    pictures.add_table(f"image,tags\n{text}")
+    (note,) = forms.find(pictures.root).notes
+    assert f"such as {'y' + sign + 'x'!r} are one class each; if they are several, add --multi-label" in note
+    assert not forms.find(pictures.root, True).notes
 
 
 def test_several_labels_in_columns(pictures):
