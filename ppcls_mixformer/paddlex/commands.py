@@ -22,7 +22,7 @@ def run(argv):
     parser.epilog = "All other flags are PaddleX's, see `paddlex --help`."
     flags, _ = parser.parse_known_args(argv)
     register()
-    if flags.pipeline and Path(flags.pipeline).suffix in configs.SUFFIXES:
+    if flags.pipeline:
         check(flags.pipeline)
     from paddlex import paddlex_cli
 
@@ -36,9 +36,19 @@ def run(argv):
 def check(path):
     """Refuses a pipeline whose model, one of these, has a wrong name or no export: PaddleX would download it.
 
+    Args:
+        path: of PaddleX's config of a pipeline, or the name of one that PaddleX brings.
+
     Raises:
         UserError: names the key.
     """
+    if Path(path).suffix not in configs.SUFFIXES:
+        if path.lower().startswith("mixformer") or (Path(path) / description.NAME).is_file():
+            raise UserError(
+                f"--pipeline {path}: it takes a YAML file of PaddleX, in which model_name and model_dir say "
+                "what to run, or the name of one of PaddleX's own pipelines"
+            )
+        return
     if not Path(path).is_file():
         raise UserError(f"there is no file {path}; --pipeline takes PaddleX's config of a pipeline")
     for place, section in _models(configs.read_yaml(path)):

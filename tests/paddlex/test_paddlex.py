@@ -72,19 +72,29 @@ def test_a_pipeline_without_an_export_is_refused(tmp_path, name, folder, message
     place = folder if folder == "null" else tmp_path / folder
     (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name=name, folder=place))
     with pytest.raises(UserError, match=f"pipeline.yaml: SubModules.ImageClassification.{message}"):
-        commands.check(tmp_path / "pipeline.yaml")
+        commands.check(str(tmp_path / "pipeline.yaml"))
+
+
+@pytest.mark.parametrize("name", ["MixFormer_B0", "export"])
+def test_an_export_is_no_pipeline(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / description.NAME).touch()
+    with pytest.raises(UserError, match=f"^--pipeline {name}: it takes a YAML file of PaddleX"):
+        commands.check(name)
+    commands.check("image_classification")
 
 
 def test_a_pipeline_in_a_pipeline_is_looked_at(tmp_path):
     inner = PIPELINE.format(name="MixFormer_B9", folder="null").replace("\n", "\n    ")
     (tmp_path / "pipeline.yaml").write_text(f"pipeline_name: OCR\nSubPipelines:\n  First:{inner}\n")
     with pytest.raises(UserError, match=r"First\.SubModules\.ImageClassification\.model_name: there is no"):
-        commands.check(tmp_path / "pipeline.yaml")
+        commands.check(str(tmp_path / "pipeline.yaml"))
 
 
 def test_pipelines_of_other_models_are_not_looked_at(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name="PP-LCNet_x0_5", folder="null"))
-    commands.check(tmp_path / "pipeline.yaml")
+    commands.check(str(tmp_path / "pipeline.yaml"))
 
 
 def test_a_picture_that_the_network_cannot_take_fails_alone():

@@ -24,6 +24,9 @@ async function start() {
   if (typeof WebAssembly !== "object" || !WebAssembly.validate(new Uint8Array(SIMD))) {
     throw new Error("this browser has no WebAssembly with SIMD; take Chrome or Edge 91, Firefox 89, Safari 16.4, or a newer one");
   }
+  if (typeof ort === "undefined" || typeof Preprocess === "undefined") {
+    throw new Error("files of its folder are missing; export it anew");
+  }
   say("Loading the network …");
   const here = new URL("onnxruntime/", document.baseURI).href;
   ort.env.wasm.numThreads = 1;  // more need headers that plain servers do not send
