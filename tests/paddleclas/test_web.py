@@ -205,7 +205,7 @@ def check_others(found, names):
     """What a page says of several files at once, of what it cannot take, and to those who see no canvas."""
     assert found["together"] == "4 pictures, 0 of them not classified"
     assert [text.partition(": ")[0] for text in found["options"]] == names[:4]
-    assert all(re.search(r": \S+, \d+\.\d %$", text) for text in found["options"])
+    assert all(re.search(r": .+, \d+\.\d %$", text) for text in found["options"])
     assert found["text"] == "That is no file: save the picture, and drop or choose its file."
     assert found["heic"] == "IMG_1.HEIC: it is HEIC, which this browser cannot read; save it as JPEG"
     assert found["pasted"].startswith(f"{names[0]}: no label (")
