@@ -253,8 +253,8 @@ def test_the_folder_holds_what_the_page_needs_and_licences(page):
 @needs_onnx
 @pytest.mark.slow
 def test_without_a_network_nothing_is_written(digits, trained, exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("PADDLECLAS_HOME", str(clas_home()))  # found in the home that is replaced now
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PADDLECLAS_HOME", str(clas_home()))
     monkeypatch.setenv(npm.VARIABLE, "http://127.0.0.1:9")
     log = export(digits, trained, tmp_path / "export", check=False)
     assert re.match("error: cannot download http://127.0.0.1:9/onnxruntime-web/", error_line(log))
