@@ -8,6 +8,7 @@ Ends with status 1 where an answer was wrong, the service ended, or SIGTERM did 
 import argparse
 import base64
 import concurrent.futures
+import http.client
 import json
 import random
 import re
@@ -46,11 +47,14 @@ def bomb(width=10000, height=10000):
 
 
 BOMB, LINE = bomb(), bomb(20000, 3)
+HALF = bomb(4800, 4800)[:1000]  # of 23 megapixels
 ICON = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(BOMB), 22) + BOMB  # which says 16x16
 BAD = {  # a request's body, from the bytes of a picture, the status that it must get, and where it is sent to
     "no picture": (lambda data: request(b"no picture"), 422, ""),
     "half a picture": (lambda data: request(data[: len(data) // 2]), 422, ""),
     "no JSON": (lambda data: b"{", 422, ""),
+    "an unknown key": (lambda data: request(data)[:-1] + b', "topK": 3}', 422, ""),
+    "a topk of another type": (lambda data: request(data)[:-1] + b', "topk": true}', 422, ""),
     "too large": (lambda data: b" " * (17 << 20), 413, ""),
     "too many pixels": (lambda data: request(BOMB), 413, ""),
     "an address": (lambda data: json.dumps({"image": "http://127.0.0.1/a.png"}).encode(), 403, ""),
@@ -59,12 +63,19 @@ BAD = {  # a request's body, from the bytes of a picture, the status that it mus
     "a logId of another kind": (lambda data: b'{"logId": [1], "image": 2}', 422, ""),
     "too many pictures": (lambda data: batch([b""] * 33), 422, BATCH),
     "too many pixels in one of several": (lambda data: batch([data, BOMB]), 413, BATCH),
+    "too many pixels in several half pictures": (lambda data: batch([HALF] * 2), 413, BATCH),
+}
+FORMS = {  # of base64, which all mean the same
+    "plain": lambda data: base64.b64encode(data).decode(),
+    "as browsers have it": lambda data: f"data:image/png;base64,{base64.b64encode(data).decode()}",
+    "URL-safe": lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+    "in lines": lambda data: base64.encodebytes(data).decode(),
 }
 
 
-def request(data):
+def request(data, form="plain"):
     """The body that asks for the classes of a picture."""
-    return json.dumps({"image": base64.b64encode(data).decode()}).encode()
+    return json.dumps({"image": FORMS[form](data)}).encode()
 
 
 def batch(pictures):
@@ -73,13 +84,18 @@ def batch(pictures):
 
 
 def send(address, body):
-    """Status and answer, a dict."""
+    """Status and answer, a dict; 0 and an error where there is no answer in JSON."""
     asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        try:
+            return error.code, json.load(error)
+        except ValueError:
+            return 0, f"status {error.code}, without JSON"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return 0, repr(error)
 
 
 def memory(pid):
@@ -116,11 +132,11 @@ class Load:
         data, shown = random.Random(number).choice(self.known)
         kind = list(BAD)[number // 10 % len(BAD)] if number % 10 == 9 else None
         make, status, place = BAD[kind] if kind else (request, 200, "")
-        body = make(data)
+        body = make(data) if kind else request(data, list(FORMS)[number % len(FORMS)])
         start = time.perf_counter()
         got, answer = send(f"{self.address}{place}", body)
         seconds = time.perf_counter() - start
-        right = got == status and (kind or same(answer, shown))
+        right = got == status and (refuses(answer, status) if kind else same(answer, shown))
         with self.lock:
             if not right:
                 self.wrong.append((kind, got, answer))
@@ -128,11 +144,19 @@ class Load:
                 self.seconds.append(seconds)
 
 
+def refuses(answer, status):
+    """Whether an answer of the service says with the same status what is wrong, and nothing else."""
+    return answer["errorCode"] == status and bool(answer["errorMsg"]) and "result" not in answer
+
+
 def same(answer, shown):
     """Whether an answer of the service is the result of `Classifier`."""
     found = answer["result"].get("categories", [])
-    names = [one["name"] for one in found] == shown["label_names"]
-    return names and np.allclose([one["score"] for one in found], shown["scores"], atol=1e-5, rtol=0)
+    labels = [(one["id"], one["name"]) for one in found]
+    wanted = list(zip(shown["class_ids"], shown["label_names"]))
+    return labels == wanted and np.allclose(
+        [one["score"] for one in found], shown["scores"], atol=1e-5, rtol=0
+    )
 
 
 def start(folder):

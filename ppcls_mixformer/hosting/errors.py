@@ -1,17 +1,25 @@
 """Errors that a user can fix, and the gist of other people's."""
 
 import contextlib
+import re
 import traceback
+
+CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")  # of an address: https://user:password@host
 
 
 class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do.
 
-    Line ends in it, which names of files and ids may have, are spaces.
+    Line ends in it, which names of files and ids may have, are spaces; passwords in addresses are masked.
     """
 
     def __str__(self):
-        return " ".join(super().__str__().splitlines())
+        return masked(" ".join(super().__str__().splitlines()))
+
+
+def masked(text):
+    """`text` with `***` for user and password in each address."""
+    return CREDENTIALS.sub("***@", text)
 
 
 @contextlib.contextmanager

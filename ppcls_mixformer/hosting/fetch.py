@@ -15,7 +15,7 @@ import sys
 import zipfile
 
 from ppcls_mixformer.hosting import archives, source
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, masked
 from ppcls_mixformer.hosting.web import sha256_of
 from ppcls_mixformer.hosting.whole import scratch, whole_folder
 
@@ -111,9 +111,9 @@ def clone(host, release, url):
         UserError: no git, unknown release, unreachable address, no trainer in it, or no room. The cache
             is unchanged.
     """
-    origin = f"{host.name} {release} from {url}"
+    origin = masked(f"{host.name} {release} from {url}")
     if not _is_cached(host, origin):
-        print(f"cloning {release} from {url}", flush=True)
+        print(masked(f"cloning {release} from {url}"), flush=True)
         with _staging() as folder:
             root = folder / "clone"
             try:

@@ -1,8 +1,10 @@
 """Answers of servers, within a time that holds for all of it; files out of them, and their SHA-256."""
 
+import base64
 import hashlib
 import queue
 import threading
+import urllib.parse
 import urllib.request
 
 from tqdm import tqdm
@@ -12,6 +14,8 @@ BLOCK = 1 << 20  # bytes that are read at once
 
 def open_within(url, seconds):
     """The response to `url`, within `seconds` in all, redirects included; then as long without a byte.
+
+    User and password in the address go to its host alone, as HTTP's basic authentication.
 
     In a thread, since urllib's timeout starts anew with every address, redirect and byte.
 
@@ -23,7 +27,7 @@ def open_within(url, seconds):
 
     def ask():
         try:
-            answers.put(urllib.request.urlopen(url, timeout=seconds))
+            answers.put(urllib.request.urlopen(_request(url), timeout=seconds))
         except Exception as error:
             answers.put(error)
 
@@ -63,3 +67,14 @@ def sha256_of(path):
         while chunk := file.read(BLOCK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _request(url):
+    """The request for `url`; urllib takes user and password for a part of the host's name."""
+    parts = urllib.parse.urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl() if at else url)
+    if at:
+        plain = urllib.parse.unquote_to_bytes(credentials)
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(plain).decode()}")
+    return request

@@ -212,6 +212,9 @@ def whole_set(root, asked=()):
     Args:
         asked: names and patterns of other files that readers ask for, in this set or an earlier one; these go
             first as well.
+
+    Raises:
+        UserError: by `part`, where a link leads out of `root`.
     """
     root, names = Path(os.path.realpath(root)), []
     root.mkdir(parents=True, exist_ok=True)
@@ -219,7 +222,12 @@ def whole_set(root, asked=()):
 
         def part(path):
             folder, name = os.path.split(os.path.abspath(path))
-            name = (Path(os.path.realpath(folder)) / name).relative_to(root)
+            found = Path(os.path.realpath(folder))
+            if root != found and root not in found.parents:
+                raise UserError(
+                    f"{folder} is a link out of {root}, to {found}; remove it, or write elsewhere"
+                )
+            name = (found / name).relative_to(root)
             if name not in names:
                 names.append(name)
             (files / name).parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 ONNX Runtime for the web comes from npm; the page itself lies in `webpage`.
 """
 
+import hashlib
 import importlib.util
 import json
 import logging
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 PAGE = "web/index.html"  # beside the export
 MARK = "<!-- written by ppcls_mixformer's export -->"
 SOURCES = Path(__file__).with_name("webpage")
+VERSION = "?VERSION"  # in the page: browsers keep files by their addresses, and a new page needs its own
 # A release with a small WebAssembly, 11 MB: 1.23.2 has 12 and 1.30.0 has 14, with nothing that is used here.
 RUNTIME = npm.Package(
     "onnxruntime-web", "1.22.0", "e293551f9d36d003e293d0f2937fee7b3dfdcef76d71d1449b55e2d4157c7aea"
@@ -134,10 +136,21 @@ def write(target, model, described, outputs, tarball):
         for name in LICENCES:
             shutil.copyfile(_of_onnxruntime(name), part(runtime / name))
         shutil.copyfile(model, part(folder / "model.onnx"))
-        settings = json.dumps(_settings(described, outputs), ensure_ascii=False, indent=1)
-        part(folder / "model.json").write_text(settings, encoding="utf-8")
+        version = _version()
+        settings = {"page": version, **_settings(described, outputs)}
+        text = json.dumps(settings, ensure_ascii=False, indent=1)
+        part(folder / "model.json").write_text(text, encoding="utf-8")
         for path in sorted(SOURCES.iterdir(), key=lambda path: path.name == page.name):
-            shutil.copyfile(path, part(folder / path.name))
+            text = path.read_text(encoding="utf-8").replace(VERSION, f"?{version}")
+            part(folder / path.name).write_text(text, encoding="utf-8")
+
+
+def _version():
+    """What tells the page's own files and its runtime from those of other releases of this package."""
+    digest = hashlib.sha256(RUNTIME.sha256.encode())
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _of_onnxruntime(name):

@@ -1,47 +1,39 @@
 """Several pictures in one request of `serve`: a route beside PaddleX's own, whose schema has room for one."""
 
 import uuid
-from typing import List, Optional
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddlex.bounds import TOO_LARGE
 
-LARGEST_BATCH = 32  # pictures; their pixels count together, as those of one
 AT_ONCE = 8  # pictures that the network gets at once
-TOO_LARGE, UNPROCESSABLE = 413, 422
+UNPROCESSABLE = 422
 
 
-def add_route(app, route, asks_for, read, pixels):
+def add_route(app, route, schema, asks_for, read, room):
     """Adds `POST ROUTE/batch` to PaddleX's application.
 
     It takes `{"images": […]}` and what the route takes beside, and answers for each picture with its
     categories, or with its own error.
 
     Args:
-        asks_for: what a request may have beside, `topk` or `threshold`.
-        read: from the text of a picture, and how many pixels it may have, to an array.
-        pixels: of all pictures of a request.
+        schema: of a request.
+        asks_for: what it may have beside, `topk` or `threshold`.
+        read: from the text of a picture, and the `Room` of its request, to an array.
+        room: makes the `Room` of a request.
     """
     from fastapi import HTTPException
-    from pydantic import BaseModel, Field
-
-    class Batch(BaseModel):
-        images: List[str] = Field(min_length=1, max_length=LARGEST_BATCH)
-        topk: Optional[int] = Field(None, gt=0)
-        threshold: Optional[float] = Field(None, allow_inf_nan=False)
 
     @app.post(f"{route}/batch")
-    async def classify(batch: Batch):
-        left, found, images = pixels, [], {}
+    async def classify(batch: schema):
+        left, found, images = room(), [], {}
         for number, text in enumerate(batch.images):
             found.append(None)
             try:
                 images[number] = await read(text, left)
             except HTTPException as error:
                 if error.status_code == TOO_LARGE:
-                    raise
+                    raise HTTPException(TOO_LARGE, f"images.{number}: {error.detail}") from None
                 found[number] = _error(error.status_code, error.detail)
-            else:
-                left -= images[number].shape[0] * images[number].shape[1]
         if images:
             asked = {asks_for: getattr(batch, asks_for)}
             for number, one in (await answers(app.state.context.pipeline.infer, images, asked)).items():

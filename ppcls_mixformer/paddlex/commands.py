@@ -22,7 +22,7 @@ def run(argv):
     parser.epilog = "All other flags are PaddleX's, see `paddlex --help`."
     flags, _ = parser.parse_known_args(argv)
     register()
-    if flags.pipeline and Path(flags.pipeline).suffix in configs.SUFFIXES:
+    if flags.pipeline:
         check(flags.pipeline)
     from paddlex import paddlex_cli
 
@@ -36,15 +36,34 @@ def run(argv):
 def check(path):
     """Refuses a pipeline whose model, one of these, has a wrong name or no export: PaddleX would download it.
 
+    Args:
+        path: of PaddleX's config of a pipeline, or the name of one that PaddleX brings.
+
     Raises:
         UserError: names the key.
     """
+    if Path(path).suffix not in configs.SUFFIXES:
+        if path.lower().startswith("mixformer") or (Path(path) / description.NAME).is_file():
+            raise UserError(
+                f"--pipeline {path}: it takes a YAML file of PaddleX, in which model_name and model_dir say "
+                "what to run, or the name of one of PaddleX's own pipelines"
+            )
+        return
     if not Path(path).is_file():
         raise UserError(f"there is no file {path}; --pipeline takes PaddleX's config of a pipeline")
-    for part, section in (configs.read_yaml(path).get("SubModules") or {}).items():
-        name = str((section or {}).get("model_name"))
+    for place, section in _models(configs.read_yaml(path)):
+        name = str(section["model_name"])
         if name.lower().startswith("mixformer"):
-            _check_model(f"{path}: SubModules.{part}", name, section.get("model_dir"))
+            _check_model(f"{path}: {place}", name, section.get("model_dir"))
+
+
+def _models(part, place=()):
+    """Yields place and section of each model of a pipeline, and of the pipelines in it."""
+    items = part.items() if isinstance(part, dict) else enumerate(part if isinstance(part, list) else ())
+    if isinstance(part, dict) and "model_name" in part:
+        yield ".".join(place), part
+    for key, value in items:
+        yield from _models(value, (*place, str(key)))
 
 
 def _check_model(place, name, folder):
@@ -52,7 +71,7 @@ def _check_model(place, name, folder):
         raise UserError(f"{place}.model_name: there is no {name}{did_you_mean(name, VARIANTS)}")
     if not folder:
         raise UserError(f"{place}.model_dir is missing; it takes the folder of an export of {name}")
-    if not (Path(folder) / description.NAME).is_file():
+    if not (Path(str(folder)) / description.NAME).is_file():
         raise UserError(
             f"{place}.model_dir: {folder} holds no {description.NAME}: export the checkpoint anew"
         )

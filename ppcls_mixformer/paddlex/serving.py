@@ -10,30 +10,30 @@ import base64
 import binascii
 import contextlib
 import io
+import math
 import os
+import re
 import socket
-import uuid
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ppcls_mixformer.hosting.errors import UserError, gist
-from ppcls_mixformer.hosting.patches import shadow_module
+from ppcls_mixformer.hosting.patches import replaced, shadow_module
 from ppcls_mixformer.hosting.pictures import NO_PICTURE, Unreadable, imdecode
-from ppcls_mixformer.paddlex import ENGINES, batches, register
+from ppcls_mixformer.paddlex import ENGINES, batches, bounds, register, schemas
+from ppcls_mixformer.paddlex.bounds import answer
 from ppcls_mixformer.predict import description, programs, sources
 from ppcls_mixformer.variants import VARIANTS
 
-LARGEST_REQUEST = 16  # MiB
 LARGEST_PICTURE = 25  # megapixels
-AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
-AT_ONCE = 32  # connections; what comes beyond is answered with status 503
 # Of pictures, Pillow's names; others, such as icons, hold pictures of another size than they say, or are
 # decoded when they are opened.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 IN_COLOR = 1  # cv2.IMREAD_COLOR
-DRAINED = 4  # times the largest request
+DATA_ADDRESS = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)  # in front of base64, as browsers write it
+URL_SAFE = str.maketrans("-_", "+/")  # the other two letters that base64 is written with
 FORBIDDEN, UNPROCESSABLE = 403, batches.UNPROCESSABLE
 PIPELINES = {  # by whether labels are independent: of PaddleX, with the section of its config
     False: ("image_classification", "ImageClassification"),
@@ -53,23 +53,49 @@ def run(argv):
     parser.add_argument("--device", default="cpu", help="of PaddleX, such as gpu:0 (cpu)")
     parser.add_argument("--fetch", action="store_true", help="fetch pictures from addresses in requests")
     parser.add_argument(
-        "--largest-request", type=float, default=LARGEST_REQUEST, help=f"in MiB ({LARGEST_REQUEST})"
+        "--largest-request",
+        type=_above_zero,
+        default=bounds.LARGEST_REQUEST,
+        help=f"in MiB ({bounds.LARGEST_REQUEST})",
     )
     parser.add_argument(
-        "--largest-picture", type=float, default=LARGEST_PICTURE, help=f"in megapixels ({LARGEST_PICTURE})"
+        "--largest-picture",
+        type=_above_zero,
+        default=LARGEST_PICTURE,
+        help=f"in megapixels ({LARGEST_PICTURE})",
+    )
+    parser.add_argument(
+        "--patience",
+        type=_above_zero,
+        default=bounds.PATIENCE,
+        help=f"seconds within which a request must arrive ({bounds.PATIENCE})",
     )
     flags = parser.parse_args(argv)
     config = pipeline_config(flags.folder)
     register()
     _check_extra()
     import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     with _listening(flags.host, flags.port) as listener:
-        app = build_app(config, flags)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", limit_concurrency=AT_ONCE))
+        options = {
+            "http": bounds.patient(AutoHTTPProtocol, flags.patience),
+            "ws": "none",
+            "limit_concurrency": bounds.CONNECTIONS,
+            "log_level": "warning",
+        }
+        server = uvicorn.Server(uvicorn.Config(build_app(config, flags), **options))
         print(f"http://{flags.host}:{listener.getsockname()[1]} serves {flags.folder}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # how a service ends, its last answers given
             server.run(sockets=[listener])
+
+
+def _above_zero(text):
+    """A flag's number."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number above 0")
 
 
 def pipeline_config(folder):
@@ -148,23 +174,27 @@ def build_app(config, flags):
         raise
     except Exception as error:  # of PaddleX and its engines, of many types
         raise UserError(f"{flags.folder}: {gist(error)}") from None
-    pixels = int(flags.largest_picture * 1e6)
 
-    async def read(text, most):
+    def room():
+        return Room(int(flags.largest_picture * 1e6))
+
+    async def read(text, left):
         data = await raw_bytes(text, flags.fetch)
-        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, most)
+        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, left)
 
-    for module in (image_classification, image_multilabel_classification):
-        shadow_module(
-            module,
-            "serving_utils",
-            get_raw_bytes_async=lambda text, session: read(text, pixels),
-            image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
-        )
-    app = create_pipeline_app(pipeline, config)
     independent = config["pipeline_name"] == PIPELINES[True][0]
-    route = (image_multilabel_classification if independent else image_classification).INFER_ENDPOINT
-    batches.add_route(app, route, "threshold" if independent else "topk", read, pixels)
+    module = image_multilabel_classification if independent else image_classification
+    shadow_module(
+        module,
+        "serving_utils",
+        get_raw_bytes_async=lambda text, session: read(text, room()),
+        image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
+    )
+    single, batch = schemas.build(independent)
+    with replaced(module, "InferRequest", single):
+        app = create_pipeline_app(pipeline, config)
+    asks_for = "threshold" if independent else "topk"
+    batches.add_route(app, module.INFER_ENDPOINT, batch, asks_for, read, room)
 
     async def refused(request, error):
         return JSONResponse(answer(UNPROCESSABLE, str(error)), UNPROCESSABLE)
@@ -180,18 +210,13 @@ def build_app(config, flags):
     # PaddleX's own (3.7.2) end in status 500 where the request has a logId that is no text.
     app.add_exception_handler(HTTPException, failed)
     app.add_exception_handler(RequestValidationError, malformed)
-    app.add_middleware(Bounded, largest=int(flags.largest_request * (1 << 20)))
+    largest = int(flags.largest_request * (1 << 20))
+    app.add_middleware(bounds.Bounded, largest=largest, patience=flags.patience)
     return app
 
 
-def answer(status, message):
-    """What PaddleX's service says instead of a result; `message` may hold halves of characters, of JSON."""
-    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
-    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": text}
-
-
 async def raw_bytes(text, may_fetch):
-    """The bytes of a picture: of base64, or at an address.
+    """The bytes of a picture: of base64, as all programs write it, or at an address.
 
     Raises:
         HTTPException: neither; an address that may not, or cannot be fetched.
@@ -200,7 +225,7 @@ async def raw_bytes(text, may_fetch):
 
     try:
         if not text.startswith(sources.SCHEMES):
-            return base64.b64decode(text, validate=True)
+            return base64.b64decode(plain_base64(text), validate=True)
         if not may_fetch:
             raise HTTPException(FORBIDDEN, "addresses are not fetched here; send the picture in base64")
         return await asyncio.get_running_loop().run_in_executor(None, sources.fetch, text)
@@ -209,11 +234,38 @@ async def raw_bytes(text, may_fetch):
         raise HTTPException(UNPROCESSABLE, str(reason)) from None
 
 
-def decoded(data, largest):
+def plain_base64(text):
+    """`text` in base64's own letters and filled up; it may be in lines, URL-safe, or as browsers have it."""
+    start = DATA_ADDRESS.match(text)
+    plain = "".join(text[start.end() if start else 0 :].split()).translate(URL_SAFE)
+    return plain + "=" * (-len(plain) % 4)
+
+
+class Room:
+    """How many pixels the pictures of one request may have; those that turn out half ones count as well."""
+
+    def __init__(self, pixels):
+        self.pixels = self.left = pixels
+
+    def take(self, width, height):
+        """Counts a picture.
+
+        Raises:
+            HTTPException: it is too large, or all of them together are.
+        """
+        from fastapi import HTTPException
+
+        self.left -= width * height
+        if self.left < 0:
+            most = f"{self.pixels / 1e6:g} million are taken, of all pictures of a request together"
+            raise HTTPException(bounds.TOO_LARGE, f"the picture has {width}x{height} pixels; at most {most}")
+
+
+def decoded(data, room):
     """The picture in the bytes of a file, BGR, `uint8` `[H, W, 3]`.
 
     Args:
-        largest: pixels that are taken; a larger one is not decoded.
+        room: the `Room` of its request; what has too many pixels is not decoded.
 
     Raises:
         HTTPException: it is too large, no picture, or half of one.
@@ -224,63 +276,11 @@ def decoded(data, largest):
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
     except Image.DecompressionBombError:
-        raise HTTPException(batches.TOO_LARGE, "the picture has too many pixels") from None
+        raise HTTPException(bounds.TOO_LARGE, "the picture has too many pixels") from None
     except Exception:  # Pillow's plugins raise what they like
         raise HTTPException(UNPROCESSABLE, NO_PICTURE) from None
-    if width * height > largest:
-        message = f"the picture has {width}x{height} pixels; at most {largest / 1e6:g} million are taken"
-        raise HTTPException(batches.TOO_LARGE, message)
+    room.take(width, height)
     try:
         return imdecode(np.frombuffer(data, dtype="uint8"), IN_COLOR)
     except Unreadable as error:
         raise HTTPException(UNPROCESSABLE, str(error)) from None
-
-
-class Bounded:
-    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them.
-
-    Those that have arrived wait for their turn: a few KB become pictures of 75 MB.
-    """
-
-    def __init__(self, app, largest):
-        self.app, self.largest, self.turns = app, largest, asyncio.Semaphore(AT_WORK)
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        message = f"the request has more than {self.largest / (1 << 20):g} MiB"
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self.largest:
-            from fastapi.responses import JSONResponse
-
-            await self._drain(receive)
-            return await JSONResponse(answer(batches.TOO_LARGE, message), batches.TOO_LARGE)(
-                scope, receive, send
-            )
-        received, has_turn = 0, False
-
-        async def counted():
-            nonlocal received, has_turn
-            event = await receive()
-            received += len(event.get("body", b""))
-            if received > self.largest:
-                from fastapi import HTTPException
-
-                raise HTTPException(batches.TOO_LARGE, message)
-            if event["type"] == "http.request" and not event.get("more_body", False) and not has_turn:
-                await self.turns.acquire()
-                has_turn = True
-            return event
-
-        try:
-            await self.app(scope, counted, send)
-        finally:
-            if has_turn:
-                self.turns.release()
-
-    async def _drain(self, receive):
-        """Reads a request that is not much too large to its end: not all clients read an answer before."""
-        received, more = 0, True
-        while more and received < DRAINED * self.largest:
-            event = await receive()
-            received, more = received + len(event.get("body", b"")), event.get("more_body", False)

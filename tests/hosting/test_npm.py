@@ -1,5 +1,6 @@
 """Packages on npm: kept where their hash is the pinned one, and one line otherwise."""
 
+import base64
 import hashlib
 import io
 import socket
@@ -11,7 +12,7 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 import pytest
 
 from ppcls_mixformer.hosting import npm, source
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, masked
 
 
 @pytest.fixture
@@ -85,3 +86,45 @@ def test_without_a_network_it_is_one_line(cache, monkeypatch, address):
     with pytest.raises(UserError, match="^cannot download .* or name a mirror of npm in") as error:
         npm.fetch(npm.Package("some", "1.0.0", "0"))
     assert "\n" not in error.value.args[0] and not files(cache)
+
+
+class Guarded(SimpleHTTPRequestHandler):
+    """Files for those who know the password."""
+
+    def do_GET(self):
+        if self.headers["Authorization"] == "Basic " + base64.b64encode(b"me:p@ss").decode():
+            return super().do_GET()
+        return self.send_error(401)
+
+
+def test_a_registry_with_a_password_is_asked_with_it_and_it_is_not_shown(
+    cache, monkeypatch, tmp_path, capsys
+):
+    package = publish(tmp_path / "registry")
+    with HTTPServer(("127.0.0.1", 0), partial(Guarded, directory=tmp_path / "registry")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        monkeypatch.setenv(npm.VARIABLE, f"http://me:wrong@{host}")
+        with pytest.raises(UserError) as error:
+            npm.fetch(package)
+        assert str(error.value).startswith(
+            f"cannot download http://***@{host}/some/-/some-1.0.0.tgz: HTTP Error 401"
+        )
+        monkeypatch.setenv(npm.VARIABLE, f"http://me:p%40ss@{host}")
+        with pytest.raises(UserError, match=r"^http://\*\*\*@127.* not the pinned") as error:
+            npm.fetch(package._replace(sha256="0"))
+        assert npm.fetch(package).is_file()
+        server.shutdown()
+    assert "ss@" not in str(error.value) + capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("at 'https://me:p@ss@host/a': no", "at 'https://***@host/a': no"),
+        ("http://me@host, ftp://a:b@c:1", "http://***@host, ftp://***@c:1"),
+        ("http://host/a@b and http://host?mail=a@b", "http://host/a@b and http://host?mail=a@b"),
+    ],
+)
+def test_passwords_are_masked_in_every_message(text, shown):
+    assert str(UserError(text)) == masked(text) == shown

@@ -447,8 +447,11 @@ def test_a_git_address_that_cannot_be_reached(unchanged, command, monkeypatch, r
     monkeypatch.setattr(source, "PATIENCE", 1)
     address = request.getfixturevalue(server)
     start = time.monotonic()
-    result = command("fetch", "--release", "develop", "--git", address)
-    one_line_error(result, f"cannot clone develop from {address}: ", "unable to access")
+    secret = address.replace("://", "://me:secret@")
+    result = command("fetch", "--release", "develop", "--git", secret)
+    shown = address.replace("://", "://***@")
+    one_line_error(result, f"cannot clone develop from {shown}: ", "unable to access")
+    assert f"cloning develop from {shown}" in result[0] and "secret" not in str(result)
     assert time.monotonic() - start < 15
 
 

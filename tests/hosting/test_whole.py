@@ -348,6 +348,15 @@ def test_files_of_one_save_appear_together_or_not_at_all(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a", "b"] and paddle.save is original
 
 
+def test_a_link_out_of_a_set_is_one_line(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "set/sub").symlink_to(tmp_path / "other")
+    with pytest.raises(UserError, match="set/sub is a link out of .*set, to .*other; remove it"):
+        write_set(tmp_path / "set", "new")
+    assert os.listdir(tmp_path / "set") == ["sub"] and not os.listdir(tmp_path / "other")
+
+
 # Folders
 
 

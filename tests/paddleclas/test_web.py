@@ -141,7 +141,13 @@ def test_a_browser_gives_the_scores_and_gates_of_python(digits, trained, exporte
     described = descriptions.read(exported[0])
     web.write(tmp_path / "half", exported[0] / programs.HALF, described, ["scores"], npm.fetch(web.RUNTIME))
     plan = {"pages": ["web", "half/web"], "pictures": sorted(path.name for path in pictures.iterdir())}
-    found = seen_by_a_browser(tmp_path, tmp_path / "profile", {**plan, "resized": asked})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{elsewhere.server_port}/"
+        found = seen_by_a_browser(
+            tmp_path, tmp_path / "profile", {**plan, "resized": asked, "elsewhere": address}
+        )
+        elsewhere.shutdown()
     assert [one["status"] for one in found.values()] == ["Ready."] * 2
     whole, half = (one["pictures"] for one in found.values())
     for answers in (whole, half):
@@ -152,6 +158,7 @@ def test_a_browser_gives_the_scores_and_gates_of_python(digits, trained, exporte
         said = f"{LONG}: it has 16385x20 pixels, and browsers draw up to 16384 on a side"
         assert answers.pop(LONG) == {"status": said}
     assert {Handler.cached[f"/web/{name}"] for name in ("model.json", "model.onnx")} == {"max-age=0"}
+    check_others(found["web"].pop("others"), plan["pictures"])
     names, paths = zip(*((source.name.rpartition("/")[2], source.name) for source in find(pictures)))
     classify = Classifier(page[0], "paddle")
     for name, result, scores in zip(names, classify(list(paths)), classify.scores(list(paths))):
@@ -178,10 +185,35 @@ def test_a_browser_gives_the_scores_and_gates_of_python(digits, trained, exporte
         difference = np.abs(np.reshape(pixels, want.shape).astype(int) - want)
         assert difference.max() <= (one["step"]["backend"] == "cv2" and not is_exact()), one["step"]
     for name, result in found.items():
-        asked = {re.sub(r"^http://127\.0\.0\.1:\d+/", "", address) for address in result["addresses"]}
+        asked = {re.sub(r"^http://127\.0\.0\.1:\d+/|\?.*", "", address) for address in result["addresses"]}
         runtime = {f"{name}/onnxruntime/{file}" for file in RUNTIME - {"LICENSE", "ThirdPartyNotices.txt"}}
         own = {f"{name}/{file}" for file in OWN - {"index.html"}}
         assert asked == own | runtime | {"web_probe.js"}
+
+
+class Elsewhere(Handler):
+    """A server that pages must not reach."""
+
+    reached = []
+
+    def parse_request(self):
+        self.reached.append(self.raw_requestline)
+        return super().parse_request()
+
+
+def check_others(found, names):
+    """What a page says of several files at once, of what it cannot take, and to those who see no canvas."""
+    assert found["together"] == "4 pictures, 0 of them not classified"
+    assert [text.partition(": ")[0] for text in found["options"]] == names[:4]
+    assert all(re.search(r": .+, \d+\.\d %$", text) for text in found["options"])
+    assert found["text"] == "That is no file: save the picture, and drop or choose its file."
+    assert found["heic"] == "IMG_1.HEIC: it is HEIC, which this browser cannot read; save it as JPEG"
+    assert found["pasted"].startswith(f"{names[0]}: no label (")
+    assert found["empty"] == "No label reaches 150.0 %."
+    assert found["alternative"].startswith(f"{names[0]} as the network saw it, ")
+    stopped = {"connect-src", "form-action", "frame-src", "img-src", "media-src", "object-src"}
+    assert stopped | {"script-src-elem", "style-src-elem"} == set(found["stopped"])
+    assert not Elsewhere.reached
 
 
 def is_exact():
@@ -210,6 +242,9 @@ def test_the_folder_holds_what_the_page_needs_and_licences(page):
     assert "MIT License" in (folder / "web/onnxruntime/LICENSE").read_text()
     assert f"{folder / web.PAGE}: read by browsers" in log and not (folder / "inference.onnx").exists()
     settings = json.loads((folder / "web/model.json").read_text(encoding="utf-8"))
+    text = (folder / "web/index.html").read_text(encoding="utf-8")
+    versions = re.findall(r'(?:src|href)="[\w./]+\?(\w+)"', text)
+    assert versions == [settings["page"]] * 4  # so that no browser takes a file of another release
     assert settings["outputs"] == ["scores", "gates_1", "gates_2", "gates_3", "gates_4"]
     assert settings["strides"] == [None, 4, 8, 16, 32]
     assert descriptions.read(folder).outputs == ["scores"]
@@ -218,8 +253,8 @@ def test_the_folder_holds_what_the_page_needs_and_licences(page):
 @needs_onnx
 @pytest.mark.slow
 def test_without_a_network_nothing_is_written(digits, trained, exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("PADDLECLAS_HOME", str(clas_home()))  # found in the home that is replaced now
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PADDLECLAS_HOME", str(clas_home()))
     monkeypatch.setenv(npm.VARIABLE, "http://127.0.0.1:9")
     log = export(digits, trained, tmp_path / "export", check=False)
     assert re.match("error: cannot download http://127.0.0.1:9/onnxruntime-web/", error_line(log))

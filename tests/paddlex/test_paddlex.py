@@ -1,12 +1,17 @@
 """Exports in PaddleX, in an environment of its own: its scores are those of `Classifier`."""
 
 import asyncio
+import base64
+import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
+import time
 import venv
 
 import numpy as np
@@ -14,9 +19,10 @@ import pytest
 from commands import HAS_ONNX, ROOT, error_line
 from PIL import Image
 
+from benchmarks.serving import BOMB
 from ppcls_mixformer import Classifier, paddlex
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex import batches, commands, serving
+from ppcls_mixformer.paddlex import batches, bounds, commands, serving
 from ppcls_mixformer.predict import description
 
 PIPELINE = """
@@ -28,6 +34,9 @@ SubModules:
     model_dir: {folder}
     batch_size: 4
 """
+
+
+SCOPE = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
 
 
 def test_a_missing_paddlex_is_one_line(monkeypatch):
@@ -63,12 +72,29 @@ def test_a_pipeline_without_an_export_is_refused(tmp_path, name, folder, message
     place = folder if folder == "null" else tmp_path / folder
     (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name=name, folder=place))
     with pytest.raises(UserError, match=f"pipeline.yaml: SubModules.ImageClassification.{message}"):
-        commands.check(tmp_path / "pipeline.yaml")
+        commands.check(str(tmp_path / "pipeline.yaml"))
+
+
+@pytest.mark.parametrize("name", ["MixFormer_B0", "export"])
+def test_an_export_is_no_pipeline(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / description.NAME).touch()
+    with pytest.raises(UserError, match=f"^--pipeline {name}: it takes a YAML file of PaddleX"):
+        commands.check(name)
+    commands.check("image_classification")
+
+
+def test_a_pipeline_in_a_pipeline_is_looked_at(tmp_path):
+    inner = PIPELINE.format(name="MixFormer_B9", folder="null").replace("\n", "\n    ")
+    (tmp_path / "pipeline.yaml").write_text(f"pipeline_name: OCR\nSubPipelines:\n  First:{inner}\n")
+    with pytest.raises(UserError, match=r"First\.SubModules\.ImageClassification\.model_name: there is no"):
+        commands.check(str(tmp_path / "pipeline.yaml"))
 
 
 def test_pipelines_of_other_models_are_not_looked_at(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(PIPELINE.format(name="PP-LCNet_x0_5", folder="null"))
-    commands.check(tmp_path / "pipeline.yaml")
+    commands.check(str(tmp_path / "pipeline.yaml"))
 
 
 def test_a_picture_that_the_network_cannot_take_fails_alone():
@@ -102,17 +128,17 @@ def test_requests_that_have_arrived_wait_for_their_turn():
         async def receive():
             return events.pop() if events else {"type": "http.disconnect"}
 
-        await service({"type": "http", "headers": [], "number": number}, receive, None)
+        await service({**SCOPE, "number": number}, receive, None)
 
     async def ask_all():
-        service = serving.Bounded(app, 2)
-        slow = asyncio.ensure_future(service({"type": "http", "headers": []}, asyncio.Event().wait, None))
+        service = bounds.Bounded(app, 2, 60)
+        slow = asyncio.ensure_future(service(SCOPE, asyncio.Event().wait, None))
         found = await asyncio.gather(*(ask(service, number) for number in range(30)), return_exceptions=True)
         slow.cancel()
         return found
 
     assert sum(found is None for found in asyncio.run(ask_all())) == 20
-    assert most == serving.AT_WORK
+    assert most == bounds.AT_WORK
 
 
 def test_pillow_knows_the_formats_that_a_service_takes():
@@ -121,7 +147,7 @@ def test_pillow_knows_the_formats_that_a_service_takes():
 
 
 def test_half_a_character_in_a_message_is_written_out():
-    assert serving.answer(422, "no answer from http://\ud800")["errorMsg"].endswith("http://\\ud800")
+    assert bounds.answer(422, "no answer from http://\ud800")["errorMsg"].endswith("http://\\ud800")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +175,7 @@ def environment(wheel, tmp_path_factory):
     (paddle,) = [line.split()[0] for line in pins if line.startswith("paddlepaddle==")]
     pip = ("-m", "pip", "install", "--quiet", "--no-compile")
     pillow = f"pillow=={importlib.metadata.version('pillow')}"  # 13 resizes tall pictures in another way
+    run.python = folder / "env/bin/python"
     run(*pip, f"{wheel}[paddlex]", f"paddlex=={paddlex.TRIED}", paddle, pillow)
     yield run
     shutil.rmtree(folder / "env")
@@ -269,11 +296,122 @@ def test_its_command_line_knows_the_backbones(environment, exports, pictures, tm
 @pytest.mark.network
 def test_the_service_answers_many_clients_and_refuses_what_is_bad(environment, exports, pictures):
     chosen = [pictures / name for name in ("wide.jpg", "tall.png", "deep.png", "turned.jpg")]
-    flags = ("--requests", 110, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
+    flags = ("--requests", 140, "--clients", 8)  # of ten each, the last is bad, in all ways that there are
     log = environment(ROOT / "benchmarks/serving.py", exports["exported"], *chosen, *flags)
-    assert "110 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
+    assert "140 requests by 8 clients, 0 wrong answers" in log and "SIGTERM ended it with status 0" in log
     log = environment(ROOT / "benchmarks/serving.py", exports["independent"], *chosen, "--requests", 10)
     assert "10 requests by 16 clients, 0 wrong answers" in log
+
+
+PATIENCE = 2  # seconds, of the service below
+
+
+@pytest.fixture(scope="module")
+def service(environment, exports):
+    """A running `serve`, and its port."""
+    command = ["-u", "-m", "ppcls_mixformer", "serve", exports["exported"], "--port", "0"]
+    command = [environment.python, *command, "--patience", PATIENCE]
+    surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    with subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=surroundings,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if found := re.match(r"http://127.0.0.1:(\d+) serves", line):
+                yield process, int(found[1])
+        process.kill()
+
+
+def head(path="/image-classification", method="POST", **headers):
+    """The head of a request."""
+    lines = {"Host": "here", "Content-Type": "application/json", **headers}
+    shown = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {path} HTTP/1.1\r\n{shown}\r\n".encode()
+
+
+def sent(port, *parts, pause=0):
+    """What comes back on a connection of its own, until the service ends it or is silent for long."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5 * PATIENCE) as connection:
+        with contextlib.suppress(ConnectionError):  # of a service that has ended it
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+        answers = b""
+        with contextlib.suppress(ConnectionError):
+            while data := connection.recv(1 << 16):
+                answers += data
+        return answers
+
+
+def errors(answers):
+    """Statuses and messages of the answers on a connection."""
+    found = re.findall(r"HTTP/1.1 (\d+).*?\r\n\r\n(\{.*?\})(?=HTTP|$)", answers.decode(), re.DOTALL)
+    return [(int(status), json.loads(body)["errorMsg"]) for status, body in found]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_service_bears_clients_that_are_slow_or_break_the_rules(service, pictures):
+    process, port = service
+    data = base64.b64encode((pictures / "tall.png").read_bytes()).decode()
+    body = json.dumps({"image": data}).encode()
+    whole = head(Content_Length=len(body), Connection="close") + body
+
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    ((status, said),) = errors(sent(port, whole))
+    assert (status, said) == (200, "Success")
+    for connection in idle:
+        connection.settimeout(5 * PATIENCE)
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+        connection.close()
+
+    def refused(*parts, **options):
+        ((status, said),) = errors(sent(port, *parts, **options))
+        return f"{status} {said}"
+
+    close = {"Connection": "close"}
+    late = f"408 the request has not arrived within {PATIENCE} seconds"
+    assert refused(head(Content_Length=len(body) + 1), body) == late
+    slowly = [body[i : i + 1] for i in range(6)]
+    assert refused(head(Content_Length=len(body)), *slowly, pause=PATIENCE / 5) == late
+    assert sent(port, *(whole[i : i + 1] for i in range(6)), pause=PATIENCE / 5) == b""
+    assert refused(head(Transfer_Encoding="chunked"), b"3\r\n{  \r\n") == late
+    assert refused(head(Content_Length=2, Content_Encoding="gzip", **close), b"{}").startswith(
+        "415 Content-Encoding: gzip is not read"
+    )
+    assert refused(head(Content_Length=2, Content_Type="text/plain", **close), b"{}") == (
+        "415 Content-Type is text/plain; it must be application/json"
+    )
+    for method in ("GET", "OPTIONS"):
+        assert refused(head(method=method, **close)) == "405 Method Not Allowed"
+    assert sent(port, head(method="HEAD", **close)).startswith(b"HTTP/1.1 405")
+    deep = b'{"image": ' + b"[" * 100000 + b"]" * 100000 + b"}"
+    assert refused(head(Content_Length=len(deep), **close), deep).startswith("4")
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:99], body[99:], b""))
+    assert errors(sent(port, head(Transfer_Encoding="chunked", **close), chunked))[0][0] == 200
+    keys = b'{"image": "", "topK": 3, "other": 1}'
+    assert refused(head(Content_Length=len(keys), **close), keys) == (
+        "422 body: there is no key topK; did you mean topk?"
+    )
+    several = json.dumps({"images": [data] * 3 + [base64.b64encode(BOMB).decode()]}).encode()
+    at_batch = head("/image-classification/batch", Content_Length=len(several), **close)
+    assert refused(at_batch, several).startswith("413 images.3: the picture has 10000x10000 pixels")
+
+    piped = head(Content_Length=len(body)) + body + whole
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(piped)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        connection.settimeout(60)
+        answers = b""
+        while data := connection.recv(1 << 16):
+            answers += data
+    assert (200, "Success") in errors(answers)
+    assert process.wait(60) == 0
 
 
 @pytest.mark.slow

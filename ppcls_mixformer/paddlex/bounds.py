@@ -1,0 +1,150 @@
+"""What `serve` takes of its clients: how many bytes, within which time, and how many requests at once.
+
+uvicorn alone (0.54) waits for ever for a request that never comes, or never ends.
+"""
+
+import asyncio
+import uuid
+
+LARGEST_REQUEST = 16  # MiB
+PATIENCE = 60  # seconds, for a request to arrive
+AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
+AT_ONCE = 32  # requests; what comes beyond is answered with status 503
+CONNECTIONS = 500  # idle ones included
+DRAINED = 4  # times the largest request
+LATE, TOO_LARGE, UNSUPPORTED, BUSY = 408, 413, 415, 503
+
+
+def answer(status, message):
+    """What PaddleX's service says instead of a result; `message` may hold halves of characters, of JSON."""
+    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    return {"logId": str(uuid.uuid4()), "errorCode": status, "errorMsg": text}
+
+
+def patient(protocol, seconds):
+    """A protocol of uvicorn that closes connections on which no request begins within `seconds`."""
+
+    class Patient(protocol):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self._await_request()
+
+        def on_response_complete(self):
+            super().on_response_complete()
+            self._await_request()
+
+        def _await_request(self):
+            self.loop.call_later(seconds, self._hang_up, self.cycle)
+
+        def _hang_up(self, earlier):
+            """Ends the connection, with what is unsent, if nothing came after the request `earlier`."""
+            if self.cycle is earlier and (earlier is None or earlier.response_complete):
+                self.transport.abort()
+
+    return Patient
+
+
+class Bounded:
+    """Answers requests of more than `largest` bytes with status 413, and keeps nothing of them.
+
+    Those that are not there within `patience` seconds get 408, and 503 where AT_ONCE are there already. The
+    others wait for their turn: a few KB become pictures of 75 MB.
+    """
+
+    def __init__(self, app, largest, patience):
+        self.app, self.largest, self.patience = app, largest, patience
+        self.turns, self.open = asyncio.Semaphore(AT_WORK), 0
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        refusal = self._refusal(scope["method"], dict(scope["headers"]))
+        self.open += 1
+        try:
+            receive = _in_time(receive, asyncio.get_running_loop().time() + self.patience)
+            if refusal is None:
+                await self._pass_on(scope, receive, send)
+            else:
+                await self._refuse(scope, receive, send, *refusal)
+        finally:
+            self.open -= 1
+
+    def _refusal(self, method, headers):
+        """Status and message for a request that its head tells enough of; None for others."""
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self.largest:
+            return TOO_LARGE, self._too_large()
+        if self.open >= AT_ONCE:
+            return BUSY, f"{AT_ONCE} requests are at work; try again later"
+        coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+        if coding.lower() != "identity":
+            return UNSUPPORTED, f"Content-Encoding: {coding} is not read; send the body as it is"
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        if method == "POST" and "json" not in kind.lower():
+            said = f"is {kind}" if kind else "is missing"
+            return UNSUPPORTED, f"Content-Type {said}; it must be application/json"
+        return None
+
+    def _too_large(self):
+        return f"the request has more than {self.largest / (1 << 20):g} MiB"
+
+    async def _pass_on(self, scope, receive, send):
+        received, has_turn = 0, False
+
+        async def counted():
+            nonlocal received, has_turn
+            if has_turn:
+                return await receive()
+            try:
+                event = await receive()
+            except asyncio.TimeoutError:
+                message = f"the request has not arrived within {self.patience:g} seconds"
+                raise _http_error(LATE, message, {"Connection": "close"}) from None
+            received += len(event.get("body", b""))
+            if received > self.largest:
+                raise _http_error(TOO_LARGE, self._too_large())
+            if event["type"] == "http.request" and not event.get("more_body", False):
+                await self.turns.acquire()
+                has_turn = True
+            return event
+
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            if has_turn:
+                self.turns.release()
+
+    async def _refuse(self, scope, receive, send, status, message):
+        """Answers once a request that is not much too large is there: not all clients read before."""
+        from fastapi.responses import JSONResponse
+
+        received, more = 0, True
+        try:
+            while more and received < DRAINED * self.largest:
+                event = await receive()
+                received, more = received + len(event.get("body", b"")), event.get("more_body", False)
+        except asyncio.TimeoutError:
+            pass
+        await JSONResponse(answer(status, message), status)(scope, receive, send)
+
+
+def _http_error(status, message, headers=None):
+    """The exception that FastAPI makes an answer of."""
+    from fastapi import HTTPException
+
+    return HTTPException(status, message, headers)
+
+
+def _in_time(receive, end):
+    """`receive`, which raises asyncio.TimeoutError where a request is not there by the time `end`."""
+    is_there = False
+
+    async def receive_in_time():
+        nonlocal is_there
+        if is_there:
+            return await receive()
+        event = await asyncio.wait_for(receive(), end - asyncio.get_running_loop().time())
+        is_there = not event.get("more_body", False)
+        return event
+
+    return receive_in_time

@@ -1,0 +1,53 @@
+"""What requests of `serve` may hold: PaddleX's keys and no others, and each of its own type.
+
+PaddleX's own schemas (3.7.2) pass over what they do not know, such as `topK`, and take `true` for 1.
+"""
+
+from typing import List, Optional
+
+from ppcls_mixformer.hosting.advice import did_you_mean
+
+LARGEST_BATCH = 32  # pictures; their pixels count together, as those of one
+SHOWN = 40  # letters of a key that there is not
+
+
+def build(independent):
+    """`(single, batch)`: the models of a request for one picture, PaddleX's, and for several.
+
+    Args:
+        independent: whether labels are, which have a `threshold` instead of `topk`.
+    """
+    from pydantic import BaseModel, ConfigDict, Field, model_validator
+    from pydantic_core import PydanticCustomError
+
+    class Request(BaseModel):
+        model_config = ConfigDict(strict=True)
+
+        @model_validator(mode="before")
+        @classmethod
+        def _check_keys(cls, values):
+            """Names the first unknown key; `extra="forbid"` would write an error for each of a million."""
+            known = sorted(cls.model_fields)
+            for key in values if isinstance(values, dict) else ():
+                if key not in known:
+                    shown = key[:SHOWN]
+                    said = {"key": shown, "near": did_you_mean(shown, known)}
+                    raise PydanticCustomError("key", "there is no key {key}{near}", said)
+            return values
+
+    class ForTopK(Request):
+        topk: Optional[int] = Field(None, gt=0)
+
+    class ForThreshold(Request):
+        threshold: Optional[float] = Field(None, allow_inf_nan=False)
+
+    asked = ForThreshold if independent else ForTopK
+
+    class Single(asked):
+        image: str
+        visualize: Optional[bool] = None
+
+    class Batch(asked):
+        images: List[str] = Field(min_length=1, max_length=LARGEST_BATCH)
+
+    return Single, Batch
