@@ -85,7 +85,7 @@ def write_onnx(target, program, trainer, model):
 def write_onnx_of_one(target, program, trainer, model):
     """As `write_onnx`, for a Mask R-CNN, whose file takes one picture at a time."""
     from ppcls_mixformer.paddledet.batched import without_loops
-    from ppcls_mixformer.paddledet.single import has_other_nms, with_onnx_operators
+    from ppcls_mixformer.paddledet.onnx_operators import has_other_nms, with_onnx_operators
 
     if has_other_nms(model):
         return "it needs BBoxPostProcess.nms to be a MultiClassNMS without nms_top_k and nms_eta"
