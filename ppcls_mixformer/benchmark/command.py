@@ -188,16 +188,16 @@ def _readers(folder, flags):
     for reader in flags.readers or ():
         if reader not in known:
             raise UserError(f"--readers {reader}: it is for the CPU; on a GPU there are {', '.join(ON_GPU)}")
-        programs.check(folder, worker.READERS[reader])
+        programs.check(folder, worker.options_of(folder, reader))
     found = flags.readers or [reader for reader in known if _can_read(folder, reader)]
     if not found:
-        programs.choose(folder, None)  # which says what is missing
+        programs.choose(folder, None, programs.prefix_of(folder))  # which says what is missing
     return found
 
 
 def _can_read(folder, reader):
     try:
-        programs.check(folder, worker.READERS[reader])
+        programs.check(folder, worker.options_of(folder, reader))
     except UserError:
         return False
     return True

@@ -49,7 +49,13 @@ class Task(NamedTuple):
 
     def options(self):
         """How `programs.load` is to load it."""
-        return READERS[self.reader]._replace(use_gpu=self.device == "gpu", threads=self.threads)
+        options = options_of(self.folder, self.reader)
+        return options._replace(use_gpu=self.device == "gpu", threads=self.threads)
+
+
+def options_of(folder, reader):
+    """How `programs` is to find the program in `folder` for a reader."""
+    return READERS[reader]._replace(prefix=programs.prefix_of(folder))
 
 
 class Runner:
@@ -161,7 +167,7 @@ def input_shape(folder, reader):
         UserError: there is no program that can be read here, or it takes something else than pictures.
     """
     with silence():
-        shapes = programs.input_shapes(folder, READERS[reader])
+        shapes = programs.input_shapes(folder, options_of(folder, reader))
     if len(shapes) != 1 or len(shapes[0]) != 4:
         taken = ", ".join(str(shape).replace("None", "?") for shape in shapes) or "nothing"
         raise UserError(f"{folder} takes {taken}; programs that take pictures alone are measured here")

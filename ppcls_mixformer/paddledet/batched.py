@@ -17,15 +17,15 @@ from ppdet.modeling.post_process import paste_mask
 from ppcls_mixformer.hosting.patches import replaced
 
 
-def without_loops(model, small_masks=False):
+def without_loops(model, full_masks=False):
     """Replaces the steps of a `MaskRCNN` that loop over pictures; returns it.
 
     Args:
-        small_masks: whether it gives masks in their boxes, and not in whole pictures.
+        full_masks: whether it gives masks of whole pictures, and not in their boxes.
     """
     model.rpn_head._gen_proposal = types.MethodType(propose, model.rpn_head)
     model.bbox_post_process = BoxPostProcess(model.bbox_post_process)
-    paste = in_boxes if small_masks else MaskPostProcess(model.mask_post_process.binary_thresh)
+    paste = MaskPostProcess(model.mask_post_process.binary_thresh) if full_masks else in_boxes
     model.mask_post_process = paste
     return model
 

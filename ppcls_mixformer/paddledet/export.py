@@ -5,6 +5,7 @@
 """
 
 import copy
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from ppcls_mixformer.paddledet.commands import load_trainer, prepare
 
 ONNX = "model.onnx"
 ASKED = ("model.json", "model.pdmodel", ONNX, "model.pdiparams", "model.pdiparams.info")  # by readers, first
+# As `arch`, on which PaddleDetection's readers end: they would draw such masks in the corner of the picture.
+IN_BOXES = "masks in their boxes, which are not pasted here; det export --full-masks writes whole ones"
 TRIALS = ((1, 96, 160), (2, 128, 64))  # batch, height and width of what readers are compared on
 TRIALS_OF_ONE = ((1, 96, 160), (1, 128, 64))
 
@@ -30,7 +33,7 @@ def write_export(argv):
     An earlier export is replaced only once the new one is complete.
 
     Args:
-        argv: `-c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse] [--onnx] [--small-masks]`.
+        argv: `-c CONFIG -o weights=PATH [--output_dir DIR] [--no-fuse] [--onnx] [--full-masks]`.
 
     Raises:
         UserError: something about the set-up, the config or a file that a user can fix.
@@ -44,7 +47,7 @@ def write_export(argv):
         trainer.model = fuse_for_inference(trainer.model)
     model = trainer.model
     if config.architecture == "MaskRCNN":
-        trainer.model = without_loops(copy.deepcopy(model), flags.small_masks)
+        trainer.model = without_loops(copy.deepcopy(model), flags.full_masks)
     target, missing = Path(flags.output_dir) / config.filename, None
     with scratch() as staging:
         with without_interpolation():
@@ -52,8 +55,8 @@ def write_export(argv):
         folder = staging / config.filename
         if "joints" in config:
             describe(folder, joints_of(config["joints"]))
-        if flags.small_masks:
-            describe(folder, {"mask_in_box": True, "mask_threshold": model.mask_post_process.binary_thresh})
+        if config.architecture == "MaskRCNN" and not flags.full_masks:
+            describe(folder, masks_in_boxes(model.mask_post_process.binary_thresh))
         program = find_program(folder, "model")
         check_program(program)
         if flags.onnx:
@@ -85,7 +88,7 @@ def write_onnx(target, program, trainer, model):
 def write_onnx_of_one(target, program, trainer, model):
     """As `write_onnx`, for a Mask R-CNN, whose file takes one picture at a time."""
     from ppcls_mixformer.paddledet.batched import without_loops
-    from ppcls_mixformer.paddledet.single import has_other_nms, with_onnx_operators
+    from ppcls_mixformer.paddledet.onnx_operators import has_other_nms, with_onnx_operators
 
     if has_other_nms(model):
         return "it needs BBoxPostProcess.nms to be a MultiClassNMS without nms_top_k and nms_eta"
@@ -95,7 +98,7 @@ def write_onnx_of_one(target, program, trainer, model):
         return onnx.unlike(path, program, feeds_of(program, TRIALS_OF_ONE), found)
 
     with scratch() as folder:
-        trainer.model = with_onnx_operators(without_loops(model, small_masks=True))
+        trainer.model = with_onnx_operators(without_loops(model))
         trainer.export(str(folder))
         convertible = find_program(folder / trainer.cfg.filename, "model")
         return onnx.write(convertible, target, unlike)
@@ -131,7 +134,19 @@ def joints_of(joints):
     return {"keypoints": joints.names, "skeleton": edges}
 
 
+def masks_in_boxes(threshold):
+    """What readers have to know of masks in their boxes.
+
+    Args:
+        threshold: the probability from which on a pixel belongs to the object.
+    """
+    return {"arch": IN_BOXES, "mask_in_box": True, "mask_threshold": threshold}
+
+
 def describe(folder, facts):
-    """Adds what PaddleDetection does not say to `infer_cfg.yml` of an export."""
-    with open(folder / "infer_cfg.yml", "a", encoding="utf-8") as file:
-        yaml.safe_dump(facts, file, allow_unicode=True)
+    """Adds what PaddleDetection does not say to `infer_cfg.yml` of an export, or what it says otherwise."""
+    path = folder / "infer_cfg.yml"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.split(":")[0] not in facts]
+    added = yaml.safe_dump(facts, allow_unicode=True, width=math.inf)
+    path.write_text("".join(kept) + added, encoding="utf-8")

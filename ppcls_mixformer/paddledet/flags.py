@@ -67,8 +67,9 @@ def add_export_flags(flags):
     )
     flags.add_argument("--onnx", action="store_true", help="write model.onnx as well")
     flags.add_argument(
-        "--small-masks",
+        "--full-masks",
         action="store_true",
-        help="Mask R-CNN: masks of 28×28 in their boxes, for your own reader",
+        help="Mask R-CNN: masks of whole pictures, for PaddleDetection's own reader, 4 bytes a pixel and "
+        "object, 4.8 GB for 100 of 12 megapixels; without it, masks of 28×28 in their boxes",
     )
     flags.add_argument("--no-fuse", dest="fuse", action="store_false", help="leave the norms as they are")

@@ -96,15 +96,15 @@ def check_output(settings, mode):
 
 
 def check_export(flags, config):
-    """Refuses `--onnx` where it cannot be had, and `--small-masks` of a network without masks."""
-    if flags.small_masks and config.architecture != "MaskRCNN":
-        raise UserError(f"--small-masks is for MaskRCNN; this is {config.architecture}")
+    """Refuses `--onnx` where it cannot be had, and `--full-masks` of another network than MaskRCNN."""
+    if flags.full_masks and config.architecture != "MaskRCNN":
+        raise UserError(f"--full-masks is for MaskRCNN; this is {config.architecture}")
     if not flags.onnx:
         return
     onnx.require("--onnx")
     if config.architecture == "MaskRCNN":
-        if not flags.small_masks:
-            raise UserError("--onnx: MaskRCNN gives masks in their boxes there, so add --small-masks")
+        if flags.full_masks:
+            raise UserError("--onnx: MaskRCNN gives masks in their boxes there, so leave --full-masks out")
     elif "rpn_head" in config[config.architecture]:
         raise UserError(
             f"--onnx: paddle2onnx cannot convert {config.architecture}: it lacks generate_proposals and "

@@ -93,7 +93,7 @@ def inference_options(config, flags, augmented):
     Args:
         augmented: the flag that asks for scales and flips, `aug_eval` or `aug_pred`.
     """
-    options = config.test_config
+    options = with_windows(config, flags)
     if getattr(flags, augmented):
         options.update(
             {augmented: True},
@@ -101,6 +101,12 @@ def inference_options(config, flags, augmented):
             flip_horizontal=flags.flip_horizontal,
             flip_vertical=flags.flip_vertical,
         )
+    return options
+
+
+def with_windows(config, flags):
+    """The config's `test_config`, with sliding windows as the flags say."""
+    options = config.test_config
     if flags.is_slide:
         options.update(is_slide=True, crop_size=flags.crop_size, stride=flags.stride)
     return options

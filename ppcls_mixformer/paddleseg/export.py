@@ -13,7 +13,7 @@ from ppcls_mixformer.hosting.pooling import pooling_by_products
 from ppcls_mixformer.hosting.whole import publish, scratch
 from ppcls_mixformer.network.fuse import fuse_for_inference
 from ppcls_mixformer.paddleseg.checkpoints import load_whole
-from ppcls_mixformer.paddleseg.commands import prepare
+from ppcls_mixformer.paddleseg.commands import prepare, with_windows
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +37,19 @@ def write_export(argv):
     load_whole(builder.model, flags.model_path)
     shape = flags.input_shape or [None, 3, None, None]
     places, steps = share_transforms(builder, shape)
+    options = with_windows(builder.config, flags)
+    model = windowed(builder.model, options)
     target, missing = Path(flags.save_dir), None
 
     def write_to(folder):
-        return write_program(builder.model, steps, shape, flags.output_op, folder)
+        return write_program(model, steps, shape, flags.output_op, folder)
 
     with scratch() as staging:
         program = write_to(staging)
         description = describe(builder, shape, flags.output_op, program.name, places)
         (staging / "deploy.yaml").write_text(yaml.safe_dump(description, default_flow_style=None))
         if flags.onnx:
-            missing = write_onnx(staging / ONNX, program, shape, write_to)
+            missing = write_onnx(staging / ONNX, program, trials_of(shape, options), write_to)
         publish(staging, target, ASKED)
         for file in sorted(staging.iterdir()):
             print(target / file.name)
@@ -70,21 +72,42 @@ def write_program(model, steps, shape, output_op, folder):
     return program
 
 
-def write_onnx(target, program, shape, write_to):
+def write_onnx(target, program, trials, write_to):
     """Writes the ONNX file `target`, if with it ONNX Runtime gives what `program` gives.
 
     Args:
-        shape: of the program's input.
+        trials: pictures to compare them on.
         write_to: writes such a program into a folder, and returns its path.
 
     Returns:
         Why it is missing, one line; None if it is not.
     """
-    feeds = [{INPUT: pictures} for pictures in onnx.trials(shape, TRIALS)]
+    feeds = [{INPUT: pictures} for pictures in trials]
     with scratch() as folder:
         with pooling_by_products():
             convertible = write_to(folder)
         return onnx.write(convertible, target, lambda path: onnx.unlike(path, program, feeds))
+
+
+def windowed(model, options):
+    """`model`, on sliding windows if `options`, such as `test_config`, ask for them."""
+    from ppcls_mixformer.paddleseg.windows import Windowed
+
+    return Windowed(model, options["crop_size"], options["stride"]) if options.get("is_slide") else model
+
+
+def trials_of(shape, options):
+    """Noise to compare readers on, of several windows too where there are any.
+
+    Args:
+        shape: of the program's input.
+        options: see `windowed`.
+    """
+    sizes = list(TRIALS)
+    if options.get("is_slide"):
+        width, height = map(sum, zip(options["crop_size"], options["stride"]))
+        sizes.append((1, height, width))
+    return onnx.trials(shape, sizes)
 
 
 def share_transforms(builder, shape):
@@ -108,8 +131,6 @@ def share_transforms(builder, shape):
             "picture's, which its readers have to restore",
             reason,
         )
-    if builder.config.test_config.get("is_slide"):
-        logger.warning("test_config.is_slide: predict uses sliding windows, the program sees whole pictures")
     return places, steps
 
 

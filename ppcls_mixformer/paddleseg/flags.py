@@ -72,6 +72,7 @@ def add_infer_flags(flags):
 def add_export_flags(flags):
     """Adds what only the export takes."""
     add_model_path(flags)
+    add_windows(flags)
     flags.add_argument("--save_dir", default="./output/inference_model")
     flags.add_argument("--input_shape", nargs=4, type=int, help="a fixed one, such as 1 3 512 512")
     flags.add_argument("--onnx", action="store_true", help="write model.onnx as well")
@@ -85,9 +86,14 @@ def add_model_path(flags):
 
 def add_augmentation(flags):
     """Adds the flags for scales, flips and sliding windows."""
+    add_windows(flags)
     flags.add_argument("--scales", nargs="+", type=float, default=1.0)
     flags.add_argument("--flip_horizontal", action="store_true")
     flags.add_argument("--flip_vertical", action="store_true")
+
+
+def add_windows(flags):
+    """Adds the flags for sliding windows."""
     flags.add_argument("--is_slide", action="store_true", help="use sliding windows")
     flags.add_argument("--crop_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))
     flags.add_argument("--stride", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"))

@@ -68,8 +68,9 @@ def parts(settings, mode):
     if mode != "eval":
         yield partial(check_folder, "--save_dir", flags.save_dir)  # PaddleSeg removes a file of that name
     yield partial(set_device, flags.device)
-    if mode != "export":
-        yield partial(check_windows, config, flags)
+    yield partial(check_windows, config, flags)
+    if mode == "export":
+        yield partial(check_averages, config)
     if mode == "train":
         yield partial(check_iters, config)
         yield partial(check_losses, config)
@@ -357,6 +358,15 @@ def check_windows(config, flags):
                 f"{place}: a window's {side} of {crop} with a stride of {stride} leaves gaps or has no end; "
                 "the stride must be a whole number from 1 to the window's"
             )
+
+
+def check_averages(config):
+    """Refuses to export what `predict` averages over scales and flips."""
+    if config.test_config.get("aug_pred"):
+        raise UserError(
+            "test_config.aug_pred: predict averages over scales and flips, an exported program does not: add "
+            "--opts test_config.aug_pred=false, for predict too"
+        )
 
 
 def check_resume(folder, iters):

@@ -29,6 +29,9 @@ STOCK = [
     {"ToCHWImage": None},
 ]
 
+# What lies beside other exports, and for which host they are.
+OTHERS = {"infer_cfg.yml": "PaddleDetection", "deploy.yaml": "PaddleSeg"}
+
 
 class Description(NamedTuple):
     """What a reader of an export must know beside the program.
@@ -110,6 +113,7 @@ def read(folder):
         raise UserError(f"{folder} is no folder; name the one that an export was written to")
     path = Path(folder) / NAME
     if not path.is_file():
+        _check_kind(folder)
         logger.warning(
             "%s has no %s: pictures are prepared as the paddleclas command does (short side 256, crop 224), "
             "and classes are numbers",
@@ -130,6 +134,13 @@ def read(folder):
         model_name=str(section.get("model_name") or ""),
         outputs=_outputs(section.get("outputs"), path),
     )
+
+
+def _check_kind(folder):
+    """Refuses what is described as another kind of network than a classifier."""
+    for name, host in OTHERS.items():
+        if Path(folder, name).is_file():
+            raise UserError(f"{folder} is an export for {host}, it holds {name}; classifiers are read here")
 
 
 def _mapping(content, key, path, default=None):

@@ -10,7 +10,7 @@ from ppcls_mixformer.hosting.whole import settle
 
 PADDLE, ONNX = "paddle", "onnxruntime"
 ENGINES = (PADDLE, ONNX)
-PREFIX = "inference"
+PREFIX, DENSE = "inference", "model"  # what programs are called; those of detectors and segmenters
 SUFFIXES = {PADDLE: (".json", ".pdmodel"), ONNX: (".onnx",)}
 HALF = f"{PREFIX}_fp16.onnx"  # in half precision
 
@@ -39,6 +39,7 @@ class Options(NamedTuple):
         threads: of the math library; None for the engine's own choice.
         onednn: whether Paddle uses oneDNN's kernels on a CPU.
         use_fp16: whether to take the file in half precision, which ONNX Runtime reads.
+        prefix: of the name of the file.
     """
 
     engine: Optional[str] = None
@@ -46,6 +47,7 @@ class Options(NamedTuple):
     threads: Optional[int] = None
     onednn: bool = True
     use_fp16: bool = False
+    prefix: str = PREFIX
 
 
 def load(folder, options):
@@ -57,9 +59,9 @@ def load(folder, options):
     settle(folder)
     if options.use_fp16:
         return _onnx_program(_find_half(Path(folder), options.engine), options)
-    if choose(folder, options.engine) == PADDLE:
+    if choose(folder, options.engine, options.prefix) == PADDLE:
         return _paddle_program(Path(folder), options)
-    return _onnx_program(Path(folder) / f"{PREFIX}.onnx", options)
+    return _onnx_program(Path(folder) / f"{options.prefix}.onnx", options)
 
 
 def check(folder, options):
@@ -71,7 +73,7 @@ def check(folder, options):
     if options.use_fp16:
         _find_half(Path(folder), options.engine)
     else:
-        choose(folder, options.engine)
+        choose(folder, options.engine, options.prefix)
 
 
 def _find_half(folder, asked):
@@ -91,7 +93,7 @@ def _check_engine(asked):
         raise UserError(f"{asked} is not installed: pip install {_package(asked)}")
 
 
-def choose(folder, asked):
+def choose(folder, asked, prefix=PREFIX):
     """What runs the program in `folder`, one of ENGINES: `asked`, or the first that can.
 
     Raises:
@@ -101,28 +103,34 @@ def choose(folder, asked):
         _check_engine(asked)
     installed = [name for name in ENGINES if is_installed(name)]
     for engine in [asked] if asked else installed:
-        if has(folder, engine):
+        if has(folder, engine, prefix):
             return engine
-    raise UserError(_nothing_to_read(folder, asked, installed))
+    raise UserError(_nothing_to_read(folder, asked, installed, prefix))
 
 
-def _nothing_to_read(folder, asked, installed):
-    there = [engine for engine in ENGINES if has(folder, engine)]
+def _nothing_to_read(folder, asked, installed, prefix):
+    there = [engine for engine in ENGINES if has(folder, engine, prefix)]
     if not there and (Path(folder) / HALF).is_file():
         return f"{folder} holds {HALF} alone: --use_fp16 True reads it, use_fp16=True in Python"
     if not there:
-        return f"{folder} holds no {PREFIX}.json, .pdmodel or .onnx: export a checkpoint to it"
+        return f"{folder} holds no {prefix}.json, .pdmodel or .onnx: export a checkpoint to it"
     if asked:
-        return f"{folder} holds no {PREFIX}{SUFFIXES[asked][-1]}, which {asked} reads" + (
+        return f"{folder} holds no {prefix}{SUFFIXES[asked][-1]}, which {asked} reads" + (
             ": export with --onnx" if asked == ONNX else ": export a checkpoint to it"
         )
-    converted = "" if has(folder, ONNX) else f", or export with --onnx and pip install {ONNX}"
+    converted = "" if has(folder, ONNX, prefix) else f", or export with --onnx and pip install {ONNX}"
     return f"{folder} is read by {' or '.join(there)}: pip install {_package(there[-1])}{converted}"
 
 
-def has(folder, engine):
-    """Whether `folder` holds a file that `engine` reads."""
-    return any((Path(folder) / f"{PREFIX}{suffix}").is_file() for suffix in SUFFIXES[engine])
+def has(folder, engine, prefix=PREFIX):
+    """Whether `folder` holds a file that `engine` reads, whose name begins with `prefix`."""
+    return any((Path(folder) / f"{prefix}{suffix}").is_file() for suffix in SUFFIXES[engine])
+
+
+def prefix_of(folder):
+    """What the program in `folder` is called, `DENSE` in the exports of detectors and segmenters."""
+    is_dense = any(has(folder, engine, DENSE) for engine in ENGINES)
+    return DENSE if is_dense and not any(has(folder, engine) for engine in ENGINES) else PREFIX
 
 
 def is_installed(engine):
@@ -139,7 +147,7 @@ def _paddle_program(folder, options):
     from ppcls_mixformer.hosting import cli, inference
 
     cli.take_signals_back()  # from Paddle, which is imported by now
-    path = inference.find_program(folder, PREFIX)
+    path = inference.find_program(folder, options.prefix)
     use_gpu = inference.has_gpu() if options.use_gpu is None else options.use_gpu
     run = inference.predictor(path, options.onednn, options.threads, use_gpu)
     alone = threading.Lock()  # one predictor has one set of inputs and outputs
@@ -198,9 +206,9 @@ def input_shapes(folder, options):
     if options.engine == PADDLE:
         from ppcls_mixformer.hosting import inference
 
-        shapes = inference.input_shapes(inference.find_program(folder, PREFIX))
+        shapes = inference.input_shapes(inference.find_program(folder, options.prefix))
     else:
-        path = Path(folder) / (HALF if options.use_fp16 else f"{PREFIX}.onnx")
+        path = Path(folder) / (HALF if options.use_fp16 else f"{options.prefix}.onnx")
         shapes = [one.shape for one in _onnx_session(path, Options(use_gpu=False)).get_inputs()]
     return [[side if isinstance(side, int) and side > 0 else None for side in shape] for shape in shapes]
 

@@ -56,7 +56,8 @@ def exported(scenes, trained, sections, tmp_path_factory):
         if config not in exports:
             folder = tmp_path_factory.mktemp("exported")
             weights = f"weights={trained(config)[0]}"
-            flags = ["--output_dir", folder, *["--onnx"] * (HAS_ONNX and config == KEYPOINTS)]
+            more = ["--full-masks"] if config == DETECTOR else ["--onnx"] * HAS_ONNX
+            flags = ["--output_dir", folder, *more]
             log = tool("export", scenes, config, weights, flags=flags)
             assert "was not written" not in log, log[-3000:]
             assert f"{folder / config}/model.pdiparams" in log
@@ -127,10 +128,12 @@ def test_onnx_runtime_gives_the_same_heat_maps(exported):
     assert batches == set(BATCHES[KEYPOINTS])
 
 
-def test_small_masks_are_pasted_to_the_whole_ones(exported, scenes, trained, sections, tmp_path):
+def test_masks_in_boxes_are_pasted_to_the_whole_ones(exported, scenes, trained, sections, tmp_path):
     (folder, path), weights = exported(DETECTOR), f"weights={trained(DETECTOR)[0]}"
+    from ppdet.engine.export_utils import TRT_MIN_SUBGRAPH
+
     forget_config(sections)
-    flags = ["--output_dir", tmp_path, "--small-masks", *["--onnx"] * HAS_ONNX]
+    flags = ["--output_dir", tmp_path, *["--onnx"] * HAS_ONNX]
     commands.export(command_line(scenes, DETECTOR, weights, flags=flags))
     whole, small = (
         predictor(find_program(each, "model"), onednn=False) for each in (folder, tmp_path / DETECTOR)
@@ -142,7 +145,7 @@ def test_small_masks_are_pasted_to_the_whole_ones(exported, scenes, trained, sec
     np.testing.assert_allclose(boxes, expected, rtol=0, atol=1e-4)
     sizes = np.floor(inputs["im_shape"] / inputs["scale_factor"] + 0.5).astype(int)
     settings = yaml.safe_load((tmp_path / DETECTOR / "infer_cfg.yml").read_text())
-    assert settings["mask_in_box"]
+    assert settings["mask_in_box"] and not any(known in settings["arch"] for known in TRT_MIN_SUBGRAPH)
     pasted = PastedMasks(small_masks, boxes[:, 2:], sizes.repeat(counts, 0), settings["mask_threshold"])
     found = np.asarray(pasted)
     assert found.shape == masks.shape and (found == 1).any()

@@ -148,19 +148,19 @@ def test_weights_that_do_not_fit(scenes, files, classifier, warnings, command, w
 
 
 @pytest.mark.parametrize(
-    "config, flag, error",
+    "config, flags, error",
     [
-        (KEYPOINTS, "--small-masks", "--small-masks is for MaskRCNN; this is TopDownHRNet"),
+        (KEYPOINTS, ["--full-masks"], "--full-masks is for MaskRCNN; this is TopDownHRNet"),
         pytest.param(
             DETECTOR,
-            "--onnx",
-            "--onnx: MaskRCNN gives masks in their boxes there, so add --small-masks",
+            ["--onnx", "--full-masks"],
+            "--onnx: MaskRCNN gives masks in their boxes there, so leave --full-masks out",
             marks=pytest.mark.skipif(not HAS_ONNX, reason="there is no paddle2onnx"),
         ),
     ],
 )
-def test_exports_that_cannot_be_had(scenes, files, config, flag, error):
-    arguments = command_line(scenes, config, f"weights={files}/b0", flags=[flag])
+def test_exports_that_cannot_be_had(scenes, files, config, flags, error):
+    arguments = command_line(scenes, config, f"weights={files}/b0", flags=flags)
     assert refusal(commands.export, arguments).startswith(error)
 
 

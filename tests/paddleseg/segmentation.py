@@ -23,7 +23,8 @@ CHAINS = {  # each with pictures that it enlarges, reduces and pads
     ],
     "fixed": [{"type": "Resize", "target_size": [128, 96]}],
 }
-PICTURES = [(350, 250), (250, 350), (97, 201), (160, 33), (64, 64)]  # width and height
+WINDOWS = {"is_slide": True, "crop_size": [120, 90], "stride": [50, 70]}  # width and height, as `test_config`
+PICTURES = [(700, 500), (250, 350), (97, 201), (160, 33), (64, 64)]  # width and height
 
 
 def overrides(root, *more):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from commands import HAS_ONNX, ROOT, error_line, run
 from PIL import Image
-from segmentation import CHAINS, CONFIG, NORMALIZE, PICTURES, network, noise, tool
+from segmentation import CHAINS, CONFIG, NORMALIZE, PICTURES, WINDOWS, network, noise, tool
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.inference import PADDLE_3
@@ -48,7 +48,8 @@ def share_of_equal_pixels(path, other):
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_export_segments_pictures_as_predict_does(scenes, photos, weights, tmp_path, chain):
-    config = config_with(tmp_path, [*CHAINS[chain], *[NORMALIZE] * (NORMALIZE not in CHAINS[chain])])
+    transforms = [*CHAINS[chain], *[NORMALIZE] * (NORMALIZE not in CHAINS[chain])]
+    config = config_with(tmp_path, transforms, **(WINDOWS if chain == "long" else {}))
     options = ["--config", config, "--model_path", weights]
     tool("predict", scenes, *options, "--image_path", photos, "--save_dir", tmp_path / "predicted")
     engines = ["onednn", "plain", *["onnx"] * (HAS_ONNX and chain == "ratio")]

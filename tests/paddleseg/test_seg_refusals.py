@@ -12,7 +12,12 @@ from segmentation import CONFIG, build, overrides, tool
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddleseg import commands
 
-COMMANDS = {"train": commands.train, "eval": commands.evaluate, "predict": commands.predict}
+COMMANDS = {
+    "export": commands.export,
+    "train": commands.train,
+    "eval": commands.evaluate,
+    "predict": commands.predict,
+}
 
 
 def attempt(command, root, *options, opts=(), config=CONFIG):
@@ -169,7 +174,7 @@ def test_what_cannot_be_trained_or_measured_is_named(host, scenes, override, tex
     ],
 )
 def test_windows_that_leave_gaps_are_refused(host, scenes, options, text):
-    for command, more in (("eval", []), ("predict", ["--image_path", "."])):
+    for command, more in (("eval", []), ("predict", ["--image_path", "."]), ("export", [])):
         with pytest.raises(UserError, match=re.escape(text)):
             attempt(command, scenes, "--model_path", "x", *more, *options.split())
 
@@ -190,6 +195,9 @@ def test_windows_of_the_config_are_checked(host):
             continue
         with pytest.raises(UserError, match=re.escape(text)):
             preflight.check_windows(config, flags=None)
+    config.dic["test_config"] = {"aug_pred": True}
+    with pytest.raises(UserError, match="add --opts test_config.aug_pred=false"):
+        preflight.check_averages(config)
     config.dic["test_config"] = ["is_slide"]
     with pytest.raises(UserError, match="test_config must be a mapping"):
         preflight.check_windows(config, flags=None)

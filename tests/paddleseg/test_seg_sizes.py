@@ -93,12 +93,11 @@ def test_onnx_runtime_does_it_and_undoes_it(sizes, tmp_path, chain):
         np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-3)
 
 
-def share(transforms, shape=(None, 3, None, None), **test_config):
+def share(transforms, shape=(None, 3, None, None)):
     """The readers' part of some transforms, by their places, and the number of steps of the program."""
     from ppcls_mixformer.paddleseg.export import share_transforms
 
     builder = build(CONFIG, f"val_dataset.transforms={transforms}")
-    builder.config.dic["test_config"] = test_config
     places, steps = share_transforms(builder, shape)
     return places, len(steps)
 
@@ -125,11 +124,4 @@ def test_it_is_said_what_a_program_leaves_to_its_readers(host, caplog, transform
     assert share(transforms, shape) == (list(range(len(transforms))), 0)
     assert (
         f"{named}: the program gives maps of the size that the transforms in deploy.yaml make" in caplog.text
-    )
-
-
-def test_it_is_said_that_a_program_has_no_sliding_windows(host, caplog):
-    share([NORMALIZE], is_slide=True, crop_size=[64, 64], stride=[32, 32])
-    assert (
-        "test_config.is_slide: predict uses sliding windows, the program sees whole pictures" in caplog.text
     )

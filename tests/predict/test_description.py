@@ -61,6 +61,13 @@ def test_without_a_file_pictures_are_prepared_as_the_stock_command_does(tmp_path
     assert "has no inference.yml: pictures are prepared as the paddleclas command does" in caplog.text
 
 
+@pytest.mark.parametrize("name, host", [("infer_cfg.yml", "PaddleDetection"), ("deploy.yaml", "PaddleSeg")])
+def test_exports_of_other_networks_are_refused(tmp_path, name, host):
+    (tmp_path / name).write_text("")
+    with pytest.raises(UserError, match=f"is an export for {host}, it holds {name}; classifiers are read"):
+        descriptions.read(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
