@@ -7,11 +7,16 @@ import traceback
 class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do.
 
-    Line ends in it, which names of files and ids may have, are spaces.
+    Line ends in it, which names of files and ids may have, are spaces. Several things have a text each.
     """
 
+    @property
+    def texts(self):
+        """A line on each thing."""
+        return [" ".join(str(text).splitlines()) for text in self.args]
+
     def __str__(self):
-        return " ".join(super().__str__().splitlines())
+        return "; ".join(self.texts)
 
 
 @contextlib.contextmanager
@@ -20,7 +25,31 @@ def collected(texts):
     try:
         yield
     except UserError as error:
-        texts.append(str(error))
+        texts += [text for text in error.texts if text not in texts]
+
+
+@contextlib.contextmanager
+def placed(place):
+    """Puts `place` in front of each text of a UserError that the block raises."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(f"{place}: {text}" for text in error.texts)) from None
+
+
+def check_all(checks):
+    """Calls all `checks`, without arguments, also behind one that refuses; returns what they return.
+
+    Raises:
+        UserError: all that they refuse.
+    """
+    refused, results = [], []
+    for check in checks:
+        with collected(refused):
+            results.append(check())
+    if refused:
+        raise UserError(*refused)
+    return results
 
 
 def first_line(error):
