@@ -98,7 +98,8 @@ def _check_sections(config, modules):
     wrong = []
     for name, arguments in modules.items():
         section = config.get(name)
-        if not (section is None or isinstance(section, dict) or hasattr(section, "__dict__")):
+        is_left_out = section is None and name in NAMING
+        if not (is_left_out or isinstance(section, dict) or hasattr(section, "__dict__")):
             first = "dataset_dir" if name in NAMING else next(iter(arguments), "KEY")
             wrong.append(f"{name}: it is {section!r}, not a section of keys, such as {name}.{first}=VALUE")
     if wrong:
@@ -106,12 +107,13 @@ def _check_sections(config, modules):
 
 
 def _check_texts(config):
-    """Refuses a metric, or a folder or file of a data set, that YAML takes for something else than text.
+    """Refuses a metric, folder or file that YAML takes for something else than text.
 
     Raises:
         UserError: names the key.
     """
     values = {"metric": config["metric"]}
+    values.update((key, config[key]) for key in ("save_dir", "output_eval", "weights") if config.get(key))
     for split in NAMING:
         options = {name: options_of(config.get(split)).get(name) for name in PATHS}
         values.update((f"{split}.{name}", value) for name, value in options.items() if value is not None)

@@ -8,11 +8,12 @@ import logging
 import os
 from pathlib import Path
 
-from ppdet.data import transform
+from ppdet.core.workspace import create, get_registered_modules
+from ppdet.data import source, transform
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions, onnx
-from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.paddledet import boxes, joints
 from ppcls_mixformer.paddledet.annotations import order_as
@@ -52,6 +53,12 @@ def parts(settings, mode):
     yield functools.partial(check_backbone, config["MixFormer"])
     yield functools.partial(check_transforms, config)
     yield functools.partial(check_counts, config)
+    yield functools.partial(check_architecture, config.architecture)
+    if mode == "train":
+        yield functools.partial(check_rate, config)
+    for split in splits_of(flags, mode):
+        if isinstance(config.get(split), dict) and config[split]:
+            yield functools.partial(check_dataset, split, config[split])
     yield functools.partial(check_checkpoints, settings, mode)
 
 
@@ -72,7 +79,7 @@ def check_files(files, settings, mode):
     """Checks the `Annotations` of a run together, and with the joints and boxes that the config names."""
     flags, config = settings
     trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
-    named = find_names(config, files) if mode in SPLITS and files else []
+    named = find_names(config, files) if mode == "train" and files else []
     checks = [functools.partial(check_together, files, trained)]
     if "KeyPoint" in config.metric:
         checks.insert(0, functools.partial(check_keypoints, files, [*trained, *named], settings, mode))
@@ -197,6 +204,39 @@ def check_counts(config):
     ]
     if wrong:
         raise UserError("; ".join(wrong))
+
+
+def check_architecture(name):
+    """Refuses a network that this PaddleDetection does not have."""
+    known = get_registered_modules()
+    if name not in known:
+        near = nearest(name, known)
+        raise UserError(f"architecture: {name} is not known" + (f"; did you mean {near}?" if near else ""))
+
+
+def check_rate(config):
+    """Refuses a learning rate that cannot be made of its section."""
+    try:
+        create("LearningRate")(1)
+    except Exception as error:  # its modules raise what they like
+        raise UserError(f"LearningRate cannot be made of its keys: {gist(error)}") from None
+
+
+def check_dataset(split, section):
+    """Refuses a data set that this PaddleDetection does not have, or cannot make of the section `split`."""
+    arguments = {**section}
+    with placed(f"{split}.name"):
+        made_by = expressions.find(source, arguments.pop("name", None), ("ppdet", "ppcls_mixformer"))
+    with placed(split):
+        check_transform(made_by, made_by.__name__, arguments)
+    fields, number = arguments.get("data_fields", []), arguments.get("sample_num", -1)
+    wrong = []
+    if not isinstance(fields, (list, tuple)):
+        wrong.append(f"{split}.data_fields: it is {fields}, not a list of names, such as [image, gt_bbox]")
+    if type(number) is not int:
+        wrong.append(f"{split}.sample_num: it is {number}, not a whole number; -1 takes all pictures")
+    if wrong:
+        raise UserError(*wrong)
 
 
 def check_checkpoints(settings, mode):

@@ -73,7 +73,8 @@ def read_annotations(path, key, config, pictures):
 
 def learns_masks(config):
     """Whether the network of a config needs the masks of its objects."""
-    return "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
+    fields = options_of(config.TrainDataset).get("data_fields")
+    return isinstance(fields, (list, tuple)) and "gt_poly" in fields
 
 
 def load(path, key):

@@ -14,7 +14,7 @@ from paddleseg.datasets import ADE20K, Dataset
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
-from ppcls_mixformer.hosting.errors import UserError, check_all, placed
+from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.paddleseg import class_maps
 from ppcls_mixformer.paddleseg.builder import Builder
 from ppcls_mixformer.paddleseg.classes import MOST
@@ -70,6 +70,7 @@ def parts(settings, mode):
     if mode == "train":
         yield partial(check_iters, config)
         yield partial(check_losses, config)
+        yield partial(check_components, config)
         if flags.resume_model:
             yield partial(check_resume, flags.resume_model, config.iters)
         elif backbone.get("type") == "MixFormer":
@@ -141,8 +142,10 @@ def check_data(config, split):
     section = section_of(config, split)
     with placed(split):
         check_section(section, split, config.dic["model"].get("num_classes"))
+        builder = Builder(config)
+        check_all(partial(check_transform, builder, each) for each in section.get("transforms") or ())
         none = {key: [] for key in section if "transforms" in key} or {"transforms": []}
-        dataset = Builder(config).build_component({**section, **none})
+        dataset = builder.build_component({**section, **none})
         if split == "train_dataset":
             check_batch(len(dataset), config.batch_size)
         if paddle.distributed.get_rank() == 0:  # whose refusal ends all processes
@@ -270,6 +273,17 @@ def check_padding(transforms, unlabelled, classes):
             )
 
 
+def check_transform(builder, transform):
+    """Refuses a transform that cannot be built."""
+    with placed("transforms"):
+        try:
+            builder.build_component(transform)
+        except UserError:
+            raise
+        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
+            raise UserError(f"{transform['type']}: {gist(error.__context__ or error)}") from None
+
+
 def check_batch(pictures, batch_size):
     """Refuses to train on fewer pictures than a batch: PaddleSeg would wait for one for ever."""
     if not isinstance(batch_size, int) or batch_size < 1:
@@ -325,7 +339,9 @@ def check_losses(config):
     """
     classes = config.dic["model"].get("num_classes")
     unlabelled = section_of(config, "train_dataset").get("ignore_index", UNLABELLED)
-    losses = [(name, loss) for name in ("loss", "distill_loss") for loss in losses_in(config.dic.get(name))]
+    losses = [
+        (name, loss) for name in ("loss", "distill_loss") for loss in components_in(config.dic.get(name))
+    ]
     unlabelled_in = [partial(check_unlabelled, name, loss, unlabelled) for name, loss in losses]
     check_all([*unlabelled_in, *(partial(check_weights, name, loss, classes) for name, loss in losses)])
 
@@ -344,6 +360,58 @@ def check_weights(name, loss, classes):
         raise UserError(f"{name}: class weights must be numbers of 0 or more, got {weights}")
 
 
+class Trial(Builder):
+    """A Builder that tries whether parts can be built: it says nothing, and has another network."""
+
+    model = None
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = paddle.nn.Linear(1, 1)
+
+    def show_msg(self, *args):
+        """Says nothing."""
+
+
+def check_components(config):
+    """Refuses a learning rate, losses, an optimizer and a network that cannot be built of their sections."""
+    builder = Trial(config)
+    checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
+    checks.append(partial(check_optimizer, builder))
+    for component in components_in(config.dic["model"]):
+        checks.append(partial(check_names, builder, component))
+    check_all(checks)
+
+
+def check_part(builder, name):
+    """Refuses the section `name` where the part of that name cannot be built."""
+    with placed(name):
+        try:
+            getattr(builder, name)
+        except UserError:
+            raise
+        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
+            raise UserError(gist(error.__context__ or error)) from None
+
+
+def check_optimizer(builder):
+    """Refuses an optimizer that is not known, or not with its arguments."""
+    with placed("optimizer"):
+        try:
+            _ = builder.optimizer
+        except UserError:
+            raise
+        except Exception as error:  # it may be about the parameters, which are not the network's
+            logger.debug("optimizer: %s", error)
+
+
+def check_names(builder, component):
+    """Refuses a part of the network that is not known, or not with its arguments."""
+    arguments = {name: value for name, value in component.items() if name != "type"}
+    with placed("model"):
+        builder.check_arguments(builder.load_component_class(component["type"]), arguments)
+
+
 def check_unlabelled(name, loss, unlabelled):
     """Refuses a loss of the section `name` that would learn `unlabelled`, the number for it in the data."""
     found = manager.LOSSES.components_dict.get(loss["type"])
@@ -357,13 +425,13 @@ def check_unlabelled(name, loss, unlabelled):
         )
 
 
-def losses_in(node):
-    """All losses in a section, those in a MixedLoss too."""
+def components_in(node):
+    """All components in a section, those in others too, such as the losses in a MixedLoss."""
     if isinstance(node, dict):
         yield from [node] * ("type" in node)
         node = list(node.values())
     for value in node if isinstance(node, list) else ():
-        yield from losses_in(value)
+        yield from components_in(value)
 
 
 def check_windows(config, flags):

@@ -83,9 +83,11 @@ def test_all_that_is_wrong_is_said_at_once(data):
     Image.fromarray(np.full((HEIGHT, WIDTH), 0.5, "float32")).save(data / "annotations/training/1.tif")
     (data / "annotations/training/1.tif").replace(data / "annotations/training/1.png")
     wrong = "iters=0", "train_dataset.mode=val", "train_dataset.num_classes=3"
+    wrong += "lr_scheduler.type=Poly", "optimizer.foo=1", "model.channel=8"
     refused = segmentation.of_config(CONFIG, arguments(data, *wrong)[3:]).refused
-    starts = [
-        "iters must be a whole number",
+    starts = ["iters must be a whole number", "lr_scheduler: AttributeError", "optimizer: foo is not"]
+    starts += [
+        "model: channel is not an argument of UPerNetFCN; did you mean channels?",
         "train_dataset: the data have 3 classes, but model.num_classes is",
     ]
     starts += [
@@ -94,6 +96,6 @@ def test_all_that_is_wrong_is_said_at_once(data):
     ]
     assert len(refused) == len(starts)
     assert all(text.startswith(start) for text, start in zip(refused, starts))
-    assert "1.tif: its numbers are floats" in refused[3]
+    assert "1.tif: its numbers are floats" in refused[-1]
     refused = segmentation.of_config(CONFIG, arguments(data)[3:]).refused
     assert "1 of 6 class maps are no class maps" in refused[0] and "its pixels are F" in refused[0]

@@ -44,6 +44,18 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
         ("modle.type=1", "has no section modle; the nearest key there is model.type"),
         ("iters.many=1", "has no section iters"),
         (
+            "lr_scheduler.type=Poly",
+            "lr_scheduler: AttributeError: module 'paddle.optimizer.lr' has no attribute 'Poly'",
+        ),
+        (
+            "loss.types=[{'type':'CrossEntropy'}]",
+            "loss: type CrossEntropy is not known to this PaddleSeg; did you",
+        ),
+        (
+            "train_dataset.transforms=[{'type':'Resize','target_size':5}]",
+            "train_dataset: transforms: Resize cannot be built: ",
+        ),
+        (
             "train_dataset=5",
             "--opts train_dataset: it is 5, not a section of keys, such as train_dataset.type=NAME",
         ),
