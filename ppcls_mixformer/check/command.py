@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -208,6 +209,8 @@ def told(found, output):
         yield f"{part.name}: {used['images']:,} of {entries['images']:,} images{turned}, {annotations}"
     if found.needed:
         yield f"a config for this has {', '.join(found.needed)}"
+    if found.places:
+        yield f"a training on them takes -o {' '.join(map(shlex.quote, found.places))}"
     if output:
         names = f"{Path(output) / SHEET} and {Path(output) / CHART}; " if found.splits else ""
         yield f"look at {names}{Path(output) / REPORT} has the counts"

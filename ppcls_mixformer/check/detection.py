@@ -9,12 +9,13 @@ import logging
 import os
 from collections import Counter, defaultdict
 
+import yaml
 from PIL import Image
 
 from ppcls_mixformer.check.found import MOST, Found, Split
 from ppcls_mixformer.hosting import charts, pictures
 from ppcls_mixformer.hosting.cli import Settings
-from ppcls_mixformer.hosting.errors import UserError, collected
+from ppcls_mixformer.hosting.errors import UserError, check_all, collected
 from ppcls_mixformer.paddledet import (
     annotated_pictures,
     annotation_file,
@@ -36,7 +37,11 @@ TASKS = {
     "lvis": ("LVIS", True),
 }
 
+# What a config has to say where a category does not name its joints.
+UNNAMED = "flip_perm, the joints that change places in a mirror image, such as [[1,2],[3,4]], counted from 0"
 FEW = 20  # pictures by which the folder of all is found
+MANY = 500  # folders in which they are looked for
+SECTIONS = "TrainDataset", "EvalDataset", "TestDataset"  # of a config, in the order of files
 
 
 def of_config(name, overrides):
@@ -57,12 +62,11 @@ def of_config(name, overrides):
     has_evaluation = bool(options_of(config.get("EvalDataset")).get("anno_path"))
     flags = parser("train").parse_args(["-c", name, *(["--eval"] if has_evaluation else [])])
     settings, refused, files = Settings(flags, config), [], []
-    for part in preflight.parts(settings, "train"):
+    with collected(refused):
+        check_all(preflight.parts(settings, "train"))
+    for part in preflight.parts_of_data(settings, "train"):
         with collected(refused):
-            part()
-    for split in preflight.splits_of(flags, "train"):
-        with collected(refused):
-            files.append(splits.check_data(config[split], split, config))
+            files.append(part())
     files = [file for file in files if file]
     if files:
         with collected(refused):
@@ -92,7 +96,7 @@ def of_files(paths, folders, task):
         folders: of the pictures, one for all files or one for each; none to look for them.
         task: one of TASKS; None for what the first file looks like.
     """
-    refused, raw, files, needed = [], [], [], []
+    refused, raw, files, needed, places = [], [], [], [], []
     for place, path in enumerate(paths):
         with collected(refused):
             raw.append((place, splits.load(path, f"file {place + 1}" if len(paths) > 1 else "FILE")))
@@ -103,6 +107,7 @@ def of_files(paths, folders, task):
             folder = folders[min(place, len(folders) - 1)] if folders else find_folder(file, metric)
             find_picture = annotated_pictures.finder(folder, metric)
             files.append(annotations.repair(file, metric, with_masks, find_picture))
+            places += _places(SECTIONS[place], file.path, folder) if place < len(SECTIONS) else []
     found = None
     if files and task == "keypoints":
         with collected(refused):
@@ -113,7 +118,25 @@ def of_files(paths, folders, task):
         with collected(refused):
             splits.complete_classes(file, files[0])
             splits.check_together([file], files[:1])
-    return _found(task, files, found, refused, needed)
+    return _found(task, files, found, refused, needed)._replace(places=[] if refused else places)
+
+
+def _places(section, path, folder):
+    """What a section of a config says, `key=value`, to take the file at `path` of pictures in a folder."""
+    path, folder = os.path.abspath(path), os.path.abspath(folder)
+    root = os.path.commonpath([os.path.dirname(path), folder])
+    values = {"dataset_dir": root, "image_dir": os.path.relpath(folder, root)}
+    values["anno_path"] = os.path.relpath(path, root)
+    return [f"{section}.{key}={_as_yaml(value)}" for key, value in values.items()]
+
+
+def _as_yaml(text):
+    """A text as YAML has it, in quotes where it would be something else, such as 2017."""
+    with contextlib.suppress(yaml.YAMLError):
+        if yaml.safe_load(text) == text:
+            return text
+    quote = "'"
+    return quote + text.replace(quote, 2 * quote) + quote
 
 
 def task_of(content):
@@ -148,17 +171,36 @@ def find_folder(file, metric):
         return ""  # `annotations.repair` refuses such a file
     here = os.path.dirname(os.path.abspath(file.path))
     parents = (here, os.path.dirname(here))
-    folders = dict.fromkeys([*parents, *itertools.chain(*map(_folders_in, parents))])
-    paths = {folder: [os.path.abspath(os.path.join(folder, name)) for name in names] for folder in folders}
-    counts = {folder: sum(map(os.path.exists, paths[folder])) for folder in folders}
-    best = [folder for folder in folders if counts[folder] == max(counts.values()) > 0]
-    if best and all(paths[folder] == paths[best[0]] for folder in best):  # names may be absolute, or have ..
-        return best[0]
-    place = f"in {' and in '.join(best[:2])}" if best else "neither beside it nor in a folder near it"
+    near = dict.fromkeys([*parents, *itertools.chain(*map(_folders_in, parents))])
+    deeper = itertools.islice(itertools.chain(*map(_folders_in, near)), MANY)  # such as images/train
+    for find_path, folders in itertools.product((_path_as_named, _path_as_spelt), (near, [*deeper])):
+        found = {folder: [find_path(folder, name) for name in names] for folder in folders}
+        most = max((sum(map(bool, paths)) for paths in found.values()), default=0)
+        best = {f: paths for f, paths in found.items() if sum(map(bool, paths)) == most > 0}
+        if best:
+            break
+    first = next(iter(best), None)
+    is_one = all(paths == best[first] for paths in best.values())  # names may be absolute, or have ..
+    if best and (first == here or is_one):
+        return first
+    place = f"in {' and in '.join([*best][:2])}" if best else "neither beside it nor in a folder near it"
     raise UserError(
         f"{file.key}: {file.path}: its pictures, such as {names[0]}, are {place}: name theirs, "
         "--images FOLDER"
     )
+
+
+def _path_as_named(folder, name):
+    """Where the picture `name` is in a folder; None where it is not."""
+    path = os.path.join(folder, name)
+    return os.path.realpath(path) if os.path.exists(path) else None  # a link beside a folder is the same
+
+
+def _path_as_spelt(folder, name):
+    """The same of another spelling of the name."""
+    find_path = annotated_pictures.finder(folder, "COCO")
+    spelling = annotated_pictures.find_spelling({"file_name": name}, find_path)
+    return spelling and os.path.realpath(os.path.join(folder, spelling))
 
 
 def _folders_in(parent):
@@ -171,8 +213,12 @@ def _folders_in(parent):
 def _settle_joints(files, needed):
     """The joints of files; adds what a config has to say about them to `needed`."""
     count = keypoint_fields.number_of_joints(files[0].content) or 0
-    found = joints.agree(files, count, None)
+    (category,) = files[0].content["categories"]
+    are_named = joints.are_named(category, count)
+    found = joints.agree(files, count, None if are_named else [])
     needed.append(f"num_joints={count}")
+    if not are_named:
+        needed.append(UNNAMED)
     unknown = []
     with collected(unknown):
         joints.find_sigmas(files[-1], None, found.names)
@@ -190,7 +236,7 @@ def _found(task, files, found_joints, refused, needed):
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
         names = [os.path.relpath(path, root) for path in paths]
     parts = [_split(file, name, found_joints) for file, name in zip(files, names)]
-    return Found(task, parts, refused, "Objects of each class", [], needed)
+    return Found(task, parts, refused, "Objects of each class", [], needed, [])
 
 
 def _split(file, name, found_joints):

@@ -36,6 +36,7 @@ class Found(NamedTuple):
         counted: what the bars of a chart count, in words.
         legend: `(name, colour)` of each class, where the sheet has to say it.
         needed: lines on what a config must say.
+        places: what it says of where these data are, `key=value`; none where something is refused.
     """
 
     task: str
@@ -44,3 +45,4 @@ class Found(NamedTuple):
     counted: str
     legend: List[Any]
     needed: List[str]
+    places: List[str]

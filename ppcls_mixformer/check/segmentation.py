@@ -10,7 +10,7 @@ from PIL import Image
 from ppcls_mixformer.check.found import MOST, Found, Split
 from ppcls_mixformer.hosting import charts, pictures
 from ppcls_mixformer.hosting.cli import Settings
-from ppcls_mixformer.hosting.errors import UserError, collected
+from ppcls_mixformer.hosting.errors import UserError, check_all, collected
 from ppcls_mixformer.paddleseg import register
 from ppcls_mixformer.paddleseg.flags import parser
 
@@ -30,9 +30,8 @@ def of_config(name, overrides):
     evaluates = ["--do_eval"] if config.dic.get("val_dataset") else []
     flags = parser("train").parse_args(["--config", name, "--device", "cpu", *evaluates])
     settings, refused, checked = Settings(flags, config), [], []
-    for part in preflight.parts(settings, "train"):
-        with collected(refused):
-            part()
+    with collected(refused):
+        check_all(preflight.parts(settings, "train"))
     for part in preflight.parts_of_data(settings, "train"):
         with collected(refused):
             checked.append(part())
@@ -40,7 +39,7 @@ def of_config(name, overrides):
     names = _names(config, max((part.meaning.classes for part in checked), default=0))
     parts = [_split(part, names, colors) for part in checked]
     legend = [(name, tuple(color)) for name, color in zip(names, colors)]
-    return Found("segmentation", parts, refused, "Class maps that hold each class", legend, [])
+    return Found("segmentation", parts, refused, "Class maps that hold each class", legend, [], [])
 
 
 def _names(config, classes):

@@ -20,7 +20,7 @@ class Settings(NamedTuple):
 
 
 def run(command, argv=None):
-    """Runs `command(argv)`; an error that a user can fix ends the process in one line, with status 1.
+    """Runs `command(argv)`; errors that a user can fix end the process, a line each, with status 1.
 
     Args:
         argv: the flags, a list of strings; None for those of this process.
@@ -39,9 +39,9 @@ def run(command, argv=None):
 
 
 def _end(error):
-    """Ends this process in one line if a user can do something about `error`."""
+    """Ends this process, in a line for each thing that a user can do something about."""
     if isinstance(error, UserError):
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(f"error: {text}" for text in error.texts))
     if isinstance(error, ModuleNotFoundError) and error.name == "paddle":
         sys.exit(f"error: {needs_paddle('this command')}")
     if isinstance(error, BrokenPipeError):

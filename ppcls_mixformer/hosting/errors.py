@@ -11,10 +11,16 @@ class UserError(Exception):
     """Something about the set-up, a config or a file; its text, one line, says what, where and what to do.
 
     Line ends in it, which names of files and ids may have, are spaces; passwords in addresses are masked.
+    Several things have a text each.
     """
 
+    @property
+    def texts(self):
+        """A line on each thing."""
+        return [masked(" ".join(str(text).splitlines())) for text in self.args]
+
     def __str__(self):
-        return masked(" ".join(super().__str__().splitlines()))
+        return "; ".join(self.texts)
 
 
 def masked(text):
@@ -23,21 +29,36 @@ def masked(text):
 
 
 @contextlib.contextmanager
-def placed(place):
-    """Puts `place`, such as a key or a flag, in front of the text of a UserError that the block raises."""
-    try:
-        yield
-    except UserError as error:
-        raise type(error)(f"{place}: {error}") from None
-
-
-@contextlib.contextmanager
 def collected(texts):
     """Adds to `texts` what a UserError says that the block raises, and goes on behind the block."""
     try:
         yield
     except UserError as error:
-        texts.append(str(error))
+        texts += [text for text in error.texts if text not in texts]
+
+
+@contextlib.contextmanager
+def placed(place):
+    """Puts `place`, such as a key or a flag, in front of each text of a UserError that the block raises."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(*(f"{place}: {text}" for text in error.texts)) from None
+
+
+def check_all(checks):
+    """Calls all `checks`, without arguments, also behind one that refuses; returns what they return.
+
+    Raises:
+        UserError: all that they refuse.
+    """
+    refused, results = [], []
+    for check in checks:
+        with collected(refused):
+            results.append(check())
+    if refused:
+        raise UserError(*refused)
+    return results
 
 
 def first_line(error):

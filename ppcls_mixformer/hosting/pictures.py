@@ -78,7 +78,7 @@ def read_size(path):
     with open(path, "rb") as file:
         try:
             with Image.open(file) as picture:
-                size, kind = picture.size, picture.format
+                size, kind, mode = picture.size, picture.format, picture.mode
                 turned = picture.getexif().get(ORIENTATION, 1) in TURNED
                 if kind == "TIFF":  # whose size Pillow may have turned already
                     size = tuple(picture.tag_v2[tag] for tag in SIDES_OF_TIFF)
@@ -87,6 +87,8 @@ def read_size(path):
             return (width, height), (width, height)
         except (SyntaxError, ValueError, OSError) as error:
             raise Unreadable(first_line(error)) from None
+    if mode == "F" or (kind, mode) == ("TIFF", "I"):  # whose numbers may have no range
+        imread(path)
     if turned and kind in ("TIFF", "WEBP"):  # which not every release of OpenCV turns
         height, width = imread(path).shape[:2]
         return (width, height), size

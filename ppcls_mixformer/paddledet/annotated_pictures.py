@@ -1,8 +1,10 @@
 """The pictures that an annotation file names: found, opened, and of the sizes that it says."""
 
 import os
+import re
 import unicodedata
-from collections import Counter
+import urllib.parse
+from collections import Counter, defaultdict
 
 from tqdm import tqdm
 
@@ -11,6 +13,10 @@ from ppcls_mixformer.hosting.errors import first_line
 from ppcls_mixformer.paddledet.annotation_file import leave_out, size_in, without
 
 PATIENCE = 2  # seconds before a progress bar shows
+# What `repair_names` says of names of pictures.
+FOLDERS = "have \\ in their file_name, which is read as /"
+ACCENTS = "have accents in their file_name that their file spells in the other way"
+ELSEWHERE = "name a folder in their file_name that is not there, and are found without it"
 
 
 def name_in_coco(image):
@@ -24,27 +30,49 @@ def finder(folder, metric):
     return lambda image: os.path.join(folder, name(image))
 
 
+def spellings(name):
+    """Other spellings of a picture's name, likely ones first.
+
+    Folders are as Windows writes them, accents as macOS does; what stands in front may be a place in the
+    program that has written the file, or on the machine that it ran on.
+    """
+    parts = re.split(r"/|\?d=", name.replace("\\", "/"))  # Label Studio's own folders are behind ?d=
+    for place in range(len(parts)):
+        rest = "/".join(parts[place:])
+        for text in dict.fromkeys((rest, urllib.parse.unquote(rest))):
+            yield from dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+
+
+def find_spelling(image, path_of):
+    """The one of `spellings` of the name in an entry of `images` by which its picture is there, or None."""
+    found = ({**image, "file_name": spelling} for spelling in spellings(image["file_name"]))
+    return next((entry["file_name"] for entry in found if os.path.isfile(path_of(entry))), None)
+
+
 def repair_names(file, path_of):
-    """Has names of pictures be spelt as their files: folders, as Windows does it, accents, as macOS does."""
-    folders, accents = [], []
+    """Has names of pictures be spelt as their files are, see `spellings`."""
+    names = {}
     for image in file.content["images"]:
         name = image.get("file_name")
-        if (
-            not isinstance(name, str)
-            or (name.isascii() and "\\" not in name)
-            or os.path.exists(path_of(image))
-        ):
+        is_plain = isinstance(name, str) and name.isascii() and not {"/", "\\"} & set(name)
+        if isinstance(name, str) and not is_plain and not os.path.exists(path_of(image)):
+            names[id(image)] = find_spelling(image, path_of)
+    spelt = [names.get(id(image)) or image.get("file_name") for image in file.content["images"]]
+    counts, repaired = Counter(map(str, spelt)), defaultdict(list)
+    for image, spelling in zip(file.content["images"], spelt):
+        if not names.get(id(image)):
             continue
-        straight = name.replace("\\", "/")
-        for form in ("NFC", "NFD"):
-            found = {**image, "file_name": unicodedata.normalize(form, straight)}
-            if os.path.exists(path_of(found)):
-                image.update(found)
-                folders += [image] if straight != name else []
-                accents += [image] if found["file_name"] != straight else []
-                break
-    file.note(folders, "have \\ in their file_name, which is read as /", "images")
-    file.note(accents, "have accents in their file_name that their file spells in the other way", "images")
+        straight = image["file_name"].replace("\\", "/")
+        if unicodedata.normalize("NFC", spelling) != unicodedata.normalize("NFC", straight):
+            if counts[spelling] > 1:  # of two folders that are not there, whose picture is it?
+                continue
+            repaired[ELSEWHERE].append(image)
+        else:
+            repaired[FOLDERS] += [image] if straight != image["file_name"] else []
+            repaired[ACCENTS] += [image] if straight != spelling else []
+        image["file_name"] = spelling
+    for text in (FOLDERS, ACCENTS, ELSEWHERE):
+        file.note(repaired[text], text, "images")
 
 
 def check_pictures(file, path_of):
@@ -91,13 +119,16 @@ def _say_of_pictures(file, missing, unreadable, others, path_of):
     total = len(file.content["images"])
     if len(missing) == total:
         file.refuse(f"names {total} pictures, none of which is there; the first is {path_of(missing[0])}")
+    wrong = []
     if unreadable:
         path, why = unreadable[0]
-        file.refuse(f"names {len(unreadable)} of {total} pictures that cannot be read, first {path}: {why}")
+        wrong.append(f"names {len(unreadable)} of {total} pictures that cannot be read, first {path}: {why}")
     if others:
         path, size, said, stored = others[0]
         turned = ", as before the turn that its EXIF asks for, which readers make" if said == stored else ""
-        file.refuse(
+        wrong.append(
             f"says another size than {len(others)} of {total} pictures have, to which their boxes do not "
             f"belong: {path} is {size[0]}×{size[1]}, the file says {said[0]}×{said[1]}{turned}"
         )
+    if wrong:
+        file.refuse("; it ".join(wrong))

@@ -92,6 +92,7 @@ def repair(file, metric, with_masks, path_of=None):
         file.content["categories"].sort(key=lambda category: category["id"])
     if "KeyPoint" in metric:
         keep_class_of_joints(file)
+    _leave_out_root(file, {annotation["category_id"] for annotation in file.content["annotations"]})
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
         repair_names(file, path_of)
@@ -148,7 +149,9 @@ def read_classes(path, key, metric):
         file.content["categories"].sort(key=lambda category: category["id"])
     if "KeyPoint" in metric:
         keep_class_of_joints(file)
+    _leave_out_root(file, ())
     _check_names(file)
+    file.refuse_these()
     return file
 
 
@@ -195,18 +198,24 @@ def _categories_alone(path):
 
 
 def _check_sections(file, kind, needed, with_masks):
-    for section, fields in needed.items():
-        entries = file.content.get(section) if isinstance(file.content, dict) else None
-        if not entries or not isinstance(entries, list):
-            file.refuse(f"is not a file of {kind}: it has no {section}")
-        if not all(isinstance(entry, dict) for entry in entries):
-            file.refuse(f"is not a file of {kind}: its {section} are no objects of JSON")
-        for field in fields:
-            lacking = [entry for entry in entries if field not in entry]
-            if field == "segmentation" and not with_masks:
-                continue
-            if len(lacking) == len(entries):
-                file.refuse(f"is not a file of {kind}: its {section} have no {field}; is it of another task?")
+    lacking = [
+        words for section, fields in needed.items() for words in _lacking(file, section, fields, with_masks)
+    ]
+    if lacking:
+        file.refuse(f"is not a file of {kind}: {'; '.join(lacking)}")
+
+
+def _lacking(file, section, fields, with_masks):
+    """What a section of a file lacks to be one of annotations, in words."""
+    entries = file.content.get(section) if isinstance(file.content, dict) else None
+    if not entries or not isinstance(entries, list):
+        yield f"it has no {section}"
+    elif not all(isinstance(entry, dict) for entry in entries):
+        yield f"its {section} are no objects of JSON"
+    else:
+        for field in fields if with_masks else [field for field in fields if field != "segmentation"]:
+            if not any(field in entry for entry in entries):
+                yield f"its {section} have no {field}; is it of another task?"
 
 
 def _check_texts(file, needed):
@@ -216,6 +225,23 @@ def _check_texts(file, needed):
             asked = " or ".join(FREQUENCIES) if field == "frequency" else "text"
             file.refuse_any(wrong, f"have no {field}, or one that is no {asked}", section)
     file.refuse_these()
+
+
+def _leave_out_root(file, used):
+    """Leaves out a class that is the supercategory of another one of its name, as Roboflow writes it.
+
+    Args:
+        used: ids of the classes of which there is an object, where that is known.
+    """
+    categories = file.content["categories"]
+    pairs = [(str(category["name"]), str(category.get("supercategory"))) for category in categories]
+    roots = [
+        category
+        for category, (name, group) in zip(categories, pairs)
+        if group != name and (name, name) in pairs and category["id"] not in used
+    ]
+    file.note(roots, "group others, one of which has its name, and are left out", "categories", left_out=True)
+    file.content["categories"] = without(categories, roots)
 
 
 def _check_names(file):
@@ -234,7 +260,6 @@ def _check_names(file):
     file.refuse_any(
         twice, f"share their name with another one, such as {name}: rename or merge them", "categories"
     )
-    file.refuse_these()
 
 
 def _is_text(value, field):
@@ -337,6 +362,23 @@ def _repair_flags(file):
     for annotation in annotations:
         annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(spelt(annotation["iscrowd"]))
     file.refuse_any([a for a in annotations if a["iscrowd"] is None], "have an iscrowd other than 0 and 1")
+    _count_masks_of_cvat(file)
+
+
+def _count_masks_of_cvat(file):
+    """Has masks of CVAT be objects: it writes iscrowd 1 for all but polygons, such as painted ones."""
+    crowds = [annotation for annotation in file.content["annotations"] if annotation["iscrowd"]]
+    if all(_is_of_cvat(annotation) for annotation in file.content["annotations"]):
+        file.note(crowds, "have iscrowd 1, as CVAT gives it to all run lengths: they count as objects")
+        for annotation in crowds:
+            annotation["iscrowd"] = 0
+
+
+def _is_of_cvat(annotation):
+    """Whether an annotation has CVAT's attributes, and is a crowd just where it has run lengths."""
+    attributes, is_crowd = annotation.get("attributes"), bool(annotation["iscrowd"])
+    has_run_lengths = isinstance(annotation.get("segmentation"), dict)
+    return isinstance(attributes, dict) and "occluded" in attributes and has_run_lengths == is_crowd
 
 
 def _repair_boxes(file):

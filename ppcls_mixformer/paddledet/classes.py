@@ -37,15 +37,24 @@ def find_classes(config, splits):
     """
     fitting = []
     for split in splits:
-        path = path_of_annotations(config, split)
-        if not Path(path).is_file():
-            continue
-        file = annotations.read_classes(path, f"{split}.anno_path", config.metric)
-        if len(file.content["categories"]) == config.num_classes:
+        file = classes_of(config, split)
+        if file and len(file.content["categories"]) == config.num_classes:
             fitting.append(file)
-        else:
+        elif file:
             logger.warning("%s: it is left aside", count_of_classes(file, config))
     return fitting
+
+
+def classes_of(config, split):
+    """The classes that the file of a section names; None where there is no file.
+
+    Raises:
+        UserError: it names none.
+    """
+    path = path_of_annotations(config, split)
+    return (
+        annotations.read_classes(path, f"{split}.anno_path", config.metric) if Path(path).is_file() else None
+    )
 
 
 def path_of_annotations(config, split):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 from ppdet.core.config.schema import SchemaDict
-from ppdet.core.workspace import load_config, merge_config
+from ppdet.core.workspace import get_registered_modules, load_config, merge_config
 
 from ppcls_mixformer.hosting import configs
 from ppcls_mixformer.hosting.cli import Settings
@@ -67,8 +67,10 @@ def load(name, overrides):
         UserError: no such file, no YAML, not a PaddleDetection config, or a malformed override.
     """
     path = configs.find(name)
+    modules = {name: [*module.schema] for name, module in get_registered_modules().items()}
     with configs.valid_yaml(path):
         config = _read(path)
+    _check_sections(config, modules)
     missing = [key for key in ("architecture", "TrainReader", "metric") if not config.get(key)]
     if missing:
         raise UserError(f"{path} is not a PaddleDetection config: it has no {', '.join(missing)}")
@@ -77,24 +79,43 @@ def load(name, overrides):
         key, _ = configs.split_override("-o", override)
         configs.warn_of_unknown_key("-o", key, known, path)
     merge_config(nested(overrides))
+    _check_sections(config, modules)
     _check_texts(config)
     for device in DEVICES:
         config.setdefault(device, False)
     return config
 
 
+def _check_sections(config, modules):
+    """Refuses anything but a section where PaddleDetection makes a module of one.
+
+    Args:
+        modules: the arguments of each, by its name.
+
+    Raises:
+        UserError: names the key, and what its section may hold.
+    """
+    wrong = []
+    for name, arguments in modules.items():
+        section = config.get(name)
+        is_left_out = section is None and name in NAMING
+        if not (is_left_out or isinstance(section, dict) or hasattr(section, "__dict__")):
+            first = "dataset_dir" if name in NAMING else next(iter(arguments), "KEY")
+            wrong.append(f"{name}: it is {section!r}, not a section of keys, such as {name}.{first}=VALUE")
+    if wrong:
+        raise UserError(*wrong)
+
+
 def _check_texts(config):
-    """Refuses a metric, or a folder or file of a data set, that YAML takes for something else than text.
+    """Refuses a metric, folder or file that YAML takes for something else than text.
 
     Raises:
         UserError: names the key.
     """
     values = {"metric": config["metric"]}
+    values.update((key, config[key]) for key in ("save_dir", "output_eval", "weights") if config.get(key))
     for split in NAMING:
-        section = config.get(split)
-        if not (section is None or isinstance(section, dict) or hasattr(section, "__dict__")):
-            raise UserError(f"{split}: it is {section!r}, not a section")
-        options = {name: options_of(section).get(name) for name in PATHS}
+        options = {name: options_of(config.get(split)).get(name) for name in PATHS}
         values.update((f"{split}.{name}", value) for name, value in options.items() if value is not None)
     for key, value in values.items():
         if not isinstance(value, str):

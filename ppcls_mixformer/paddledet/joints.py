@@ -25,7 +25,7 @@ COCO_EDGES += [[11, 12], [11, 13], [13, 15], [12, 14], [14, 16]]
 COCO_SIGMAS = [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107]
 COCO_SIGMAS += [0.087, 0.087, 0.089, 0.089]
 UPPER = set(COCO_NAMES[:11])  # those above the hips
-HOW_TO_SET_PAIRS = "-o flip_perm=[[1,2],[3,4]], counted from 0"
+HOW_TO_SET_PAIRS = "flip_perm=[[1,2],[3,4]] in the config, counted from 0"
 SIDES = {"left": "left", "right": "right", "l": "left", "r": "right", "左": "left", "右": "right"}
 OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l", "左": "右", "右": "左"}
 
@@ -90,10 +90,11 @@ def settle(config, files, trained, evaluates):
         UserError: another number of joints than `num_joints`, files that differ, or something that is not
             known and has to be given.
     """
-    for file in (*files, *trained):
-        count = keypoint_fields.number_of_joints(file.content)
-        if count not in (None, config.num_joints):
-            raise UserError(f"{count_of_joints(file, config)}: set -o num_joints={count}")
+    numbers = {file.key: keypoint_fields.number_of_joints(file.content) for file in (*files, *trained)}
+    wrong = [file for file in (*files, *trained) if numbers[file.key] not in (None, config.num_joints)]
+    if wrong:
+        hints = (f"{count_of_joints(file, config)}: set -o num_joints={numbers[file.key]}" for file in wrong)
+        raise UserError(*hints)
     joints = agree([*files, *trained], config.num_joints, own_pairs(config))
     if evaluates:
         config["oks_sigmas"] = find_sigmas(files[-1], config.get("oks_sigmas"), joints.names)
@@ -124,6 +125,14 @@ def count_of_joints(file, config):
     return f"{file.key}: {file.path} has {count} joints, num_joints is {config.num_joints}"
 
 
+def fits(file, config):
+    """Whether a file has as many joints as the config, or says nothing of them; another gets a warning."""
+    fit = keypoint_fields.number_of_joints(file.content) in (None, config.num_joints)
+    if not fit:
+        logger.warning("%s: it is left aside", count_of_joints(file, config))
+    return fit
+
+
 def settle_without_data(config):
     """As `settle`, for drawing and exporting: joints are those of the first file there, else COCO's.
 
@@ -138,8 +147,7 @@ def settle_without_data(config):
         if not Path(path).is_file():
             continue
         file = annotations.read_classes(path, f"{split}.anno_path", config.metric)
-        if keypoint_fields.number_of_joints(file.content) not in (None, config.num_joints):
-            logger.warning("%s: it is left aside", count_of_joints(file, config))
+        if not fits(file, config):
             continue
         settle(config, [file], [], False)
         for note in file.notes:
@@ -167,7 +175,7 @@ def read(file, count, own):
     (category,) = file.content["categories"]
     if category.get("keypoints"):
         names = [str(name) for name in category["keypoints"]]
-    elif count == len(COCO_NAMES):
+    elif are_named(category, count):
         file.remark(f"its class {category['name']} has no names of keypoints: COCO's 17 are assumed")
         names = COCO_NAMES
     elif own is None:
@@ -180,6 +188,11 @@ def read(file, count, own):
         names = [f"joint {number}" for number in range(count)]
     pairs = named_pairs(file, names) if own is None else own
     return Joints(names, pairs, find_edges(file, category, names))
+
+
+def are_named(category, count):
+    """Whether the names of `count` joints are those of a category, or else COCO's."""
+    return bool(category.get("keypoints")) or count == len(COCO_NAMES)
 
 
 def named_pairs(file, names):
@@ -290,7 +303,7 @@ def find_sigmas(file, given, names):
     if unknown:
         raise UserError(
             f"oks_sigmas: evaluation needs the tolerance of each of {len(names)} joints, and {unknown[0]} is "
-            "none of COCO's 17, whose are known: set -o oks_sigmas=0.05 for all, or a list of "
+            "none of COCO's 17, whose are known: set oks_sigmas=0.05 for all, or a list of "
             f"{len(names)} (COCO's go from 0.025 for eyes to 0.107 for hips)"
         )
     return [known[name] for name in names]

@@ -59,7 +59,7 @@ def repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
-    _refuse_corners(file)
+    refuse_corners(file)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
     file.note(flat, "have one polygon without a list around it, which is added")
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
@@ -70,12 +70,11 @@ def repair_masks(file):
     )
 
 
-def _refuse_corners(file):
+def refuse_corners(file):
     """Refuses boxes most of which end where their masks would if they were written as corners."""
-    annotations = file.content["annotations"]
-    masked = [a for a in annotations if isinstance(a["segmentation"], list) and not a.get("ignore")]
-    corners = [a for a in masked if is_as_corners(a["bbox"], a["segmentation"])]
-    if 2 * len(corners) > len(annotations):
+    masked = [a for a in file.content["annotations"] if a.get("segmentation") and not a.get("ignore")]
+    corners = [a for a in masked if is_as_corners(a["bbox"], far_corner(a["segmentation"]))]
+    if 2 * len(corners) > len(masked):
         file.refuse_any(
             corners,
             "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
@@ -83,12 +82,20 @@ def _refuse_corners(file):
         file.refuse_these()
 
 
-def is_as_corners(box, polygons):
-    """Whether the last two numbers of a box, and not their sums with the first, are its mask's far corner."""
-    right, bottom = (max(max(polygon[side::2]) for polygon in polygons) for side in (0, 1))
+def is_as_corners(box, corner):
+    """Whether the last two numbers of a box, and not their sums with the first, are a far corner `(x, y)`."""
     x, y, width, height = box
+    right, bottom = corner
     is_right = max(abs(x + width - right), abs(y + height - bottom)) <= TOLERANCE
     return not is_right and max(abs(width - right), abs(height - bottom)) <= TOLERANCE
+
+
+def far_corner(mask):
+    """The largest `(x, y)` of a mask."""
+    if isinstance(mask, dict):
+        x, y, width, height = masks.toBbox(compressed(mask)).tolist()
+        return x + width, y + height
+    return tuple(max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
 
 
 def keep_readable_masks(file):
@@ -103,6 +110,7 @@ def keep_readable_masks(file):
             mask = polygons if all(map(is_polygon, polygons)) else None
         if mask:
             annotation["segmentation"] = mask
+    refuse_corners(file)
 
 
 def is_polygon(numbers):

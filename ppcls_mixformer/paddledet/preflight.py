@@ -5,17 +5,20 @@ import functools
 import importlib.util
 import inspect
 import logging
+import os
 from pathlib import Path
 
-from ppdet.data import transform
+from ppdet.core.workspace import create, get_registered_modules
+from ppdet.data import source, transform
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions, onnx
-from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
-from ppcls_mixformer.hosting.errors import UserError, gist
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
+from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddledet import boxes, joints
-from ppcls_mixformer.paddledet.classes import check_names, find_classes
+from ppcls_mixformer.paddledet.annotations import order_as
+from ppcls_mixformer.paddledet.classes import check_names, find_classes, path_of_annotations
 from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
 from ppcls_mixformer.weights.checkpoint import WeightsError, check_start, read_checkpoint
 
@@ -32,9 +35,8 @@ def check(settings, mode):
         UserError: names the key, the value and what to do.
     """
     flags, config = settings
-    for part in parts(settings, mode):
-        part()
-    files = [check_data(config[split], split, config) for split in splits_of(flags, mode)]
+    check_all(parts(settings, mode))
+    files = check_all(parts_of_data(settings, mode))
     check_files([file for file in files if file], settings, mode)
     if mode == "infer":
         say_what_is_no_picture(flags, find_pictures(flags))
@@ -53,6 +55,12 @@ def parts(settings, mode):
     yield functools.partial(check_backbone, config["MixFormer"])
     yield functools.partial(check_transforms, config)
     yield functools.partial(check_counts, config)
+    yield functools.partial(check_architecture, config.architecture)
+    if mode == "train":
+        yield functools.partial(check_rate, config)
+    for split in splits_of(flags, mode):
+        if isinstance(config.get(split), dict) and config[split]:
+            yield functools.partial(check_dataset, split, config[split])
     yield functools.partial(check_checkpoints, settings, mode)
 
 
@@ -61,17 +69,37 @@ def splits_of(flags, mode):
     return SPLITS.get(mode, ())[: 1 if mode == "train" and not flags.eval else None]
 
 
+def parts_of_data(settings, mode):
+    """A `check_data` of each section whose data `mode` needs, called without arguments."""
+    flags, config = settings
+    return [
+        functools.partial(check_data, config.get(split), split, config) for split in splits_of(flags, mode)
+    ]
+
+
 def check_files(files, settings, mode):
     """Checks the `Annotations` of a run together, and with the joints and boxes that the config names."""
     flags, config = settings
     trained = find_classes(config, ("TrainDataset",)) if mode == "eval" and files else []
+    named = find_names(config, files) if mode == "train" and files else []
+    checks = [functools.partial(check_together, files, trained)]
     if "KeyPoint" in config.metric:
-        check_keypoints(files, trained, settings, mode)
+        checks.insert(0, functools.partial(check_keypoints, files, [*trained, *named], settings, mode))
     elif mode == "infer" and flags.bbox_file:
         raise UserError("--bbox_file: this network finds boxes itself; one of keypoints takes them")
-    check_together(files, trained)
+    else:
+        checks += [functools.partial(order_as, file, [*trained, *files][0]) for file in named]
+    check_all(checks)
     for file in files:
         say_what_is_left_out(file, config)
+
+
+def find_names(config, files):
+    """The classes of TestDataset, whose names drawings and exports will bear, unless it is one of `files`."""
+    path = path_of_annotations(config, "TestDataset")
+    is_checked = any(os.path.realpath(path) == os.path.realpath(file.path) for file in files)
+    found = [] if is_checked else find_classes(config, ("TestDataset",))
+    return [file for file in found if "KeyPoint" not in config.metric or joints.fits(file, config)]
 
 
 def check_flags(settings, mode):
@@ -124,9 +152,10 @@ def check_device(config):
 
 def check_backbone(section):
     """Refuses an unknown or impossible argument in the section `MixFormer`."""
-    for key in section:
-        if key not in section.schema:
-            raise UserError(f"MixFormer.{key} is not an argument{did_you_mean(key, section.schema)}")
+    unknown = [key for key in section if key not in section.schema]
+    if unknown:
+        hints = (f"{key} is not an argument{did_you_mean(key, section.schema)}" for key in unknown)
+        raise UserError(*(f"MixFormer.{hint}" for hint in hints))
     try:
         arguments = {key: section[key] for key in section.schema if key not in ("arch", "pretrained")}
         zoo.resolve_dense(section["arch"], **arguments)
@@ -143,14 +172,21 @@ def check_transforms(config):
         for key in ("sample_transforms", "batch_transforms")
         if key in section
     )
-    for key, entries in lists:
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{key}: it is no list of transforms, each a name with its arguments")
-        for name, arguments in (pair for entry in entries for pair in entry.items()):
-            try:
-                check_transform(expressions.find(transform, name, ("ppdet",)), name, arguments)
-            except UserError as error:
-                raise UserError(f"{key}: {error}") from None
+    check_all(functools.partial(check_list, key, entries) for key, entries in lists)
+
+
+def check_list(key, entries):
+    """Refuses what is no list of transforms that this PaddleDetection has; `key` names it."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{key}: it is no list of transforms, each a name with its arguments")
+    pairs = [pair for entry in entries for pair in entry.items()]
+    with placed(key):
+        check_all(functools.partial(check_named, name, arguments) for name, arguments in pairs)
+
+
+def check_named(name, arguments):
+    """Refuses a transform that is not known, or as `check_transform`."""
+    check_transform(expressions.find(transform, name, ("ppdet",)), name, arguments)
 
 
 def check_transform(made_by, name, arguments):
@@ -182,6 +218,39 @@ def check_counts(config):
     ]
     if wrong:
         raise UserError("; ".join(wrong))
+
+
+def check_architecture(name):
+    """Refuses a network that this PaddleDetection does not have."""
+    known = get_registered_modules()
+    if name not in known:
+        near = nearest(name, known)
+        raise UserError(f"architecture: {name} is not known" + (f"; did you mean {near}?" if near else ""))
+
+
+def check_rate(config):
+    """Refuses a learning rate that cannot be made of its section."""
+    try:
+        create("LearningRate")(1)
+    except Exception as error:  # its modules raise what they like
+        raise UserError(f"LearningRate cannot be made of its keys: {gist(error)}") from None
+
+
+def check_dataset(split, section):
+    """Refuses a data set that this PaddleDetection does not have, or cannot make of the section `split`."""
+    arguments = {**section}
+    with placed(f"{split}.name"):
+        made_by = expressions.find(source, arguments.pop("name", None), ("ppdet", "ppcls_mixformer"))
+    with placed(split):
+        check_transform(made_by, made_by.__name__, arguments)
+    fields, number = arguments.get("data_fields", []), arguments.get("sample_num", -1)
+    wrong = []
+    if not isinstance(fields, (list, tuple)):
+        wrong.append(f"{split}.data_fields: it is {fields}, not a list of names, such as [image, gt_bbox]")
+    if type(number) is not int:
+        wrong.append(f"{split}.sample_num: it is {number}, not a whole number; -1 takes all pictures")
+    if wrong:
+        raise UserError(*wrong)
 
 
 def check_checkpoints(settings, mode):
@@ -218,7 +287,10 @@ def check_state(key, path, config):
             f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"
         )
     arch = config["MixFormer"]["arch"]
-    expected = zoo.find_variant(arch)
+    try:
+        expected = zoo.find_variant(arch)
+    except (TypeError, ValueError):  # `check_backbone` says so
+        return
     found = describe_trunk(state, stem.removesuffix("patch_embed.proj.weight"))
     if found != (expected.embed_dim, expected.depths):
         raise UserError(

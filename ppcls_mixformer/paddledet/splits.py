@@ -3,13 +3,14 @@
 Nothing here needs PaddleDetection, so files are checked without it, too.
 """
 
+import functools
 import logging
 import os
 from pathlib import Path
 
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, check_all
 from ppcls_mixformer.paddledet import annotated_pictures, annotations, boxes, held
-from ppcls_mixformer.paddledet.classes import count_of_classes, find_classes, options_of
+from ppcls_mixformer.paddledet.classes import classes_of, count_of_classes, options_of, set_option
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +34,18 @@ def check_data(dataset, key, config):
             f"-o {key}.dataset_dir=PATH"
         )
     pictures = os.path.join(folder, options.get("image_dir") or "")
+    path, detected = os.path.join(folder, name), os.path.join(folder, options.get("bbox_file") or "")
+    lacking = []
     if not Path(pictures).is_dir():
-        raise UserError(f"{key}.image_dir: there is no folder {pictures}")
-    path = os.path.join(folder, name)
+        lacking.append(f"{key}.image_dir: there is no folder {pictures}")
     if not name or not Path(path).is_file():
-        raise UserError(f"{key}.anno_path: there is no file {path}")
-    file = read_annotations(path, f"{key}.anno_path", config, pictures)
-    detected = os.path.join(folder, options.get("bbox_file") or "")
+        lacking.append(f"{key}.anno_path: there is no file {path}")
     if options.get("use_gt_bbox") is False and not Path(detected).is_file():
-        raise UserError(f"{key}.bbox_file: there is no file {detected}, which use_gt_bbox: false asks for")
-    return file
+        lacking.append(f"{key}.bbox_file: there is no file {detected}, which use_gt_bbox: false asks for")
+    if lacking:
+        raise UserError(*lacking)
+    set_option(dataset, "image_dir", options.get("image_dir") or "")  # None cannot be joined with a folder
+    return read_annotations(path, f"{key}.anno_path", config, pictures)
 
 
 def read_annotations(path, key, config, pictures):
@@ -59,7 +62,8 @@ def read_annotations(path, key, config, pictures):
     find_picture = annotated_pictures.finder(pictures, config.metric)
     file = annotations.repair(load(path, key), config.metric, learns_masks(config), find_picture)
     if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
-        for trained in find_classes(config, ("TrainDataset",)):
+        trained = classes_of(config, "TrainDataset")
+        if trained and len(trained.content["categories"]) == config.num_classes:
             complete_classes(file, trained)
     classes = len(file.content["categories"])
     if classes != config.num_classes:
@@ -69,7 +73,8 @@ def read_annotations(path, key, config, pictures):
 
 def learns_masks(config):
     """Whether the network of a config needs the masks of its objects."""
-    return "gt_poly" in (options_of(config.TrainDataset).get("data_fields") or ())
+    fields = options_of(config.TrainDataset).get("data_fields")
+    return isinstance(fields, (list, tuple)) and "gt_poly" in fields
 
 
 def load(path, key):
@@ -110,12 +115,15 @@ def check_together(files, trained=()):
         files: of the run; where there are none `trained`, the first one's order is taken.
         trained: files of the same classes in the order of training, of `find_classes`.
     """
-    for file in files:
-        annotations.order_as(file, [*trained, *files][0])
-        logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
-        for note in file.notes:
-            logger.warning("%s: %s: %s", file.key, file.path, note)
-        held.keep(file)
+    check_all(functools.partial(_keep_in_order, file, [*trained, *files][0]) for file in files)
+
+
+def _keep_in_order(file, first):
+    annotations.order_as(file, first)
+    logger.info("%s: %s has %s", file.key, file.path, annotations.summary(file))
+    for note in file.notes:
+        logger.warning("%s: %s: %s", file.key, file.path, note)
+    held.keep(file)
 
 
 def say_what_is_left_out(file, config):

@@ -3,6 +3,7 @@
 Nothing is changed on disk. Each function says its symptom and does nothing where it is absent.
 """
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -12,13 +13,13 @@ import paddle.nn.functional as F
 from paddleseg.cvlibs import config
 from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff, ade
 from paddleseg.deploy import infer
-from paddleseg.models.losses import cross_entropy_loss
+from paddleseg.models.losses import cross_entropy_loss, dice_loss
 from paddleseg.transforms import RandomPaddingCrop, ResizeByShort, transforms
 from paddleseg.utils import metrics
 
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.errors import UserError, gist
-from ppcls_mixformer.hosting.patches import replace_once, shadow_module
+from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.reading import operator_of
 from ppcls_mixformer.hosting.whole import remove_folder
 from ppcls_mixformer.paddleseg import reading
@@ -29,6 +30,7 @@ from ppcls_mixformer.weights import pickles
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
 
 LOSSES = ("paddleseg.models.losses.",)
+OPERATORS = [f"__{way}{name}__" for way in ("", "r") for name in ("add", "sub", "mul", "truediv")]
 saver = Saver()
 
 
@@ -44,6 +46,8 @@ def apply():
         networks_that_are_ruined,
         scalars_in_concat,
         labels_times_floats,
+        booleans_times_floats,
+        labels_of_other_losses,
         crops_of_pictures,
         short_sides,
         scaler_of_groups,
@@ -126,6 +130,54 @@ def _with_float_labels(original):
 
 def _one_hot_of_floats(x, num_classes):
     return F.one_hot(x.astype("int64"), num_classes)
+
+
+def booleans_times_floats():
+    """All releases: RMILoss, DualTaskLoss and others multiply floats by a mask, which Paddle 3 refuses."""
+    try:
+        paddle.ones([1]) * paddle.ones([1], "bool")
+    except TypeError:
+        replace_once(trainer, "loss_computation", _with_promotion)
+
+
+def _with_promotion(original):
+    def loss_computation(*args, **kwargs):
+        with contextlib.ExitStack() as stack:
+            for name in OPERATORS:
+                operator = _promoting(getattr(paddle.Tensor, name))
+                stack.enter_context(replaced(paddle.Tensor, name, operator))
+            return original(*args, **kwargs)
+
+    return loss_computation
+
+
+def _promoting(operator):
+    @functools.wraps(operator)
+    def operate(self, other):
+        pair = self, other
+        if isinstance(other, paddle.Tensor) and not all(map(paddle.is_floating_point, pair)):
+            wider = max(pair, key=_width)
+            self, other = self.astype(wider.dtype), other.astype(wider.dtype)
+        return operator(self, other)
+
+    return operate
+
+
+def _width(tensor):
+    return tensor.is_floating_point(), tensor.dtype != paddle.bool
+
+
+def labels_of_other_losses():
+    """All releases: DiceLoss writes class 0 into unlabelled pixels, and the losses behind it learn that."""
+    if "labels[labels == self.ignore_index]" in inspect.getsource(dice_loss.DiceLoss.forward):
+        replace_once(dice_loss.DiceLoss, "forward", _on_own_labels)
+
+
+def _on_own_labels(original):
+    def forward(self, logits, labels):
+        return original(self, logits, labels.clone())
+
+    return forward
 
 
 def crops_of_pictures():

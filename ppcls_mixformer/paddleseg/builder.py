@@ -26,13 +26,18 @@ class Builder(SegBuilder):
             raise UserError(f"type {class_type} is not known to this PaddleSeg{hint}")
         return super().load_component_class(class_type)
 
-    def build_component_impl(self, component_class, **arguments):
+    def check_arguments(self, component_class, arguments):
+        """Refuses `arguments` by names that a class does not have."""
         label, parameters = component_class.__name__, inspect.signature(component_class).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             for name in arguments:
                 if name not in parameters:
                     hint = did_you_mean(name, parameters)
                     raise UserError(f"{name} is not an argument of {label}{hint}")
+
+    def build_component_impl(self, component_class, **arguments):
+        self.check_arguments(component_class, arguments)
+        label = component_class.__name__
         try:
             return component_class(**arguments)
         except WeightsError as error:

@@ -14,6 +14,12 @@ from ppcls_mixformer.paddleseg.flags import parser
 NONE, TRUE, FALSE = ("", "~", "null"), ("true", "yes", "on"), ("false", "no", "off")
 WORDS = {word: value for words, value in ((NONE, "None"), (TRUE, "True"), (FALSE, "False")) for word in words}
 COMPONENTS = (manager.MODELS, manager.BACKBONES, manager.DATASETS, manager.LOSSES, manager.OPTIMIZERS)
+# Sections of a config, each with a key in it.
+SECTIONS = {
+    **dict.fromkeys(("model", "train_dataset", "val_dataset", "optimizer", "lr_scheduler"), "type=NAME"),
+    **dict.fromkeys(("loss", "distill_loss"), "coef=[1]"),
+    "test_config": "is_slide=True",
+}
 
 
 def settings(argv, mode):
@@ -50,7 +56,12 @@ def load(name, overrides, **recipe):
     path = configs.find(name)
     if Path(path).suffix not in configs.SUFFIXES:
         raise UserError(f"{path}: PaddleSeg reads .yml and .yaml only")
-    configs.read_yaml(path)  # PaddleSeg crashes on anything but a mapping
+    content = configs.read_yaml(path)  # PaddleSeg crashes on anything but a mapping
+    wrong = [
+        not_a_section(key, content[key]) for key in SECTIONS if not isinstance(content.get(key, {}), dict)
+    ]
+    if wrong:
+        raise UserError(*(f"{path}: {text}" for text in wrong))
     try:
         with configs.valid_yaml(path):
             content = Config(path).dic
@@ -94,11 +105,20 @@ def check_override(content, override, known, path):
     key, value = configs.split_override("--opts", override)
     if "=" in value:
         raise UserError(f"--opts {override}: an override is written key=value, with one =")
-    *sections, _ = key.split(".")
+    *sections, last = key.split(".")
     for section in sections:
         content = content.get(section)
         if not isinstance(content, dict):
             raise UserError(
                 f"--opts {key}: {path} has no section {section}{configs.nearest_hint(key, known)}"
             )
+    is_section = isinstance(content.get(last), dict) or key in SECTIONS
+    is_none = value.strip().lower() in (*NONE, "none") and key not in SECTIONS
+    if is_section and not is_none and not value.strip().startswith("{"):
+        raise UserError(f"--opts {not_a_section(key, value)}")
     configs.warn_of_unknown_key("--opts", key, known, path)
+
+
+def not_a_section(key, value):
+    """Says that the value of `key` is none of a section."""
+    return f"{key}: it is {value}, not a section of keys, such as {key}.{SECTIONS.get(key, 'type=NAME')}"

@@ -14,7 +14,7 @@ from paddleseg.datasets import ADE20K, Dataset
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddleseg import class_maps
 from ppcls_mixformer.paddleseg.builder import Builder
@@ -54,8 +54,8 @@ def check(settings, mode):
     Raises:
         UserError: names the flag or the key, the value and what to do.
     """
-    for part in [*parts(settings, mode), *parts_of_data(settings, mode)]:
-        part()
+    check_all(parts(settings, mode))
+    check_all(parts_of_data(settings, mode))
 
 
 def parts(settings, mode):
@@ -74,6 +74,7 @@ def parts(settings, mode):
     if mode == "train":
         yield partial(check_iters, config)
         yield partial(check_losses, config)
+        yield partial(check_components, config)
         if flags.resume_model:
             yield partial(check_resume, flags.resume_model, config.iters)
         elif backbone.get("type") == "MixFormer":
@@ -102,16 +103,19 @@ def check_iters(config):
 
 def check_numbers(flags):
     """Refuses counts and scales that PaddleSeg would divide by, or that it would ignore silently."""
+    wrong = []
     for name, least in LEAST.items():
         value = getattr(flags, name, None)
         if value is not None and value < least:
-            raise UserError(f"--{name} must be at least {least}, got {value}")
+            wrong.append(f"--{name} must be at least {least}, got {value}")
     rate = getattr(flags, "learning_rate", None)
     if rate is not None and not 0 <= rate < float("inf"):
-        raise UserError(f"--learning_rate must be a number of 0 or more, got {rate}")
+        wrong.append(f"--learning_rate must be a number of 0 or more, got {rate}")
     scales = getattr(flags, "scales", 1.0)
     if not all(0 < scale < float("inf") for scale in (scales if isinstance(scales, list) else [scales])):
-        raise UserError(f"--scales must be numbers above 0, got {scales}")
+        wrong.append(f"--scales must be numbers above 0, got {scales}")
+    if wrong:
+        raise UserError(*wrong)
 
 
 def set_device(device):
@@ -140,16 +144,16 @@ def check_data(config, split):
         UserError: names the section, what is wrong and where.
     """
     section = section_of(config, split)
-    try:
+    with placed(split):
         check_section(section, split, config.dic["model"].get("num_classes"))
+        builder = Builder(config)
+        check_all(partial(check_transform, builder, each) for each in section.get("transforms") or ())
         none = {key: [] for key in section if "transforms" in key} or {"transforms": []}
-        dataset = Builder(config).build_component({**section, **none})
+        dataset = builder.build_component({**section, **none})
         if split == "train_dataset":
             check_batch(len(dataset), config.batch_size)
         if paddle.distributed.get_rank() == 0:  # whose refusal ends all processes
             return check_class_maps(section, dataset, split)
-    except UserError as error:
-        raise UserError(f"{split}: {error}") from None
     return None
 
 
@@ -166,39 +170,68 @@ def section_of(config, split):
 
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
-    kind = section.get("type")
-    for key, value in section.items():
-        if key.endswith(("_root", "_path", "separator")) and not isinstance(value, (str, type(None))):
-            raise UserError(f"{key}: {value!r} is no text; digits alone are one in quotes, such as '2017'")
+    check_texts(section)
+    classes = 150 if section.get("type") == "ADE20K" else section.get("num_classes")
+    mode = split.split("_")[0]
+    checks = [partial(check_roots, section), partial(check_classes, classes, model_classes)]
+    checks.append(partial(check_mode, section, mode))
+    if section.get("type") == "Dataset":
+        checks.append(partial(check_list, section, f"{mode}_path"))
+    checks.append(partial(check_chain, section, mode, classes or model_classes))
+    check_all(checks)
+
+
+def check_texts(section):
+    """Refuses a folder, file or separator that YAML takes for something else than text."""
+    wrong = [
+        f"{key}: {value!r} is no text; digits alone are one in quotes, such as '2017'"
+        for key, value in section.items()
+        if key.endswith(("_root", "_path", "separator")) and not isinstance(value, (str, type(None)))
+    ]
+    if wrong:
+        raise UserError(*wrong)
+
+
+def check_roots(section):
+    """Refuses folders that are not there."""
     for key in [key for key in section if key.endswith("_root")] or ["dataset_root"]:
         root = section.get(key)
         if not root or not Path(root).is_dir():
             raise UserError(f"there is no folder {root} ({key}); nothing is downloaded, put the data there")
-    classes = 150 if kind == "ADE20K" else section.get("num_classes")
+
+
+def check_classes(classes, model_classes):
+    """Refuses numbers of classes, of the data and of the network, that are none or differ."""
     for count in (classes, model_classes):
         if count is not None and (not isinstance(count, int) or count < 1):
             raise UserError(f"num_classes must be a whole number above 0, got {count!r}")
     if classes and model_classes and classes != model_classes:
         raise UserError(f"the data have {classes} classes, but model.num_classes is {model_classes}")
-    mode, given = split.split("_")[0], str(section.get("mode", "train")).lower()
+
+
+def check_mode(section, mode):
+    """Refuses a section of another `mode`; without one it is train to PaddleSeg."""
+    given = str(section.get("mode", "train")).lower()
     if given != mode and (mode, given) not in MORE_TO_TRAIN_ON:
         raise UserError(f"mode must be {mode} here, got {section.get('mode', 'none, which means train')}")
-    if kind == "Dataset":
-        check_list(section, f"{mode}_path")
+
+
+def check_chain(section, mode, classes):
+    """Refuses transforms that are no list of such, or have no place in `mode`."""
     chain = section.get("transforms") or []
     if not isinstance(chain, list) or not all(isinstance(each, dict) and each.get("type") for each in chain):
         raise UserError(f"transforms must be a list, each with a `type`, got {chain}")
     if mode == "val":
         check_transforms(chain)
     else:
-        check_padding(chain, section.get("ignore_index", UNLABELLED), classes or model_classes)
+        check_padding(chain, section.get("ignore_index", UNLABELLED), classes)
 
 
 def check_list(section, key):
     """Refuses a list file of `Dataset` that is missing, or that has other rows than a picture and a map."""
     path, separator = section.get(key), section.get("separator", " ")
     if not path or not Path(path).is_file():
-        inside = Path(section["dataset_root"], path or "")
+        inside = Path(section.get("dataset_root") or "", path or "")
         hint = f"; {inside} is there, but {key} is not looked for in dataset_root" * inside.is_file()
         raise UserError(f"there is no file {path} ({key}), the list of pictures and class maps{hint}")
     if separator == "":
@@ -237,11 +270,22 @@ def check_padding(transforms, unlabelled, classes):
         found = manager.TRANSFORMS.components_dict.get(transform["type"])
         argument = inspect.signature(found).parameters.get("label_padding_value") if found else None
         value = transform.get("label_padding_value", argument.default) if argument else unlabelled
-        if value != unlabelled and value not in range(classes or 0):
+        if value != unlabelled and value not in range(classes if isinstance(classes, int) else 0):
             raise UserError(
                 f"transforms: {transform['type']} pads class maps with {value} (label_padding_value), which "
                 f"is no class; set it to {unlabelled}, which means unlabelled here"
             )
+
+
+def check_transform(builder, transform):
+    """Refuses a transform that cannot be built."""
+    with placed("transforms"):
+        try:
+            builder.build_component(transform)
+        except UserError:
+            raise
+        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
+            raise UserError(f"{transform['type']}: {gist(error.__context__ or error)}") from None
 
 
 def check_batch(pictures, batch_size):
@@ -299,19 +343,77 @@ def check_losses(config):
     """
     classes = config.dic["model"].get("num_classes")
     unlabelled = section_of(config, "train_dataset").get("ignore_index", UNLABELLED)
-    for name in ("loss", "distill_loss"):
-        for loss in losses_in(config.dic.get(name)):
-            check_unlabelled(name, loss, unlabelled)
-            weights = loss.get("weight")
-            if not isinstance(weights, (list, tuple)):
-                continue
-            if classes and len(weights) != classes:
-                raise UserError(
-                    f"{name}: {loss['type']} has {len(weights)} class weights (weight), but the data have "
-                    f"{classes} classes"
-                )
-            if not all(isinstance(w, (int, float)) and 0 <= w < float("inf") for w in weights):
-                raise UserError(f"{name}: class weights must be numbers of 0 or more, got {weights}")
+    losses = [
+        (name, loss) for name in ("loss", "distill_loss") for loss in components_in(config.dic.get(name))
+    ]
+    unlabelled_in = [partial(check_unlabelled, name, loss, unlabelled) for name, loss in losses]
+    check_all([*unlabelled_in, *(partial(check_weights, name, loss, classes) for name, loss in losses)])
+
+
+def check_weights(name, loss, classes):
+    """Refuses class weights of a loss of the section `name` that are not one number for each class."""
+    weights = loss.get("weight")
+    if not isinstance(weights, (list, tuple)):
+        return
+    if classes and len(weights) != classes:
+        raise UserError(
+            f"{name}: {loss['type']} has {len(weights)} class weights (weight), but the data have "
+            f"{classes} classes"
+        )
+    if not all(isinstance(w, (int, float)) and 0 <= w < float("inf") for w in weights):
+        raise UserError(f"{name}: class weights must be numbers of 0 or more, got {weights}")
+
+
+class Trial(Builder):
+    """A Builder that tries whether parts can be built: it says nothing, and has another network."""
+
+    model = None
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = paddle.nn.Linear(1, 1)
+
+    def show_msg(self, *args):
+        """Says nothing."""
+
+
+def check_components(config):
+    """Refuses a learning rate, losses, an optimizer and a network that cannot be built of their sections."""
+    builder = Trial(config)
+    checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
+    checks.append(partial(check_optimizer, builder))
+    for component in components_in(config.dic["model"]):
+        checks.append(partial(check_names, builder, component))
+    check_all(checks)
+
+
+def check_part(builder, name):
+    """Refuses the section `name` where the part of that name cannot be built."""
+    with placed(name):
+        try:
+            getattr(builder, name)
+        except UserError:
+            raise
+        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
+            raise UserError(gist(error.__context__ or error)) from None
+
+
+def check_optimizer(builder):
+    """Refuses an optimizer that is not known, or not with its arguments."""
+    with placed("optimizer"):
+        try:
+            _ = builder.optimizer
+        except UserError:
+            raise
+        except Exception as error:  # it may be about the parameters, which are not the network's
+            logger.debug("optimizer: %s", error)
+
+
+def check_names(builder, component):
+    """Refuses a part of the network that is not known, or not with its arguments."""
+    arguments = {name: value for name, value in component.items() if name != "type"}
+    with placed("model"):
+        builder.check_arguments(builder.load_component_class(component["type"]), arguments)
 
 
 def check_unlabelled(name, loss, unlabelled):
@@ -327,13 +429,13 @@ def check_unlabelled(name, loss, unlabelled):
         )
 
 
-def losses_in(node):
-    """All losses in a section, those in a MixedLoss too."""
+def components_in(node):
+    """All components in a section, those in others too, such as the losses in a MixedLoss."""
     if isinstance(node, dict):
         yield from [node] * ("type" in node)
         node = list(node.values())
     for value in node if isinstance(node, list) else ():
-        yield from losses_in(value)
+        yield from components_in(value)
 
 
 def check_windows(config, flags):

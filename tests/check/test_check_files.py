@@ -171,6 +171,15 @@ def test_skeletons_are_drawn(data, tmp_path, capsys):
     assert tuple(pixels[75, 100]) == drawing.ORANGE  # the line from the nose to the left eye
 
 
+def test_joints_without_names_need_a_config_that_says_which_change_places(data, tmp_path, capsys):
+    content = data.keypoints()
+    del content["categories"][0]["keypoints"]
+    report = check(tmp_path / "out", data.write(content))
+    printed = capsys.readouterr().out
+    assert report["refused"] == [] and report["splits"][0]["joints"] == ["joint 0", "joint 1", "joint 2"]
+    assert "num_joints=3, flip_perm, the joints that change places in a mirror image" in printed
+
+
 def test_lvis_is_known_by_its_frequencies(data, tmp_path):
     content = data.content()
     for image in content["images"]:

@@ -222,7 +222,12 @@ def test_boxes_written_as_corners_are_refused_by_their_masks(read):
     for annotation in content["annotations"][1:]:
         x, y, width, height = annotation["bbox"]
         annotation["bbox"] = [x, y, x + width, y + height]  # inside of the picture
-    with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in .* \(id 2, 3\)"):
+    for with_masks in (True, False):  # a detector of boxes does not learn them, and they tell
+        with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in .* \(id 2, 3\)"):
+            read(content, with_masks=with_masks)
+    content["annotations"][2]["segmentation"] = encoded(True)
+    content["annotations"][2]["bbox"] = [4, 3, 14, 13]
+    with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in"):
         read(content)
     content["annotations"][1]["bbox"] = [2, 3, 10, 10]
     assert len(read(content).content["annotations"]) == 3
@@ -457,6 +462,10 @@ def test_run_lengths_may_be_spelt_as_whole_numbers_can_be(read, spell):
         (lambda c: c["images"][0].pop("id"), "1 of 2 images have no id"),
         (lambda c: c.pop("categories"), "it has no categories"),
         (lambda c: c["images"].append(3), "its images are no objects of JSON"),
+        (
+            lambda c: (c.pop("images"), drop(c, "annotations", "bbox")),
+            "COCO instances: it has no images; its annotations have no bbox; is it of another task?",
+        ),
     ],
 )
 def test_what_has_no_meaning_is_refused_in_one_line(read, change, error):
@@ -540,6 +549,17 @@ def test_sizes_are_taken_from_the_pictures(read, pictures):
     assert [(i["width"], i["height"]) for i in file.content["images"]] == [SIZE] * 2
 
 
+def test_all_that_is_wrong_with_pictures_is_said(tmp_path, pictures):
+    content, path = content_of(), tmp_path / "a.json"
+    content["images"][0].update(width=6, height=4)
+    (tmp_path / "2.png").write_bytes(b"")
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match="2.png: the file is empty; it says another size than 1 of 2 pictures"
+    ):
+        annotations.read(str(path), "x", "COCO", True, pictures)
+
+
 def test_a_wrong_size_is_said_before_the_boxes_that_it_puts_outside(tmp_path, pictures):
     content, path = content_of(), tmp_path / "a.json"
     set_all(content, "images", width=6, height=4)
@@ -564,7 +584,7 @@ def test_folders_may_be_spelt_as_windows_does(tmp_path, pictures):
     (tmp_path / "1.png").rename(tmp_path / "in/1.png")
     content, path = content_of(), tmp_path / "a.json"
     content["images"][0]["file_name"] = "in\\1.png"
-    content["images"][1]["file_name"] = "out\\2.png"  # which is not there, however it is spelt
+    content["images"][1]["file_name"] = "out\\3.png"  # which is not there, however it is spelt
     path.write_text(json.dumps(content))
     file = annotations.read(str(path), "x", "COCO", True, pictures)
     assert [image["file_name"] for image in file.content["images"]] == ["in/1.png"]

@@ -1,12 +1,13 @@
 """`check -c CONFIG` with configs of PaddleDetection: what their trainings would be refused for."""
 
 import json
+import shlex
 
 import pytest
 from det_tools import DETECTOR, KEYPOINTS, command_line
 from PIL import Image
 
-from ppcls_mixformer.check import command
+from ppcls_mixformer.check import command, detection
 from ppcls_mixformer.hosting.errors import UserError
 
 SIZE = 60, 40
@@ -111,3 +112,54 @@ def test_keypoints_of_a_config_have_its_joints(host, data):
     assert [split["joints"] for split in report["splits"]] == [names] * 2
     with pytest.raises(UserError, match="has 3 joints, num_joints is 4: set -o num_joints=3"):
         command.run(arguments(data, KEYPOINTS, "num_joints=4"))
+
+
+def test_all_that_is_wrong_is_said_at_once(host, data, capsys):
+    broken = content()
+    broken["annotations"][0].update(category_id=9)
+    broken["images"].append({"id": 3, "file_name": "broken.png"})
+    (data / "train2017/broken.png").write_bytes(b"")
+    write(data, "train", broken)
+    wrong = [
+        "TrainReader.sample_transforms=[{Decode: {}}, {Resize: {}}, {Flip: {}}]",
+        "epoch=0",
+        "worker_num=-1",
+    ]
+    wrong += ["MixFormer.pretrained=none", "EvalDataset.image_dir=none", "MixFormer.ach=3"]
+    with pytest.raises(UserError):
+        command.run([*arguments(data, DETECTOR, "num_classes=2", *wrong), "--output", str(data / "out")])
+    refused = json.loads((data / "out" / command.REPORT).read_text())["refused"]
+    starts = ["MixFormer.ach is not an argument; did you mean arch?", "TrainReader.sample_transforms: Resize"]
+    starts += [
+        "TrainReader.sample_transforms: 'Flip' is",
+        "epoch: it is 0",
+        "MixFormer.pretrained: checkpoint not",
+    ]
+    starts += [
+        "TrainDataset.anno_path: ",
+        "EvalDataset.image_dir: there is no",
+        "EvalDataset.anno_path: there is",
+    ]
+    assert len(refused) == len(starts)
+    assert all(text.startswith(start) for text, start in zip(refused, starts))
+    assert "category_id that is not" in refused[5] and "broken.png: the file is empty" in refused[5]
+
+
+def test_a_training_takes_what_is_printed_for_files(host, tmp_path):
+    from ppcls_mixformer.paddledet.config import settings
+
+    for split in ("2017", "valid it"):  # a number to YAML, and two words to a shell
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(content()))
+        for number in (1, 2):
+            Image.new("RGB", SIZE, (90, 90, 90)).save(tmp_path / split / f"{number}.png")
+    paths = [str(tmp_path / split / "_annotations.coco.json") for split in ("2017", "valid it")]
+    found = detection.of_files(paths, [], None)
+    assert found.places[2] == "TrainDataset.anno_path=_annotations.coco.json"
+    printed = next(
+        line for line in command.told(found, None) if line.startswith("a training on them takes -o")
+    )
+    given = shlex.split(printed.split("takes ")[1])
+    fixed = ["num_classes=2", "MixFormer.pretrained=null", "TrainReader.batch_size=2"]
+    settings(["-c", DETECTOR, "--eval", *given, *fixed], "train")
+    command.run(["-c", DETECTOR, *given, *fixed, "TrainDataset.image_dir=", "EvalDataset.image_dir=null"])

@@ -136,7 +136,7 @@ def test_what_the_category_lacks_comes_from_the_config(settle, change, overrides
     "change, overrides, error",
     [
         (None, ["num_joints=17"], "has 5 joints, num_joints is 17: set -o num_joints=5"),
-        (None, ["oks_sigmas=null"], "head is none of COCO's 17, whose are known: set -o oks_sigmas=0.05"),
+        (None, ["oks_sigmas=null"], "head is none of COCO's 17, whose are known: set oks_sigmas=0.05"),
         (None, ["oks_sigmas=[1,2]"], "oks_sigmas: [1, 2] is neither a number above 0 nor a list of 5"),
         (None, ["oks_sigmas=0"], "oks_sigmas: 0 is neither a number above 0"),
         (None, ["flip_perm=[[1,9]]"], "flip_perm: [[1, 9]] is no list of pairs of joints"),

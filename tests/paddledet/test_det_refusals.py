@@ -67,7 +67,20 @@ def refusal(command, arguments):
         (DETECTOR, "metric=null", "metric: None is no text"),
         (LVIS, "TrainDataset.image_dir=2017", "TrainDataset.image_dir: 2017 is no text; digits alone"),
         (LVIS, "TrainDataset.image_dir=0", "TrainDataset.image_dir: 0 is no text"),
-        (KEYPOINTS, "EvalDataset=5", "EvalDataset: it is 5, not a section"),
+        (
+            KEYPOINTS,
+            "EvalDataset=5",
+            "EvalDataset: it is 5, not a section of keys, such as EvalDataset.dataset_dir=VALUE",
+        ),
+        (DETECTOR, "TrainReader=5", "TrainReader: it is 5, not a section of keys"),
+        (LVIS, "MixFormer=b0", "MixFormer: it is 'b0', not a section of keys, such as MixFormer.arch=VALUE"),
+        (DETECTOR, "LearningRate=0.1", "LearningRate: it is 0.1, not a section of keys"),
+        (DETECTOR, "LearningRate.schedulers=5", "LearningRate cannot be made of its keys: TypeError"),
+        (DETECTOR, "MaskRCNN=null", "MaskRCNN: it is None, not a section of keys"),
+        (DETECTOR, "architecture=MaskRCN", "architecture: MaskRCN is not known; did you mean MaskRCNN?"),
+        (DETECTOR, "EvalDataset.name=COCO", "EvalDataset.name: 'COCO' is not known to ppdet.data.source"),
+        (DETECTOR, "TrainDataset.data_fields=5", "TrainDataset.data_fields: it is 5, not a list of names"),
+        (KEYPOINTS, "save_dir=5", "save_dir: 5 is no text"),
         (KEYPOINTS, "EvalReader.batch_size=many", "EvalReader.batch_size: it is many, not a whole number"),
         (DETECTOR, "save_dir=setup.py/x", "save_dir: setup.py/x cannot be a folder"),
         (DETECTOR, "save_dir=2026", "save_dir: 2026 is no name of a folder"),
@@ -83,6 +96,31 @@ def test_data_and_settings_that_cannot_be_trained_on(scenes, warnings, config, o
         pytest.skip("there is a GPU")
     assert error in refusal(commands.train, command_line(scenes, config, override, flags=["--eval"]))
     assert not warnings()
+
+
+def test_all_that_is_wrong_is_said_at_once(scenes):
+    wrong = ["epoch=0", "MixFormer.arch=MixFormer_B9", "MixFormer.pretrained=none", "TrainDataset.foo=1"]
+    with pytest.raises(UserError) as refused:
+        commands.train(command_line(scenes, DETECTOR, *wrong))
+    starts = ["MixFormer: MixFormer_B9 is not", "epoch: it is 0", "TrainDataset: COCODataSet: foo is not an"]
+    starts.append("MixFormer.pretrained: checkpoint not found")
+    assert all(text.startswith(start) for text, start in zip(refused.value.texts, starts))
+    assert len(refused.value.texts) == 4
+
+
+@pytest.mark.parametrize("name, is_refused", [("zebra", True), (None, False)])
+def test_names_to_draw_are_compared_with_those_of_training(scenes, sections, tmp_path, name, is_refused):
+    from ppcls_mixformer.paddledet import config
+
+    categories = json.loads((scenes / "annotations/instances_train2017.json").read_text())["categories"]
+    names = [category["name"] for category in categories][::-1]  # in another order, which is taken as it is
+    (tmp_path / "names.txt").write_text("\n".join([name or names[0], *names[1:]]))
+    places = [f"TestDataset.dataset_dir={tmp_path}", "TestDataset.anno_path=names.txt"]
+    if is_refused:
+        error = refusal(commands.train, command_line(scenes, DETECTOR, *places))
+        assert "TestDataset.anno_path: " in error and "names.txt has other classes than" in error
+    else:
+        config.settings(command_line(scenes, DETECTOR, *places), "train")
 
 
 def test_data_that_are_not_needed_are_not_asked_for(scenes, sections):

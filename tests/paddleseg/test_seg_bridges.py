@@ -71,6 +71,35 @@ def test_labels_times_floats(bridges, weight):
             paddle.ones([2], "float32") * paddle.ones([2], "int64")
 
 
+@pytest.mark.parametrize("kind, arguments", [("RMILoss", {"num_classes": 3}), ("DualTaskLoss", {})])
+def test_booleans_times_floats(bridges, kind, arguments):
+    from paddleseg.models import losses
+
+    loss, logits = getattr(losses, kind)(**arguments), paddle.to_tensor(noise((1, 3, 16, 16)))
+    label = paddle.to_tensor(np.arange(256).reshape(1, 16, 16) % 3)
+    label[0, 0] = 255
+    logits.stop_gradient = False
+    parts = {"types": [loss], "coef": [1]}
+    sum(bridges.trainer.loss_computation([logits], label, None, parts)).backward()
+    assert np.isfinite(logits.grad.numpy()).all() and logits.grad.abs().sum() > 0
+    if PADDLE_3:
+        with pytest.raises(TypeError):
+            paddle.ones([2], "float32") * paddle.ones([2], "bool")
+
+
+def test_labels_of_other_losses(bridges):
+    from paddleseg.models.losses import DiceLoss
+
+    def label_behind(call):
+        label = paddle.to_tensor([[[0, 1], [255, 1]]])
+        call(DiceLoss(), paddle.to_tensor(noise((1, 2, 2, 2))), label)
+        return label.flatten().tolist()
+
+    assert label_behind(DiceLoss.forward) == [0, 1, 255, 1]
+    original = getattr(DiceLoss.forward, "bridged", None)
+    assert original is None or label_behind(original) == [0, 1, 0, 1]
+
+
 def check_crop(crop, call):
     """Asserts that `call` pads and crops a picture together with its label."""
     label = np.arange(100, dtype="uint8").reshape(10, 10)

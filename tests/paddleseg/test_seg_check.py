@@ -75,3 +75,27 @@ def test_what_a_training_refuses_is_refused_and_all_of_it(data, capsys):
     with pytest.raises(UserError) as training:
         check_data(load(CONFIG, arguments(data)[3:]), "train_dataset")
     assert refused[2] == str(training.value) and "1 of 6 class maps have numbers" in refused[2]
+
+
+def test_all_that_is_wrong_is_said_at_once(data):
+    Image.fromarray(np.full((HEIGHT, WIDTH), 0.5, "float32")).save(data / "images/validation/1.tif")
+    (data / "images/validation/1.png").unlink()
+    Image.fromarray(np.full((HEIGHT, WIDTH), 0.5, "float32")).save(data / "annotations/training/1.tif")
+    (data / "annotations/training/1.tif").replace(data / "annotations/training/1.png")
+    wrong = "iters=0", "train_dataset.mode=val", "train_dataset.num_classes=3"
+    wrong += "lr_scheduler.type=Poly", "optimizer.foo=1", "model.channel=8"
+    refused = segmentation.of_config(CONFIG, arguments(data, *wrong)[3:]).refused
+    starts = ["iters must be a whole number", "lr_scheduler: AttributeError", "optimizer: foo is not"]
+    starts += [
+        "model: channel is not an argument of UPerNetFCN; did you mean channels?",
+        "train_dataset: the data have 3 classes, but model.num_classes is",
+    ]
+    starts += [
+        "train_dataset: mode must be train here",
+        "val_dataset: 1 of 6 class maps are of pictures that",
+    ]
+    assert len(refused) == len(starts)
+    assert all(text.startswith(start) for text, start in zip(refused, starts))
+    assert "1.tif: its numbers are floats" in refused[-1]
+    refused = segmentation.of_config(CONFIG, arguments(data)[3:]).refused
+    assert "1 of 6 class maps are no class maps" in refused[0] and "its pixels are F" in refused[0]

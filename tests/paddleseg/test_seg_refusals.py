@@ -48,6 +48,25 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
         ("model.backbone.ach=1", "ach is not an argument of MixFormer; did you mean arch?"),
         ("modle.type=1", "has no section modle; the nearest key there is model.type"),
         ("iters.many=1", "has no section iters"),
+        (
+            "lr_scheduler.type=Poly",
+            "lr_scheduler: AttributeError: module 'paddle.optimizer.lr' has no attribute 'Poly'",
+        ),
+        (
+            "loss.types=[{'type':'CrossEntropy'}]",
+            "loss: type CrossEntropy is not known to this PaddleSeg; did you",
+        ),
+        (
+            "train_dataset.transforms=[{'type':'Resize','target_size':5}]",
+            "train_dataset: transforms: Resize cannot be built: ",
+        ),
+        (
+            "train_dataset=5",
+            "--opts train_dataset: it is 5, not a section of keys, such as train_dataset.type=NAME",
+        ),
+        ("val_dataset=null", "--opts val_dataset: it is null, not a section of keys"),
+        ("model.backbone=b0", "--opts model.backbone: it is b0, not a section of keys"),
+        ("loss=CrossEntropyLoss", "not a section of keys, such as loss.coef=[1]"),
         ("iters", "--opts iters: an override is written key=value"),
         ("iters=1=2", "--opts iters=1=2: an override is written key=value, with one ="),
     ],
@@ -55,6 +74,17 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
 def test_a_wrong_override_is_named(host, scenes, override, text):
     with pytest.raises(UserError, match=re.escape(text)):
         attempt("train", scenes, opts=[override])
+
+
+def test_a_config_without_sections_where_they_belong_is_named(host, tmp_path):
+    path = tmp_path / "a.yml"
+    path.write_text("batch_size: 2\niters: 2\ntrain_dataset: 5\nmodel: UPerNet\noptimizer: {}\nloss: {}\n")
+    with pytest.raises(UserError) as refused:
+        attempt("train", tmp_path, config=path)
+    assert refused.value.texts == [
+        f"{path}: model: it is UPerNet, not a section of keys, such as model.type=NAME",
+        f"{path}: train_dataset: it is 5, not a section of keys, such as train_dataset.type=NAME",
+    ]
 
 
 def test_an_override_of_a_key_that_nothing_reads_is_warned_of(host, caplog):
