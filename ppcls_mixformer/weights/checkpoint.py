@@ -69,6 +69,8 @@ def read_file(path):
     path = find_file(path)
     try:
         return unpack(path)
+    except WeightsError:  # which is a ValueError too, and names the file
+        raise
     except ValueError as error:
         raise WeightsError(
             f"{path}: {error}; if the file is damaged, delete it and fetch or train it again"

@@ -83,7 +83,7 @@ def refusal(command, arguments):
         (KEYPOINTS, "save_dir=5", "save_dir: 5 is no text"),
         (KEYPOINTS, "EvalReader.batch_size=many", "EvalReader.batch_size: it is many, not a whole number"),
         (DETECTOR, "save_dir=setup.py/x", "save_dir: setup.py/x cannot be a folder"),
-        (DETECTOR, "save_dir=2026", "save_dir: 2026 is no name of a folder"),
+        (DETECTOR, "save_dir=null", "save_dir: None is no name of a folder"),
         (DETECTOR, "use_gpu=true", "use_gpu is true, but this machine"),
         (DETECTOR, "MixFormer.arch=MixFormer_B9", "MixFormer_B9 is not a variant"),
         (DETECTOR, "MixFormer.out_indices=[3, 4]", "MixFormer: out_indices must be"),
