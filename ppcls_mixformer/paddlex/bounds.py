@@ -25,16 +25,24 @@ def patient(protocol, seconds):
     """A protocol of uvicorn that closes connections on which no request begins within `seconds`."""
 
     class Patient(protocol):
+        deadline = None  # an asyncio.TimerHandle; it would keep a connection that is lost, with its request
+
         def connection_made(self, transport):
             super().connection_made(transport)
             self._await_request()
+
+        def connection_lost(self, exc):
+            self.deadline.cancel()
+            super().connection_lost(exc)
 
         def on_response_complete(self):
             super().on_response_complete()
             self._await_request()
 
         def _await_request(self):
-            self.loop.call_later(seconds, self._hang_up, self.cycle)
+            if self.deadline:
+                self.deadline.cancel()
+            self.deadline = self.loop.call_later(seconds, self._hang_up, self.cycle)
 
         def _hang_up(self, earlier):
             """Ends the connection, with what is unsent, if nothing came after the request `earlier`."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import importlib.metadata
 import json
 import os
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import time
 import venv
+import weakref
 
 import numpy as np
 import pytest
@@ -139,6 +141,31 @@ def test_requests_that_have_arrived_wait_for_their_turn():
 
     assert sum(found is None for found in asyncio.run(ask_all())) == 20
     assert most == bounds.AT_WORK
+
+
+class Connection:
+    """As much of a protocol of uvicorn as its time limit is built on."""
+
+    def __init__(self, loop):
+        self.loop, self.cycle = loop, None
+
+    def connection_made(self, transport):
+        """Is called by asyncio."""
+
+    def connection_lost(self, exc):
+        """Is called by asyncio."""
+
+
+def test_the_time_limit_keeps_no_connection_that_is_lost():
+    loop = asyncio.new_event_loop()
+    connection = bounds.patient(Connection, 60)(loop)
+    connection.connection_made(None)
+    connection.connection_lost(None)
+    kept = weakref.ref(connection)
+    del connection
+    gc.collect()
+    assert kept() is None
+    loop.close()
 
 
 def test_pillow_knows_the_formats_that_a_service_takes():
