@@ -59,7 +59,7 @@ def test_classes_are_drawn_over_pictures_in_the_colours_of_the_legend(data):
 
 
 def test_what_a_training_refuses_is_refused_and_all_of_it(data, capsys):
-    from ppcls_mixformer.paddleseg.preflight import check_data
+    from ppcls_mixformer.paddleseg.sections import check_data
 
     Image.fromarray(np.full((HEIGHT, WIDTH), 7, "uint8")).save(data / "annotations/training/1.png")
     (data / "annotations/validation/2.png").unlink()

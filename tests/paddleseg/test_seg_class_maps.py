@@ -76,10 +76,10 @@ class Data:
         return path
 
     def check(self, split="train_dataset", opts=()):
-        from ppcls_mixformer.paddleseg import preflight
+        from ppcls_mixformer.paddleseg import sections
         from ppcls_mixformer.paddleseg.config import load
 
-        preflight.check_data(load(str(self.config()), list(opts)), split)
+        sections.check_data(load(str(self.config()), list(opts)), split)
 
     def refuse(self, *texts, split="train_dataset", opts=()):
         with pytest.raises(UserError) as error:
@@ -331,7 +331,7 @@ def test_a_missing_class_map_gives_no_picture_that_of_another(host, tmp_path, ki
 
 
 def test_it_is_said_which_class_maps_are_not_checked(own, caplog):
-    from ppcls_mixformer.paddleseg import preflight
+    from ppcls_mixformer.paddleseg import sections
     from ppcls_mixformer.paddleseg.config import load
 
     write(own.root / "Images/0.png", np.zeros((HEIGHT, WIDTH, 3), "uint8"))
@@ -342,7 +342,7 @@ def test_it_is_said_which_class_maps_are_not_checked(own, caplog):
     chains = {name: [{"type": "Normalize"}] for name in ("common_transforms", "transforms1", "transforms2")}
     content["train_dataset"] = {**section, **chains}
     (own.root / "config.yml").write_text(yaml.safe_dump({**content, "batch_size": 1}))
-    preflight.check_data(load(str(own.root / "config.yml"), []), "train_dataset")
+    sections.check_data(load(str(own.root / "config.yml"), []), "train_dataset")
     assert "train_dataset: class maps are not checked: EG1800 has a way of its own" in caplog.text
 
 
