@@ -1,5 +1,6 @@
 """The pictures that an annotation file names: found, opened, and of the sizes that it says."""
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -17,6 +18,8 @@ PATIENCE = 2  # seconds before a progress bar shows
 FOLDERS = "have \\ in their file_name, which is read as /"
 ACCENTS = "have accents in their file_name that their file spells in the other way"
 ELSEWHERE = "name a folder in their file_name that is not there, and are found without it"
+ALIKE = "have a file_name that lacks its ending or is in another case, and are found as the one that fits"
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 def name_in_coco(image):
@@ -43,35 +46,81 @@ def spellings(name):
             yield from dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
 
 
-def find_spelling(image, path_of):
-    """The one of `spellings` of the name in an entry of `images` by which its picture is there, or None."""
-    found = ({**image, "file_name": spelling} for spelling in spellings(image["file_name"]))
-    return next((entry["file_name"] for entry in found if os.path.isfile(path_of(entry))), None)
+class Folders:
+    """The pictures in folders, each of which is listed once."""
+
+    def __init__(self):
+        self._listed = {}
+
+    def alike(self, path):
+        """The name of the one picture that is that of `path` in another case, or where `path` has no ending.
+
+        Another format is another picture: masks have the names of pictures, and the size.
+        """
+        folder, name = os.path.split(path)
+        if folder not in self._listed:
+            self._listed[folder] = defaultdict(list)
+            with contextlib.suppress(OSError, ValueError):
+                for entry in os.listdir(folder or "."):
+                    for key in {_plain(entry), _plain(entry).rpartition(".")[0]} if is_picture(entry) else ():
+                        self._listed[folder][key].append(entry)
+        found = self._listed[folder].get(_plain(name), [])
+        return found[0] if len(found) == 1 else None
+
+
+def is_picture(name):
+    """Whether a name ends as that of a picture does, in any case."""
+    return name.lower().endswith(ENDINGS)
+
+
+def _plain(name):
+    """A name in the one spelling of all that are compared."""
+    return re.sub(r"\.jpeg$", ".jpg", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def find_spelling(image, path_of, folders):
+    """The name by which the picture of an entry of `images` is there, or None.
+
+    It is one of `spellings` of the entry's, or else one of the `alike`.
+
+    Args:
+        folders: a `Folders`.
+    """
+    entries = [{**image, "file_name": spelling} for spelling in spellings(image["file_name"])]
+    for entry in entries:
+        if os.path.isfile(path_of(entry)):
+            return entry["file_name"]
+    for entry in entries:
+        name = folders.alike(path_of(entry))
+        if name:
+            return os.path.join(os.path.dirname(entry["file_name"]), name)
+    return None
 
 
 def repair_names(file, path_of):
-    """Has names of pictures be spelt as their files are, see `spellings`."""
-    names = {}
+    """Has names of pictures be spelt as their files are, see `find_spelling`."""
+    names, folders = {}, Folders()
     for image in file.content["images"]:
         name = image.get("file_name")
-        is_plain = isinstance(name, str) and name.isascii() and not {"/", "\\"} & set(name)
-        if isinstance(name, str) and not is_plain and not os.path.exists(path_of(image)):
-            names[id(image)] = find_spelling(image, path_of)
+        if isinstance(name, str) and not os.path.exists(path_of(image)):
+            names[id(image)] = find_spelling(image, path_of, folders)
     spelt = [names.get(id(image)) or image.get("file_name") for image in file.content["images"]]
     counts, repaired = Counter(map(str, spelt)), defaultdict(list)
     for image, spelling in zip(file.content["images"], spelt):
         if not names.get(id(image)):
             continue
         straight = image["file_name"].replace("\\", "/")
-        if unicodedata.normalize("NFC", spelling) != unicodedata.normalize("NFC", straight):
-            if counts[spelling] > 1:  # of two folders that are not there, whose picture is it?
+        own, other = (unicodedata.normalize("NFC", name) for name in (straight, spelling))
+        if own != other:
+            if counts[spelling] > 1:  # of two that are not there, whose picture is it?
                 continue
-            repaired[ELSEWHERE].append(image)
+            is_alike = os.path.basename(urllib.parse.unquote(own)) != os.path.basename(other)
+            repaired[ALIKE if is_alike else ELSEWHERE].append(image)
         else:
             repaired[FOLDERS] += [image] if straight != image["file_name"] else []
             repaired[ACCENTS] += [image] if straight != spelling else []
         image["file_name"] = spelling
-    for text in (FOLDERS, ACCENTS, ELSEWHERE):
+    for text in (FOLDERS, ACCENTS, ELSEWHERE, ALIKE):
         file.note(repaired[text], text, "images")
 
 

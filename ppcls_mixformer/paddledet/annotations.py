@@ -29,7 +29,12 @@ from ppcls_mixformer.paddledet.annotation_file import (
     without,
 )
 from ppcls_mixformer.paddledet.keypoint_fields import complete_keypoints, keep_class_of_joints
-from ppcls_mixformer.paddledet.masks import complete_areas, keep_readable_masks, repair_masks
+from ppcls_mixformer.paddledet.masks import (
+    add_boxes_of_masks,
+    complete_areas,
+    keep_readable_masks,
+    repair_masks,
+)
 
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 
@@ -50,6 +55,7 @@ KINDS = {
 }
 OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
 FREQUENCIES = "r", "c", "f"
+FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def read(path, key, metric, with_masks, path_of=None):
@@ -87,6 +93,7 @@ def repair(file, metric, with_masks, path_of=None):
     _check_sections(file, kind, needed, with_masks)
     _check_texts(file, needed)
     _complete(file, metric)
+    _repair_sizes(file)
     _repair_ids(file)
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
@@ -98,7 +105,8 @@ def repair(file, metric, with_masks, path_of=None):
         repair_names(file, path_of)
         check_pictures(file, path_of)
     file.refuse_these()  # what follows needs the picture of every annotation
-    _repair_flags(file)
+    _repair_flags(file, metric)
+    add_boxes_of_masks(file)
     _repair_boxes(file)
     if "KeyPoint" in metric:
         complete_keypoints(file)
@@ -109,11 +117,11 @@ def repair(file, metric, with_masks, path_of=None):
         keep_readable_masks(file)
     complete_areas(file)
     objects = [annotation for annotation in file.content["annotations"] if is_object(annotation)]
-    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
-        file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
     if not objects:
         file.refused += [note for note in file.notes if note.section == "annotations"]
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
+    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
+        file.refuse("has no person with a labelled keypoint: no flag of one that is no crowd is above 0")
     return file
 
 
@@ -213,8 +221,9 @@ def _lacking(file, section, fields, with_masks):
     elif not all(isinstance(entry, dict) for entry in entries):
         yield f"its {section} are no objects of JSON"
     else:
+        present = {field for field in (*fields, "segmentation") if any(field in entry for entry in entries)}
         for field in fields if with_masks else [field for field in fields if field != "segmentation"]:
-            if not any(field in entry for entry in entries):
+            if field not in present and not (field == "bbox" and "segmentation" in present):
                 yield f"its {section} have no {field}; is it of another task?"
 
 
@@ -279,6 +288,14 @@ def _complete(file, metric):
             file.note(lacking, f"have no {field}: none are assumed", "images")
             for image in lacking:
                 image[field] = []
+
+
+def _repair_sizes(file):
+    """Has the width and height of a picture be whole numbers where they spell them: pycocotools takes no text."""
+    for image in file.content["images"]:
+        size = size_in(image)
+        if size:
+            image["width"], image["height"] = size
 
 
 def _repair_ids(file):
@@ -351,18 +368,27 @@ def _copies(entries):
     return copies
 
 
-def _repair_flags(file):
-    """Has `iscrowd` be 0 or 1."""
+def _repair_flags(file, metric):
+    """Has `iscrowd` be 0 or 1, and an object that is to be ignored be so for all that read the file.
+
+    COCO's evaluation knows crowds alone, and counts others as missed; that of LVIS knows `ignore` alone.
+    """
     annotations = file.content["annotations"]
     lacking = [annotation for annotation in annotations if annotation.get("iscrowd") is None]
     if len(lacking) < len(annotations):  # LVIS has no crowds, and no such key
         file.note(lacking, "have no iscrowd: 0 is assumed")
+    for flag in ("iscrowd", "ignore"):
+        given = [annotation for annotation in annotations if annotation.get(flag) is not None]
+        for annotation in given:
+            annotation[flag] = FLAGS.get(spelt(annotation[flag]).lower())
+        file.refuse_any([a for a in given if a[flag] is None], f"have an {flag} other than 0 and 1")
     for annotation in lacking:
         annotation["iscrowd"] = 0
-    for annotation in annotations:
-        annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(spelt(annotation["iscrowd"]))
-    file.refuse_any([a for a in annotations if a["iscrowd"] is None], "have an iscrowd other than 0 and 1")
     _count_masks_of_cvat(file)
+    for annotation in annotations:
+        if not is_object(annotation):
+            annotation["iscrowd"] = 1
+            annotation.update({"ignore": 1} if metric == "LVIS" else {})
 
 
 def _count_masks_of_cvat(file):
@@ -384,7 +410,7 @@ def _is_of_cvat(annotation):
 def _repair_boxes(file):
     """Has every box be four numbers, of a size above 0 and inside its picture where that says its size."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    broken, empty, outside, clipped = [], [], [], []
+    broken, empty, outside, clipped, corners = [], [], [], [], []
     largest = 0
     for annotation in file.content["annotations"]:
         box = numbers_in(annotation.get("bbox"))
@@ -394,6 +420,7 @@ def _repair_boxes(file):
             empty.append(annotation)
         else:
             largest = max(largest, *box)
+            corners += [annotation] if _has_area_of_corners(annotation, box) else []
             inside = clip(box, sizes[annotation["image_id"]])
             annotation["bbox"] = inside
             if inside is None:
@@ -409,11 +436,25 @@ def _repair_boxes(file):
             "have a box that ends outside of the picture: is it written as corners? COCO's are "
             "[x, y, width, height]",
         )
+    elif 2 * len(corners) > total:
+        file.refuse_any(
+            corners, "have the area of a box that is written as corners: COCO's are [x, y, width, height]"
+        )
     file.note(broken, "have no box of four finite numbers, and are left out", left_out=True)
     file.note(empty, "have a box whose width or height is not above 0, and are left out", left_out=True)
     file.note(outside, "have a box outside of the picture, and are left out", left_out=True)
     file.note(clipped, "have a box that sticks out of the picture, and is clipped")
     leave_out(file, [*broken, *empty, *outside])
+
+
+def _has_area_of_corners(annotation, box):
+    """Whether the area of an annotation is that of its box if the last two numbers are the far corner."""
+    left, top, right, bottom = box
+    (area,) = numbers_in([annotation.get("area")]) or [0]
+    if not (right > left and bottom > top and area > 1):
+        return False
+    as_corners, as_sides = (right - left) * (bottom - top), right * bottom
+    return abs(area - as_corners) <= 0.01 * area < abs(area - as_sides)
 
 
 def number_of_crowds(content):

@@ -1,5 +1,7 @@
 """Masks of annotations: polygons, and run-length encodings of both kinds."""
 
+import itertools
+
 import cv2
 import numpy as np
 from pycocotools import mask as masks
@@ -13,6 +15,58 @@ from ppcls_mixformer.paddledet.annotation_file import (
 )
 
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
+LARGER = 1.05  # than its box no area is, give or take a pixel on each side
+# What `repair_masks` says of polygons.
+FLAT = "have one polygon without a list around it, which is added"
+POINTS = "have polygons of points [x, y], which are read as [x, y, x, y, …]"
+
+
+def add_boxes_of_masks(file):
+    """Has an object without a box have that of its mask."""
+    lacking = [annotation for annotation in file.content["annotations"] if not annotation.get("bbox")]
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]} if lacking else {}
+    found = []
+    for annotation in lacking:
+        mask = mask_in(annotation.get("segmentation"), sizes[annotation["image_id"]])
+        if mask:
+            annotation["bbox"] = box_of(mask)
+            found.append(annotation)
+    file.note(found, "have no box: that of their mask is taken")
+
+
+def mask_in(found, size):
+    """The mask that a `segmentation` says, polygons or a run-length encoding of `size`; None where it is none."""
+    if isinstance(found, dict):
+        mask = _in_whole_numbers(found)
+        return mask if is_rle(mask, size) else None
+    polygons, _ = polygons_in(found)
+    return [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)] or None
+
+
+def polygons_in(found):
+    """What may be the polygons of a `segmentation`, `[x, y, x, y, …]` each, and what is said of how they stood."""
+    if not isinstance(found, list) or not found:
+        return [], None
+    if not isinstance(found[0], list):
+        return [found], FLAT
+    if _are_points(found):
+        return [_joined(found)], POINTS
+    if any(map(_are_points, found)):
+        return [_joined(polygon) if _are_points(polygon) else polygon for polygon in found], POINTS
+    return found, None
+
+
+def _are_points(values):
+    """Whether a value is a list of at least three points, `[x, y]`."""
+    return (
+        isinstance(values, list)
+        and len(values) >= 3
+        and all(isinstance(point, list) and len(point) == 2 for point in values)
+    )
+
+
+def _joined(points):
+    return list(itertools.chain(*points))
 
 
 def repair_masks(file):
@@ -22,7 +76,7 @@ def repair_masks(file):
     leaves it out, and evaluation takes what is found there neither for right nor for wrong.
     """
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    flat, short, without, spelt_otherwise = [], [], [], []
+    short, without, spelt_otherwise, respelt = [], [], [], {FLAT: [], POINTS: []}
     given, largest = 0, 0
     for annotation in file.content["annotations"]:
         found = annotation.get("segmentation")
@@ -33,10 +87,9 @@ def repair_masks(file):
             found = whole
             mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
         else:
-            polygons = found if isinstance(found, list) else []
-            if polygons and not isinstance(polygons[0], list):
-                flat.append(annotation)
-                polygons = [polygons]
+            polygons, way = polygons_in(found)
+            if way:
+                respelt[way].append(annotation)
             mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
             largest = max(largest, *map(max, mask), 0)
             if not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
@@ -61,7 +114,8 @@ def repair_masks(file):
         )
     refuse_corners(file)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
-    file.note(flat, "have one polygon without a list around it, which is added")
+    for way, annotations in respelt.items():
+        file.note(annotations, way)
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
     file.note(
         without,
@@ -90,10 +144,19 @@ def is_as_corners(box, corner):
     return not is_right and max(abs(width - right), abs(height - bottom)) <= TOLERANCE
 
 
+def box_of(mask):
+    """The box of a mask, `[x, y, width, height]`."""
+    if isinstance(mask, dict):
+        return masks.toBbox(compressed(mask)).tolist()
+    left, top = (min(min(polygon[side::2]) for polygon in mask) for side in (0, 1))
+    right, bottom = far_corner(mask)
+    return [left, top, right - left, bottom - top]
+
+
 def far_corner(mask):
     """The largest `(x, y)` of a mask."""
     if isinstance(mask, dict):
-        x, y, width, height = masks.toBbox(compressed(mask)).tolist()
+        x, y, width, height = box_of(mask)
         return x + width, y + height
     return tuple(max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
 
@@ -102,12 +165,7 @@ def keep_readable_masks(file):
     """Takes away masks that cannot be read, where none are learned: pycocotools crashes on some of them."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     for annotation in file.content["annotations"]:
-        found = annotation.pop("segmentation", None)
-        if isinstance(found, dict):
-            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
-        else:
-            polygons = list(map(numbers_in, found)) if isinstance(found, list) else []
-            mask = polygons if all(map(is_polygon, polygons)) else None
+        mask = mask_in(annotation.pop("segmentation", None), sizes[annotation["image_id"]])
         if mask:
             annotation["segmentation"] = mask
     refuse_corners(file)
@@ -216,17 +274,19 @@ def as_polygons(mask):
 
 
 def complete_areas(file):
-    """Has every annotation have an area: that of its mask, or else of its box."""
+    """Has every annotation have an area, no larger than its box: that of its mask, or else of its box."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     given = [numbers_in([annotation.get("area")]) or [0] for annotation in file.content["annotations"]]
     least = 1 if [0] < max(given, default=[0]) <= [1] else 0  # shares of the picture, or 1 for all
-    lacking = []
+    lacking, beyond = [], []
     for annotation, (area,) in zip(file.content["annotations"], given):
-        if area <= least:
-            lacking.append(annotation)
+        is_beyond = area > LARGER * (annotation["bbox"][2] + 1) * (annotation["bbox"][3] + 1)
+        if area <= least or is_beyond:
+            (beyond if is_beyond else lacking).append(annotation)
             area = area_of(annotation, sizes[annotation["image_id"]])
         annotation["area"] = area
     file.note(lacking, f"have no area above {least}: it is computed")
+    file.note(beyond, "have an area larger than their box, such as that of another size: it is computed")
 
 
 def area_of(annotation, size):
