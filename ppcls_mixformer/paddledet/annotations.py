@@ -291,7 +291,7 @@ def _complete(file, metric):
 
 
 def _repair_sizes(file):
-    """Has the width and height of a picture be whole numbers where they spell them: pycocotools takes no text."""
+    """Has width and height of a picture be numbers where they spell some: pycocotools takes no text."""
     for image in file.content["images"]:
         size = size_in(image)
         if size:

@@ -11,7 +11,6 @@ from ppcls_mixformer.paddledet.annotation_file import (
     size_in,
 )
 
-
 VISIBLE = 2  # the largest flag of a keypoint
 
 
@@ -84,7 +83,8 @@ def complete_keypoints(file):
     file.refuse_any(far, "have a keypoint farther away than any picture is wide")
     file.refuse_any(
         unknown,
-        f"have a keypoint with a flag above {VISIBLE}: COCO's are 0 for not labelled, 1 for hidden, 2 for visible",
+        f"have a keypoint with a flag above {VISIBLE}: COCO's are 0 for not labelled, 1 for hidden and 2 for "
+        "visible",
     )
     if 0 < largest <= 1:
         file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
@@ -125,7 +125,7 @@ def _flatten_keypoints(file):
 
 def _is_in_the_corner(keypoints):
     """Whether a labelled one of `x, y, flag, …` is at 0, 0, where many tools have those without a place."""
-    if not 0 in keypoints[0::3]:
+    if 0 not in keypoints[0::3]:
         return False
     joints = zip(keypoints[0::3], keypoints[1::3], keypoints[2::3])
     return any(x == 0 == y and flag > 0 for x, y, flag in joints)

@@ -35,7 +35,7 @@ def add_boxes_of_masks(file):
 
 
 def mask_in(found, size):
-    """The mask that a `segmentation` says, polygons or a run-length encoding of `size`; None where it is none."""
+    """The mask in a `segmentation`, polygons or a run-length encoding of `size`; None where it is none."""
     if isinstance(found, dict):
         mask = _in_whole_numbers(found)
         return mask if is_rle(mask, size) else None
@@ -44,7 +44,7 @@ def mask_in(found, size):
 
 
 def polygons_in(found):
-    """What may be the polygons of a `segmentation`, `[x, y, x, y, …]` each, and what is said of how they stood."""
+    """What may be polygons in a `segmentation`, `[x, y, x, y, …]` each, and what is said of their form."""
     if not isinstance(found, list) or not found:
         return [], None
     if not isinstance(found[0], list):

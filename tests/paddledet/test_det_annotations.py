@@ -74,6 +74,10 @@ def drop(content, section, *fields):
             entry.pop(field, None)
 
 
+def as_points(polygon):
+    return [polygon[place : place + 2] for place in range(0, len(polygon), 2)]
+
+
 def as_texts(content):
     set_ids(content, str)
 
@@ -115,6 +119,14 @@ def test_a_whole_file_stays_as_it_is(read):
         lambda c: set_one(c, area=0),
         lambda c: set_one(c, area=None),
         lambda c: set_one(c, area=math.nan),
+        lambda c: set_one(c, area=10_000),  # of the picture before it was made smaller
+        lambda c: set_one(c, iscrowd="false"),
+        lambda c: [i.update(width=str(i["width"]), height=float(i["height"])) for i in c["images"]],
+        lambda c: drop(c, "annotations", "bbox"),
+        lambda c: set_one(c, bbox=None),
+        lambda c: set_one(c, bbox=[]),
+        lambda c: set_one(c, segmentation=as_points(c["annotations"][2]["segmentation"][0])),
+        lambda c: set_one(c, segmentation=[as_points(c["annotations"][2]["segmentation"][0])]),
         as_texts,
         lambda c: set_ids(c, float),
         lambda c: set_all(c, id=1),
@@ -160,8 +172,6 @@ def test_ids_that_are_no_numbers_are_numbered(read, new):
         ([math.nan, 2, 5, 5], "have no box of four finite numbers"),
         ([math.inf, 2, 5, 5], "have no box of four finite numbers"),
         ([1, 2, 3], "have no box of four finite numbers"),
-        ([], "have no box of four finite numbers"),
-        (None, "have no box of four finite numbers"),
         (["a", 2, 3, 4], "have no box of four finite numbers"),
     ],
 )
@@ -171,6 +181,21 @@ def test_objects_without_a_usable_box_are_left_out_with_a_count(read, box, note)
     file = read(content)
     assert file.notes == [f"1 of 4 annotations {note}, and are left out (id 3)"]
     assert [a["id"] for a in file.content["annotations"]] == [1, 2, 4]
+
+
+def test_a_box_that_is_not_there_is_that_of_the_mask_if_there_is_one(read):
+    content = content_of()
+    set_one(content, bbox=None)
+    content["annotations"][1].update(bbox=[], segmentation=[])
+    content["annotations"][3].update(bbox=[], segmentation=encoded(True))
+    file = read(content, with_masks=False)
+    assert [a["id"] for a in file.content["annotations"]] == [1, 3, 4]
+    assert [a["bbox"] for a in file.content["annotations"]] == [
+        [0, 3, 10, 10],
+        [4, 3, 10, 10],
+        [4, 3, 10, 10],
+    ]
+    assert [note.count for note in file.notes] == [2, 1] and "that of their mask is taken" in file.notes[0]
 
 
 def test_boxes_are_clipped_with_a_count(read):
@@ -231,6 +256,19 @@ def test_boxes_written_as_corners_are_refused_by_their_masks(read):
         read(content)
     content["annotations"][1]["bbox"] = [2, 3, 10, 10]
     assert len(read(content).content["annotations"]) == 3
+
+
+def test_boxes_written_as_corners_are_refused_by_their_areas(read):
+    content = content_of()
+    for annotation in content["annotations"][1:]:
+        x, y, width, height = annotation["bbox"]
+        annotation.update(bbox=[x, y, x + width, y + height], segmentation=[])
+    with pytest.raises(
+        UserError, match=r"3 of 4 annotations have the area of a box that is .* \(id 2, 3, 4\)"
+    ):
+        read(content, with_masks=False)
+    set_all(content, area=None)
+    assert len(read(content, with_masks=False).content["annotations"]) == 4
 
 
 def test_why_no_object_is_left_is_said(read):
@@ -389,6 +427,16 @@ def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, no
     assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
 
 
+def test_labelled_keypoints_at_the_corner_are_mentioned(read):
+    content = content_of()
+    set_all(content, keypoints=JOINTS, category_id=5)
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    set_one(content, keypoints=[0, 0, 2, 0, 4, 1, 5, 6, 2])
+    content["annotations"][0]["keypoints"] = [0, 0, 0, 0, 4, 1, 5, 6, 2]
+    (note,) = read(content, "KeyPointTopDownCOCOEval", with_masks=False).notes
+    assert note.startswith("1 of 4 annotations have a keypoint at 0, 0 that counts as labelled")
+
+
 NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than any picture is wide"
 
 
@@ -400,6 +448,7 @@ NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than 
         ([None, 2], NOT_NINE),
         ([1e300, *JOINTS[1:]], FAR),  # PaddleDetection: OverflowError in a reader
         ([1, 2, 2, 3, -1e9, 0, 5, 6, 2], FAR),
+        ([1, 2, 2, 0, 0, 3, 5, 6, 2], "a keypoint with a flag above 2"),  # AI Challenger's for unlabelled
     ],
 )
 def test_keypoints_that_mean_nothing_are_refused(read, keypoints, words):
@@ -435,6 +484,7 @@ def test_run_lengths_may_be_spelt_as_whole_numbers_can_be(read, spell):
             "1 of 4 annotations have an image_id that is not",
         ),
         (lambda c: set_one(c, iscrowd=7), "have an iscrowd other than 0 and 1 (id 3)"),
+        (lambda c: set_one(c, ignore="perhaps"), "have an ignore other than 0 and 1 (id 3)"),
         (lambda c: set_all(c, iscrowd=1), "has no object to train on"),
         (lambda c: set_all(c, segmentation=[]), "has no masks, which this network learns"),
         (lambda c: set_all(c, segmentation=[[1, 2]]), "has 4 masks, none of which can be read"),
@@ -608,6 +658,48 @@ def test_accents_may_be_spelt_as_another_system_does(read, tmp_path, pictures, f
     assert annotations.names(second.content) == annotations.names(first.content)
 
 
+@pytest.mark.parametrize(
+    "name, on_disk, found",
+    [
+        ("A.JPG", ["a.jpg"], "a.jpg"),
+        ("a.jpg", ["A.Jpeg"], "A.Jpeg"),
+        ("a", ["a.png", "a.json", "ab.png"], "a.png"),
+        (" a.png ", ["a.png"], "a.png"),
+        ("C:\\mine\\A.PNG", ["a.png"], "a.png"),
+        ("a.b", ["a.b.png"], "a.b.png"),
+        ("a", ["a.png", "a.jpg"], None),
+        ("A.jpg", ["a.jpg", "a.JPG"], None),
+        ("a.jpg", ["a.png"], None),  # which may be its mask
+    ],
+)
+def test_names_of_pictures_in_another_case_or_without_an_ending(tmp_path, name, on_disk, found):
+    for file_name in on_disk:
+        if file_name.endswith("json"):
+            (tmp_path / file_name).write_text("{}")
+        else:
+            Image.new("RGB", SIZE).save(tmp_path / file_name)
+    Image.new("RGB", SIZE).save(tmp_path / "2.png")
+    content, path = content_of(), tmp_path / "x.json"
+    content["images"][0]["file_name"] = name
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, annotated_pictures.finder(str(tmp_path), "COCO"))
+    names = [image["file_name"] for image in file.content["images"]]
+    assert names == ([found, "2.png"] if found else ["2.png"])
+    words = annotated_pictures.ALIKE if found else "have no picture file"
+    assert file.notes[0].startswith(f"1 of 2 images {words}")
+
+
+def test_two_names_that_one_picture_would_fit_are_not_guessed(tmp_path):
+    Image.new("RGB", SIZE).save(tmp_path / "a.png")
+    Image.new("RGB", SIZE).save(tmp_path / "2.png")
+    content, path = content_of(), tmp_path / "x.json"
+    content["images"].append({**content["images"][0], "id": 3, "file_name": "a.png"})
+    content["images"][0]["file_name"] = "A.PNG"
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, annotated_pictures.finder(str(tmp_path), "COCO"))
+    assert [image["id"] for image in file.content["images"]] == [2, 3]
+
+
 @pytest.mark.parametrize("area", [1, 0.0417])
 def test_areas_that_are_not_in_pixels_are_computed(read, area):
     content = content_of()
@@ -719,6 +811,39 @@ def test_a_perfect_result_has_ap_1_although_an_id_is_0(host, read):
     assert precision() < 0.99
     held.keep(file)
     assert precision() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("metric", ["COCO", "LVIS"])
+@pytest.mark.parametrize("flag", ["ignore", "iscrowd"])
+def test_an_object_that_is_to_be_ignored_is_not_missed(host, read, kind, metric, flag):
+    from lvis import LVIS, LVISEval, LVISResults
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    content = lists(content_of(8))
+    set_all(content, "images", width="60", height="40")  # which pycocotools does not take
+    for thing in content["annotations"][:4]:
+        thing[flag] = True
+    results = [{**thing, "score": 0.9} for thing in content["annotations"][4:]]
+    for result in results:
+        outline = masks.merge(masks.frPyObjects(result["segmentation"], 40, 60))
+        result["segmentation"] = {**outline, "counts": outline["counts"].decode()}
+        del result["area"]
+    file = read(content, metric)
+    held.keep(file)
+    if metric == "LVIS":
+        evaluation = LVISEval(LVIS(file.path), LVISResults(LVIS(file.path), results), kind)
+        evaluation.run()
+        precision = evaluation.get_results()["AP"]
+    else:
+        truth = COCO(file.path)
+        evaluation = COCOeval(truth, truth.loadRes(results), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        precision = evaluation.stats[0]
+    assert annotations.number_of_crowds(file.content) == 4 and precision == pytest.approx(1)
 
 
 def changed(scenes, folder, change):
