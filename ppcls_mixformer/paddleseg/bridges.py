@@ -272,9 +272,7 @@ def _of_listed_pairs(original):
         call.apply_defaults()
         key = f"{str(call.arguments['mode']).lower()}_path"
         path, root = call.arguments.get(key), call.arguments["dataset_root"]
-        if (
-            key == "test_path" or not path or not os.path.isfile(path)
-        ):  # which PaddleSeg refuses, or reads alone
+        if key == "test_path" or not os.path.isfile(path or ""):  # PaddleSeg refuses what is missing
             original(self, *args, **kwargs)
             return
         pairs = lists.read_pairs(path, key, root, call.arguments["separator"])
