@@ -265,12 +265,23 @@ def compressed(mask):
 
 
 def as_polygons(mask):
-    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines, without holes."""
+    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines.
+
+    That of a part with holes goes from its first corner around each hole and back, by the same way, so that
+    what fills it by counting edges, as pycocotools and all that draw polygons do, leaves the holes.
+    """
     if not isinstance(mask, dict):
         return mask
     pixels = masks.decode(compressed(mask)).repeat(2, 0).repeat(2, 1)  # outlines are within half a pixel
-    outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return [((outline.reshape(-1) + 0.5) / 2).tolist() for outline in outlines]
+    outlines, tree = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    points = [(outline.reshape([-1, 2]) + 0.5) / 2 for outline in outlines]
+    parents = [parent for *_, parent in tree[0]] if outlines else []
+    ways = {place: [ring] for place, (ring, parent) in enumerate(zip(points, parents)) if parent < 0}
+    for hole, parent in zip(points, parents):
+        if parent >= 0:
+            first = points[parent][:1]
+            ways[parent] += [first, hole, hole[:1], first]
+    return [np.concatenate(way).reshape(-1).tolist() for way in ways.values()]
 
 
 def complete_areas(file):

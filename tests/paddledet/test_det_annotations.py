@@ -12,6 +12,7 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotated_pictures, annotations, held
+from ppcls_mixformer.paddledet.cropping import crop_polygons
 from ppcls_mixformer.paddledet.drawing import polygons_of
 from ppcls_mixformer.paddledet.masks import as_polygons, lengths_of
 
@@ -347,6 +348,67 @@ def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
     assert file.content["annotations"][2]["area"] == 100
     outline = masks.merge(masks.frPyObjects(as_polygons(encoded(is_text)), 40, 60))
     assert masks.iou([outline], masks.frPyObjects(square(4, 3, 10), 40, 60), [0])[0, 0] > 0.9
+
+
+def rings():
+    """A mask with two holes, an island in one of them, and a part of its own, `[H, W]`."""
+    pixels = np.zeros([40, 60], "uint8")
+    for top, left, side, value in (
+        (2, 3, 30, 1),
+        (4, 5, 12, 0),
+        (7, 8, 4, 1),
+        (20, 20, 9, 0),
+        (30, 45, 8, 1),
+    ):
+        pixels[top : top + side, left : left + side] = value
+    return pixels
+
+
+def filled(polygons, height=40, width=60):
+    return masks.decode(masks.merge(masks.frPyObjects(polygons, height, width)))
+
+
+def test_holes_in_run_lengths_are_learned(read, host):
+    mask = masks.encode(np.asfortranarray(rings()))
+    polygons = as_polygons({**mask, "counts": mask["counts"].decode()})
+    assert len(polygons) == 3 and (filled(polygons) == rings()).all()
+    target = pytest.importorskip("ppdet.modeling.proposal_generator.target")
+    learned = target.rasterize_polygons_within_box(polygons, np.array([3.0, 2.0, 33.0, 32.0]), 30)
+    assert (np.asarray(learned) == rings()[2:32, 3:33]).all()
+
+
+@pytest.mark.parametrize("crop", [(0, 0, 60, 40), (10, 8, 40, 30), (0, 0, 12, 12), (6, 5, 7, 39)])
+def test_polygons_are_cropped_as_their_pixels_are(crop):
+    left, top, right, bottom = crop
+    mask = masks.encode(np.asfortranarray(rings()))
+    polygons = as_polygons({**mask, "counts": mask["counts"].decode()})
+    parts = crop_polygons(polygons, crop)
+    assert all(min(part) >= 0 and max(part[0::2]) <= right - left for part in parts)
+    wanted = rings()[top:bottom, left:right]
+    assert (filled(parts, bottom - top, right - left) == wanted).all()
+    assert crop_polygons(polygons, (34, 2, 44, 39)) == [] and crop_polygons([[5, 5, 9, 5, 7, 5]], crop) == []
+
+
+def test_the_pictures_of_the_3x_schedule_are_cropped_with_their_masks(host):
+    from ppdet.data.transform.operators import RandomResizeCrop
+
+    crop = RandomResizeCrop([40], [[20, 30]], prob=1.0, is_mask_crop=True, thresholds=[0.05], num_attempts=99)
+    for _ in range(9):
+        sample = {
+            "image": np.zeros([40, 60, 3], "float32"),
+            "gt_bbox": np.array([[5, 5, 55, 35], [0, 0, 3, 3]], "float32"),
+            "gt_class": np.array([[0], [1]]),
+            "gt_poly": [[[5, 5, 55, 5, 55, 35, 5, 35]], square(0, 0, 3)],
+        }
+        sample = crop(sample)
+        height, width = sample["image"].shape[:2]
+        assert max(height, width) <= 30 and len(sample["gt_poly"]) == len(sample["gt_bbox"])
+        for (polygon,), box in zip(sample["gt_poly"], sample["gt_bbox"]):
+            assert [
+                min(polygon[0::2]),
+                min(polygon[1::2]),
+                *map(max, (polygon[0::2], polygon[1::2])),
+            ] == list(box)
 
 
 def test_a_mask_may_have_parts_outside_of_its_box(read):
