@@ -344,7 +344,7 @@ def _with_polygons(original):
 
 
 def crops_of_masks():
-    """All releases: RandomCrop with `is_mask_crop`, as in the 3x schedule, needs shapely, which nothing brings."""
+    """All releases: `is_mask_crop`, as in the 3x schedule, needs shapely, which nothing brings."""
     replace_once(operators.RandomCrop, "crop_segms", cropping.cutting_polygons)
 
 

@@ -407,7 +407,6 @@ def test_a_refusal_ends_all_processes(ade, tmp_path):
         ("\n\n", "is empty"),
         ("p/000.jpg\nm/000.png", "2 of 2 lines, first line 1, are not a picture, ' ' and its class map"),
         ("p/000.jpg m/000.png\n\na picture.jpg m/000.png", "1 of 2 lines, first line 3"),
-        ("p/0\x0000.jpg m/000.png", "is no text"),
     ],
 )
 def test_wrong_lists_are_named(own, lines, text):
@@ -446,6 +445,11 @@ def test_lists_as_people_have_them(own, line, separator, name):
     dataset = Builder(load(str(own.config()), opts)).train_dataset
     wanted = [list(map(str, places)), [str(own.picture(1)), str(own.map(1))]]
     assert dataset.file_list == wanted and dataset[0]["label"].max() == 255
+
+
+def test_a_list_that_is_no_text_is_refused(own):
+    (own.root / "list.txt").write_text("p/0\x0000.jpg m/000.png")
+    own.refuse(f"train_path: {own.root / 'list.txt'} is no text in UTF-8")
 
 
 def test_a_line_that_can_be_split_in_two_ways_is_not_guessed(own):
