@@ -138,14 +138,14 @@ def check_pictures(file, path_of):
     for image in tqdm(images, "pictures", unit="", delay=PATIENCE, disable=None, leave=False):
         path, said = path_of(image), size_in(image)
         try:
-            size, stored = pictures.read_size(path)
+            size, stored, is_turned = pictures.read_size(path)
         except FileNotFoundError:
             missing.append(image)
             continue
         except (ValueError, OSError) as error:  # Unreadable is one, and so is a name that no file can have
             unreadable.append((path, first_line(error)))
             continue
-        file.turned += [image] if size != stored else []
+        file.turned += [image] if is_turned else []
         if said is None:
             unsized.append(image)
             image["width"], image["height"] = size

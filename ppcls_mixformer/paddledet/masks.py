@@ -200,7 +200,7 @@ def spans(values, start, length):
 def _in_whole_numbers(mask):
     """A run-length encoding whose numbers are of type int, where all are whole; else `mask` itself."""
     lists = {key: mask[key] for key in ("counts", "size") if isinstance(mask.get(key), list)}
-    if all(type(number) is int for numbers in lists.values() for number in numbers):
+    if all(set(map(type, numbers)) <= {int} for numbers in lists.values()):
         return mask
     lists = {key: [whole_number(number) for number in numbers] for key, numbers in lists.items()}
     return mask if any(None in numbers for numbers in lists.values()) else {**mask, **lists}
@@ -217,7 +217,7 @@ def is_rle(mask, size):
     if size is not None and tuple(own) != size[::-1]:
         return False
     if isinstance(counts, list):
-        if not all(type(n) is int for n in counts):
+        if not set(map(type, counts)) <= {int}:
             return False
         lengths = np.array(counts, dtype=object)  # whose sums are exact
     else:

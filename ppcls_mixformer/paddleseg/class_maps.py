@@ -206,7 +206,7 @@ def numbers_of(image):
 def _check_size(picture, size):
     """Refuses a picture that cannot be read or is not of `size`, as Wrong."""
     try:
-        own, stored = pictures.read_size(picture)
+        own, stored, _ = pictures.read_size(picture)
         if not cv2.haveImageReader(str(picture)):
             raise pictures.Unreadable(pictures.NO_PICTURE)
     except (ValueError, OSError) as error:  # Unreadable, or a path that no system takes

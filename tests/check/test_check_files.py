@@ -160,6 +160,11 @@ def test_a_picture_is_drawn_as_readers_turn_it(data):
     assert pixels.shape == (200, 300, 3)
     assert pixels[190, 250, 2] > 150 > pixels[190, 250, 0] and pixels[190, 20, 0] > 150 > pixels[190, 20, 2]
     assert detection.of_files([path], [], None).splits[0].record["used"]["images_turned_by_exif"] == 1
+    exif[TURNED] = 3  # a half turn, which leaves the size
+    data.picture(3, exif=exif)
+    found = detection.of_files([path], [], None).splits[0]
+    assert found.record["used"]["images_turned_by_exif"] == 2
+    assert {image["id"] for image in found.samples[:2]} == {2, 3}
 
 
 def test_skeletons_are_drawn(data, tmp_path, capsys):
