@@ -70,7 +70,8 @@ def imread(path, flags=IN_COLOR):
 def read_size(path):
     """`(width, height)` of a picture file as `imread` gives it and as it is stored, and if EXIF turns it.
 
-    A half turn, or the mirror image, has the size of what is stored. Its head and its end are read, the rest only where it does not end as its format does.
+    A half turn, and a mirror image, have the size of what is stored. The head and the end of the file are
+    read, the rest only where it does not end as its format does.
 
     Raises:
         OSError: it cannot be opened.

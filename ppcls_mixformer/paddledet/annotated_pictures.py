@@ -23,13 +23,27 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 def name_in_coco(image):
-    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`."""
-    return os.path.join(*image["coco_url"].split("/")[-2:])
+    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`.
+
+    One without an address, `coco_url`, has the name of a file there or in `file_name`.
+    """
+    name = image.get("coco_url") or image["file_name"]
+    return os.path.join(*name.split("/")[-2:]) if "://" in name else name
+
+
+def complete_names(file, metric):
+    """Has an entry of `images` without the name that `metric` reads take the one that the other has."""
+    key, other = ("coco_url", "file_name") if metric == "LVIS" else ("file_name", "coco_url")
+    nameless = [image for image in file.content["images"] if not image.get(key)]
+    lacking = [image for image in nameless if image.get(other) and isinstance(image[other], str)]
+    for image in lacking:
+        image[key] = name_in_coco({**image, key: None})
+    file.note(lacking, f"have no {key}: their {other} is taken", "images")
 
 
 def finder(folder, metric):
     """A function that gives the path, in `folder`, of the picture of an entry of `images`."""
-    name = name_in_coco if metric == "LVIS" else (lambda image: image["file_name"])
+    name = name_in_coco if metric == "LVIS" else (lambda i: i.get("file_name") or name_in_coco(i))
     return lambda image: os.path.join(folder, name(image))
 
 
@@ -78,38 +92,38 @@ def _plain(name):
     return re.sub(r"\.jpeg$", ".jpg", unicodedata.normalize("NFC", name.strip()).casefold())
 
 
-def find_spelling(image, path_of, folders):
+def find_spelling(image, path_of, folders, key="file_name"):
     """The name by which the picture of an entry of `images` is there, or None.
 
     It is one of `spellings` of the entry's, or else one of the `alike`.
 
     Args:
         folders: a `Folders`.
+        key: where the entry has the name.
     """
-    entries = [{**image, "file_name": spelling} for spelling in spellings(image["file_name"])]
+    entries = [{**image, key: spelling} for spelling in spellings(image[key])]
     for entry in entries:
         if os.path.isfile(path_of(entry)):
-            return entry["file_name"]
+            return entry[key]
     for entry in entries:
         name = folders.alike(path_of(entry))
         if name:
-            return os.path.join(os.path.dirname(entry["file_name"]), name)
+            return os.path.join(os.path.dirname(entry[key]), name)
     return None
 
 
-def repair_names(file, path_of):
-    """Has names of pictures be spelt as their files are, see `find_spelling`."""
+def repair_names(file, path_of, key="file_name"):
+    """Has names of pictures, the `key` of their entries, be spelt as their files are, see `find_spelling`."""
     names, folders = {}, Folders()
     for image in file.content["images"]:
-        name = image.get("file_name")
-        if isinstance(name, str) and not os.path.exists(path_of(image)):
-            names[id(image)] = find_spelling(image, path_of, folders)
-    spelt = [names.get(id(image)) or image.get("file_name") for image in file.content["images"]]
+        if not os.path.exists(path_of(image)):
+            names[id(image)] = find_spelling(image, path_of, folders, key)
+    spelt = [names.get(id(image)) or image[key] for image in file.content["images"]]
     counts, repaired = Counter(map(str, spelt)), defaultdict(list)
     for image, spelling in zip(file.content["images"], spelt):
         if not names.get(id(image)):
             continue
-        straight = image["file_name"].replace("\\", "/")
+        straight = image[key].replace("\\", "/")
         own, other = (unicodedata.normalize("NFC", name) for name in (straight, spelling))
         if own != other:
             if counts[spelling] > 1:  # of two that are not there, whose picture is it?
@@ -117,9 +131,9 @@ def repair_names(file, path_of):
             is_alike = os.path.basename(urllib.parse.unquote(own)) != os.path.basename(other)
             repaired[ALIKE if is_alike else ELSEWHERE].append(image)
         else:
-            repaired[FOLDERS] += [image] if straight != image["file_name"] else []
+            repaired[FOLDERS] += [image] if straight != image[key] else []
             repaired[ACCENTS] += [image] if straight != spelling else []
-        image["file_name"] = spelling
+        image[key] = spelling
     for text in (FOLDERS, ACCENTS, ELSEWHERE, ALIKE):
         file.note(repaired[text], text, "images")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_names
+from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, complete_names, repair_names
 from ppcls_mixformer.paddledet.annotation_file import (
     Annotations,
     clip,
@@ -55,6 +55,7 @@ KINDS = {
 }
 OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
 FREQUENCIES = "r", "c", "f"
+STAND_INS = {"bbox": "segmentation", "file_name": "coco_url", "coco_url": "file_name"}  # that say the same
 FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
@@ -91,6 +92,7 @@ def repair(file, metric, with_masks, path_of=None):
     file.path_of = path_of
     kind, needed = next(value for part, value in KINDS.items() if part in metric)
     _check_sections(file, kind, needed, with_masks)
+    complete_names(file, metric)
     _check_texts(file, needed)
     _complete(file, metric)
     _repair_sizes(file)
@@ -102,7 +104,7 @@ def repair(file, metric, with_masks, path_of=None):
     _leave_out_root(file, {annotation["category_id"] for annotation in file.content["annotations"]})
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
-        repair_names(file, path_of)
+        repair_names(file, path_of, "coco_url" if metric == "LVIS" else "file_name")
         check_pictures(file, path_of)
     file.refuse_these()  # what follows needs the picture of every annotation
     _repair_flags(file, metric)
@@ -221,9 +223,10 @@ def _lacking(file, section, fields, with_masks):
     elif not all(isinstance(entry, dict) for entry in entries):
         yield f"its {section} are no objects of JSON"
     else:
-        present = {field for field in (*fields, "segmentation") if any(field in entry for entry in entries)}
+        asked = (*fields, *STAND_INS.values())
+        present = {field for field in asked if any(field in entry for entry in entries)}
         for field in fields if with_masks else [field for field in fields if field != "segmentation"]:
-            if field not in present and not (field == "bbox" and "segmentation" in present):
+            if not present & {field, STAND_INS.get(field)}:
                 yield f"its {section} have no {field}; is it of another task?"
 
 

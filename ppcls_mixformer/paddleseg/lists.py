@@ -45,14 +45,14 @@ def pair_in(line, root, separator):
     parts = parts if len(parts) == 2 and all(parts) else None
     cuts = [(line[: cut.start()], line[cut.end() :]) for cut in BETWEEN.finditer(line)]
     for pairs in ([parts] if parts else [], dict.fromkeys(filter(all, cuts))):
-        found = [[_found(part, root) for part in pair] for pair in pairs]
-        fitting = [pair for pair in found if all(_is_file(part, root) for part in pair)]
+        named = ([found(part, root) for part in pair] for pair in pairs)
+        fitting = [pair for pair in named if all(_is_file(part, root) for part in pair)]
         if len(fitting) == 1:
             return fitting[0]
     return parts
 
 
-def _found(name, root):
+def found(name, root):
     """A name, with its folders as Windows writes them where it is there so alone."""
     plain = name.replace("\\", "/")
     return plain if plain != name and not _is_file(name, root) and _is_file(plain, root) else name

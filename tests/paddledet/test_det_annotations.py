@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import unicodedata
 
 import numpy as np
@@ -453,6 +454,27 @@ def test_lvis_gets_what_its_evaluation_asks_for(read):
     assert file.content["images"][0]["not_exhaustive_category_ids"] == []
     assert annotations.names(file.content) == ["cat", "dog"]
     assert len(file.notes) == 2 and "2 of 2 images have no neg_category_ids" in file.notes[0]
+
+
+@pytest.mark.parametrize("folder", ["train2017", "."])
+@pytest.mark.parametrize(
+    "name", ["http://x/train2017/{}.png", "train2017/{}.png", "C:\\\\y\\\\train2017\\\\{}.png"]
+)
+@pytest.mark.parametrize("key, metric", [("file_name", "LVIS"), ("coco_url", "COCO"), ("coco_url", "LVIS")])
+def test_lvis_and_coco_read_the_names_of_each_other(tmp_path, folder, name, key, metric):
+    content, path = lists(content_of()), tmp_path / "x.json"
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for image in content["images"]:
+        Image.new("RGB", SIZE).save(tmp_path / folder / f"{image['id']}.png")
+        del image["file_name"], image["coco_url"]
+        image[key] = name.format(image["id"])
+    path.write_text(json.dumps(content))
+    find_picture = annotated_pictures.finder(str(tmp_path), metric)
+    file = annotations.read(str(path), "x", metric, True, find_picture)
+    paths = [find_picture(image) for image in file.content["images"]]
+    assert [*map(str, sorted((tmp_path / folder).glob("*.png")))] == [*map(os.path.normpath, paths)]
+    own = "coco_url" if metric == "LVIS" else "file_name"
+    assert any(f"2 of 2 images have no {own}: their {key} is" in text for text in file.notes) == (own != key)
 
 
 def test_persons_without_keypoints_are_not_labelled(read):
