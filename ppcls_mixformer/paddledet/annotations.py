@@ -7,6 +7,7 @@ all that would read the file again: the data sets, the names of classes and the 
 
 import itertools
 import json
+import math
 import mmap
 import os
 import re
@@ -109,6 +110,7 @@ def repair(file, metric, with_masks, path_of=None):
     file.refuse_these()  # what follows needs the picture of every annotation
     _repair_flags(file, metric)
     add_boxes_of_masks(file)
+    _set_upright(file)
     _repair_boxes(file)
     if "KeyPoint" in metric:
         complete_keypoints(file)
@@ -395,19 +397,34 @@ def _repair_flags(file, metric):
 
 
 def _count_masks_of_cvat(file):
-    """Has masks of CVAT be objects: it writes iscrowd 1 for all but polygons, such as painted ones."""
+    """Has masks of CVAT and Datumaro be objects: they write iscrowd 1 for all that are no polygons."""
     crowds = [annotation for annotation in file.content["annotations"] if annotation["iscrowd"]]
     if all(_is_of_cvat(annotation) for annotation in file.content["annotations"]):
-        file.note(crowds, "have iscrowd 1, as CVAT gives it to all run lengths: they count as objects")
+        text = "have iscrowd 1, as CVAT and Datumaro give it to all run lengths: they count as objects"
+        file.note(crowds, text)
         for annotation in crowds:
             annotation["iscrowd"] = 0
 
 
 def _is_of_cvat(annotation):
-    """Whether an annotation has CVAT's attributes, and is a crowd just where it has run lengths."""
+    """Whether an annotation has `attributes` as theirs have, and is a crowd just where it has run lengths."""
     attributes, is_crowd = annotation.get("attributes"), bool(annotation["iscrowd"])
     has_run_lengths = isinstance(annotation.get("segmentation"), dict)
-    return isinstance(attributes, dict) and "occluded" in attributes and has_run_lengths == is_crowd
+    return isinstance(attributes, dict) and has_run_lengths == is_crowd
+
+
+def _set_upright(file):
+    """Has a box that CVAT has turned, whose sides are not upright, be the upright one around it."""
+    turned = []
+    for annotation in file.content["annotations"]:
+        attributes = annotation.get("attributes")
+        angle = numbers_in([attributes.get("rotation")]) if isinstance(attributes, dict) else None
+        if angle and angle[0] % 360 and not annotation.get("segmentation"):
+            box = numbers_in(annotation.get("bbox"))
+            if box and len(box) == 4:
+                annotation["bbox"] = upright(box, math.radians(angle[0]))
+                turned.append(annotation)
+    file.note(turned, "have a box that is turned (`rotation` of CVAT): the upright one around it is taken")
 
 
 def _repair_boxes(file):
@@ -458,6 +475,14 @@ def _has_area_of_corners(annotation, box):
         return False
     as_corners, as_sides = (right - left) * (bottom - top), right * bottom
     return abs(area - as_corners) <= 0.01 * area < abs(area - as_sides)
+
+
+def upright(box, angle):
+    """The upright box around `[x, y, width, height]` that is turned around its centre, by radians."""
+    x, y, width, height = box
+    along, across = abs(math.cos(angle)), abs(math.sin(angle))
+    wide, high = width * along + height * across, width * across + height * along
+    return [x + (width - wide) / 2, y + (height - high) / 2, wide, high]
 
 
 def number_of_crowds(content):
