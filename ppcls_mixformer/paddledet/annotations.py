@@ -214,7 +214,9 @@ def _check_sections(file, kind, needed, with_masks):
         words for section, fields in needed.items() for words in _lacking(file, section, fields, with_masks)
     ]
     if lacking:
-        file.refuse(f"is not a file of {kind}: {'; '.join(lacking)}")
+        known = isinstance(file.content, dict) and needed.keys() & file.content.keys()
+        hint = "" if known else "; have the tool that wrote it export COCO's JSON"
+        file.refuse(f"is not a file of {kind}: {'; '.join(lacking)}{hint}")
 
 
 def _lacking(file, section, fields, with_masks):

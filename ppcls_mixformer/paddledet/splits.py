@@ -80,7 +80,9 @@ def learns_masks(config):
 def load(path, key):
     """`annotations.load`, of a file with a name that PaddleDetection takes."""
     if not path.endswith(".json"):
-        raise UserError(f"{key}: PaddleDetection reads annotations from .json files only, not from {path}")
+        raise UserError(
+            f"{key}: PaddleDetection reads annotations from .json files, in COCO's format, not from {path}"
+        )
     return annotations.load(path, key)
 
 

@@ -183,7 +183,8 @@ def _numbers_in(path):
 def numbers_of(image):
     """The numbers in a class map that Pillow has opened, `[H, W]`.
 
-    One of several channels, such as grey that was saved as colours, is read where these are all the same.
+    One of several channels, such as grey that was saved as colours, is read where these are all the same, and
+    floats where they are whole.
 
     Raises:
         Wrong: it has colours, transparency, or no whole numbers.
@@ -193,6 +194,8 @@ def numbers_of(image):
         return values.astype("uint8")
     if image.mode in ("L", "P") or image.mode.startswith("I"):
         return values
+    if image.mode == "F" and (values == np.trunc(values)).all() and np.abs(values).max() < 1 << 31:
+        return values.astype("int32")
     if image.mode not in ("LA", "RGB", "RGBA"):
         raise Wrong(NO_MAPS, f"its pixels are {image.mode}; save one number of 8 bits for each")
     if image.mode.endswith("A") and values[..., -1].min() < OPAQUE:

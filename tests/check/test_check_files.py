@@ -211,6 +211,16 @@ def test_what_a_file_is_for_follows_from_its_objects(data, change, task):
     assert detection.task_of(data.keypoints()) == "keypoints"
 
 
+@pytest.mark.parametrize("content", [{"shapes": [], "imagePath": "1.jpg"}, [{"image": "1.jpg"}], 3])
+def test_projects_of_tools_are_to_be_exported(data, tmp_path, content):
+    with pytest.raises(
+        UserError, match="it has no categories; have the tool that wrote it export COCO's JSON"
+    ):
+        check(tmp_path / "out", data.write(content))
+    with pytest.raises(UserError, match="it has no categories$"):
+        check(tmp_path / "out", data.write({"annotations": []}))
+
+
 @pytest.mark.parametrize("content", [3, [], {}, {"images": 7}, {"images": [3], "categories": [None]}])
 def test_what_is_no_annotation_file_is_one_line(data, tmp_path, content):
     with pytest.raises(UserError, match="^FILE: .*is not a file of COCO instances") as e:
@@ -349,6 +359,7 @@ def test_an_output_of_the_users_own_is_kept_and_an_earlier_one_replaced(data, tm
     "flags, words",
     [
         ([], "name files of annotations, FILE.json …, or a config"),
+        (["."], "^. is a folder: name the files of annotations in it"),
         (["FILE", "-c", "x.yml"], "name files of annotations, FILE.json …, or a config"),
         (["no.json"], "there is no file no.json"),
         (["FILE", "--images", "nowhere"], "--images: there is no folder nowhere"),

@@ -181,7 +181,7 @@ def test_one_number_in_several_channels_or_one_bit_reaches_the_network(data, kin
 
 
 @pytest.mark.parametrize("split", ["train_dataset", "val_dataset"])
-@pytest.mark.parametrize("kind", ["uint16", "int32"])
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32"])
 def test_classes_of_more_than_8_bits_reach_the_network(data, kind, split):
     from ppcls_mixformer.paddleseg.builder import Builder
     from ppcls_mixformer.paddleseg.config import load
