@@ -9,12 +9,14 @@ from pycocotools import mask as masks
 from ppcls_mixformer.paddledet.annotation_file import (
     FARTHEST,
     TOLERANCE,
+    is_object,
     numbers_in,
     size_in,
     whole_number,
 )
 
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
+LEAST_OVERLAP = 0.5  # of a box with that of its mask
 LARGER = 1.05  # than its box no area is, give or take a pixel on each side
 # What `repair_masks` says of polygons.
 FLAT = "have one polygon without a list around it, which is added"
@@ -76,7 +78,7 @@ def repair_masks(file):
     leaves it out, and evaluation takes what is found there neither for right nor for wrong.
     """
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    short, without, spelt_otherwise, respelt = [], [], [], {FLAT: [], POINTS: []}
+    short, without, elsewhere, spelt_otherwise, respelt = [], [], [], [], {FLAT: [], POINTS: []}
     given, largest = 0, 0
     for annotation in file.content["annotations"]:
         found = annotation.get("segmentation")
@@ -92,7 +94,8 @@ def repair_masks(file):
                 respelt[way].append(annotation)
             mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
             largest = max(largest, *map(max, mask), 0)
-            if not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+            if mask and not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+                elsewhere.append(annotation)
                 mask = []
             if mask and len(mask) < len(polygons):
                 short.append(annotation)
@@ -112,7 +115,7 @@ def repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
-    refuse_corners(file)
+    refuse_boxes_elsewhere(file, elsewhere)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
     for way, annotations in respelt.items():
         file.note(annotations, way)
@@ -124,16 +127,37 @@ def repair_masks(file):
     )
 
 
-def refuse_corners(file):
-    """Refuses boxes most of which end where their masks would if they were written as corners."""
-    masked = [a for a in file.content["annotations"] if a.get("segmentation") and not a.get("ignore")]
-    corners = [a for a in masked if is_as_corners(a["bbox"], far_corner(a["segmentation"]))]
+def refuse_boxes_elsewhere(file, elsewhere=()):
+    """Refuses boxes most of which are not those of their masks, such as boxes written as corners.
+
+    Args:
+        elsewhere: annotations whose masks are known to be somewhere else.
+    """
+    masked = [a for a in file.content["annotations"] if a.get("segmentation") and is_object(a)]
+    pairs = [(annotation, box_of(annotation["segmentation"])) for annotation in masked]
+    corners = [a for a, (x, y, width, height) in pairs if is_as_corners(a["bbox"], (x + width, y + height))]
     if 2 * len(corners) > len(masked):
         file.refuse_any(
             corners,
             "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
         )
         file.refuse_these()
+    apart = [*elsewhere, *(a for a, box in pairs if overlap(a["bbox"], box) < LEAST_OVERLAP)]
+    if 2 * len(apart) > len(masked) + len(elsewhere):
+        file.refuse_any(
+            apart,
+            "have a mask that is not where their box is: COCO's boxes are [x, y, width, height] from the left "
+            "upper corner, polygons [x, y, x, y, …], and run lengths go down the columns",
+        )
+        file.refuse_these()
+
+
+def overlap(box, other):
+    """What two boxes share, as a part of what they cover together."""
+    starts = [max(box[side], other[side]) for side in (0, 1)]
+    ends = [min(box[side] + box[side + 2], other[side] + other[side + 2]) for side in (0, 1)]
+    shared = max(0, ends[0] - starts[0]) * max(0, ends[1] - starts[1])
+    return shared / (box[2] * box[3] + other[2] * other[3] - shared)
 
 
 def is_as_corners(box, corner):
@@ -149,16 +173,8 @@ def box_of(mask):
     if isinstance(mask, dict):
         return masks.toBbox(compressed(mask)).tolist()
     left, top = (min(min(polygon[side::2]) for polygon in mask) for side in (0, 1))
-    right, bottom = far_corner(mask)
+    right, bottom = (max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
     return [left, top, right - left, bottom - top]
-
-
-def far_corner(mask):
-    """The largest `(x, y)` of a mask."""
-    if isinstance(mask, dict):
-        x, y, width, height = box_of(mask)
-        return x + width, y + height
-    return tuple(max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
 
 
 def keep_readable_masks(file):
@@ -168,7 +184,7 @@ def keep_readable_masks(file):
         mask = mask_in(annotation.pop("segmentation", None), sizes[annotation["image_id"]])
         if mask:
             annotation["segmentation"] = mask
-    refuse_corners(file)
+    refuse_boxes_elsewhere(file)
 
 
 def is_polygon(numbers):

@@ -274,6 +274,39 @@ def test_boxes_written_as_corners_are_refused_by_their_areas(read):
     assert len(read(content, with_masks=False).content["annotations"]) == 4
 
 
+def by_row(mask):
+    """Run lengths of a mask that go along its rows, which those of COCO do not."""
+    pixels = masks.decode(masks.merge(masks.frPyObjects(mask, 40, 60))).flatten("C")
+    ends = np.flatnonzero(np.diff(pixels)) + 1
+    return {"size": [40, 60], "counts": np.diff([0, *ends, pixels.size]).tolist()}
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.update(segmentation=by_row(a["segmentation"])),
+        lambda a: a.update(segmentation=[[a["segmentation"][0][i ^ 1] for i in range(8)]]),  # y before x
+        lambda a: a.update(bbox=[a["bbox"][0] + 5, a["bbox"][1] + 5, 10, 10]),  # from the centre
+        lambda a: a.update(segmentation=square(a["bbox"][0] / 2, a["bbox"][1] / 2, 5)),  # of another size
+    ],
+)
+def test_boxes_and_masks_that_are_not_in_one_place_are_refused(read, with_masks, change):
+    content = content_of()
+    set_all(content, area=None)
+    for number, annotation in enumerate(content["annotations"]):
+        x = 12 + 5 * number
+        annotation.update(bbox=[x, 3, 10, 10], segmentation=square(x, 3, 10))
+    for annotation in content["annotations"][1:]:
+        change(annotation)
+    with pytest.raises(UserError, match="3 of 4 annotations have a mask that is not where their box is"):
+        read(content, with_masks=with_masks)
+    for annotation in content["annotations"][2:]:  # half of them may be odd
+        annotation["bbox"] = [12, 3, 10, 10]
+        annotation["segmentation"] = square(12, 3, 10)
+    assert len(read(content, with_masks=with_masks).content["annotations"]) == 4
+
+
 def test_why_no_object_is_left_is_said(read):
     content = content_of()
     set_all(content, bbox=[math.nan] * 4)
@@ -985,7 +1018,7 @@ def test_many_annotations_are_read_in_a_time_that_grows_with_their_number(read):
     times = []
     for objects in (2000, 20000):
         content = content_of(objects)
-        set_all(content, bbox=[1, 3, 10, 10])
+        set_all(content, bbox=[1, 3, 10, 10], segmentation=square(1, 3, 10))
         start = time.process_time()
         read(content)
         times.append(time.process_time() - start)
