@@ -80,6 +80,11 @@ def complete_keypoints(file):
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
+    persons = [a for a in annotations if a.get("num_keypoints")]
+    astray = [a for a in persons if not wrong and _is_astray(a)]
+    if 2 * len(astray) > len(persons):
+        text = "have most of their keypoints outside of their box: COCO's are [x, y, width, height] from the"
+        file.refuse_any(astray, f"{text} left upper corner")
     file.refuse_any(far, "have a keypoint farther away than any picture is wide")
     file.refuse_any(
         unknown,
@@ -121,6 +126,19 @@ def _flatten_keypoints(file):
         annotation["keypoints"] = sum(([0] * 3 if m else joint for m, joint in zip(missing, joints)), [])
     file.note(nested, "have a list around each keypoint, which is taken away")
     file.note(placeless, "have keypoints whose x or y is null or NaN: these count as not labelled")
+
+
+def _is_astray(person):
+    """Whether most of the labelled keypoints of a person are outside of the person's box."""
+    x, y, width, height = person["bbox"]
+    numbers = person["keypoints"]
+    return 2 * count_outside([*shifted(numbers, x, y)], (width, height)) > person["num_keypoints"]
+
+
+def shifted(keypoints, x, y):
+    """`x, y, flag, …` as they are counted from a point of the picture."""
+    for place in range(0, len(keypoints), 3):
+        yield from (keypoints[place] - x, keypoints[place + 1] - y, keypoints[place + 2])
 
 
 def _is_in_the_corner(keypoints):

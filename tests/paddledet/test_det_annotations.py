@@ -542,6 +542,20 @@ def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, no
     assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
 
 
+def test_keypoints_most_of_which_are_outside_of_their_boxes_are_refused(read):
+    content = content_of()
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    for number, annotation in enumerate(content["annotations"]):
+        joints = [20, 10, 2, 24, 10, 2, 22, 14, 1]
+        box = [22, 14, 10, 10] if number else [17, 9, 10, 10]  # from the centre, all but one
+        annotation.update(bbox=box, keypoints=joints, category_id=5, segmentation=[], area=None)
+    text = "3 of 4 annotations have most of their keypoints outside of their box"
+    with pytest.raises(UserError, match=text):
+        read(content, "KeyPointTopDownCOCOEval", with_masks=False)
+    set_one(content, bbox=[17, 9, 10, 10])
+    assert len(read(content, "KeyPointTopDownCOCOEval", with_masks=False).content["annotations"]) == 4
+
+
 def test_labelled_keypoints_at_the_corner_are_mentioned(read):
     content = content_of()
     set_all(content, keypoints=JOINTS, category_id=5)
