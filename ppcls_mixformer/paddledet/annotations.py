@@ -173,7 +173,7 @@ def ids_of_pictures(path, key, names):
     images = content.get("images") if isinstance(content, dict) else None
     found = {}
     for image in images if isinstance(images, list) and all(isinstance(i, dict) for i in images) else ():
-        name = str(image.get("file_name") or image.get("coco_url")).rsplit("/", 1)[-1]
+        name = str(image.get("file_name") or image.get("coco_url")).replace("\\", "/").rsplit("/", 1)[-1]
         if name in names:
             found[spelt(image.get("id"))] = names[name]
     return found

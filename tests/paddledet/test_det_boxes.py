@@ -58,7 +58,7 @@ def entry(**values):
     ],
 )
 def test_pictures_are_found_by_name_and_by_id(drawn, said, values, picture):
-    images = [{"id": 3, "file_name": "boat.jpg"}, {"id": 5, "file_name": "other.jpg"}]
+    images = [{"id": 3, "file_name": "C:\\folder\\boat.jpg"}, {"id": 5, "file_name": "other.jpg"}]
     assert drawn([entry(**values)], images) == {picture: [(1, 2, 3, 4, 0.9)]}
     assert said()[-1].endswith("boxes.json: kept 1 of 1 boxes")
 
