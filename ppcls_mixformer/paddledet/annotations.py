@@ -535,6 +535,15 @@ def order_as(file, other):
     file.remark(f"its classes stand in another order than in {other.path}, whose order is taken")
 
 
+def leave_out_classes(file, other):
+    """Leaves out the classes that `other` lacks and of which `file` has no object."""
+    wanted, used = set(names(other.content)), {a["category_id"] for a in file.content["annotations"]}
+    others = [c for c in file.content["categories"] if str(c["name"]) not in wanted and c["id"] not in used]
+    text = f"have no object, and are no classes of {other.path}: they are left out"
+    file.note(others, text, "categories", left_out=True)
+    file.content["categories"] = without(file.content["categories"], others)
+
+
 def add_missing_classes(file, other):
     """Adds the classes of `other` that `file` lacks, if it has no others: those of which it has no object."""
     own, wanted = set(names(file.content)), other.content["categories"]

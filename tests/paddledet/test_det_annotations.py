@@ -713,6 +713,19 @@ def test_classes_without_an_object_need_not_be_there(read):
     assert annotations.names(file.content) == ["bird"] and not file.notes
 
 
+def test_classes_without_an_object_that_training_lacks_are_left_out(read):
+    train, content = read(content_of()), content_of()
+    content["categories"].insert(0, {"id": 1, "name": "background"})
+    file = read(content, name="b.json")
+    annotations.leave_out_classes(file, train)
+    assert annotations.names(file.content) == ["cat", "dog"]
+    assert file.notes[0].startswith("1 of 3 categories have no object, and are no classes of ")
+    set_one(content, category_id=1)
+    file = read(content, name="b.json")
+    annotations.leave_out_classes(file, train)
+    assert annotations.names(file.content) == ["background", "cat", "dog"]
+
+
 @pytest.fixture
 def pictures(tmp_path):
     for number in (1, 2):
