@@ -253,7 +253,7 @@ def test_labelme2coco_has_paths_and_classes_from_0_on(export):
 
 
 def test_classes_of_other_files_are_compared_with_those_of_training(export):
-    other = cvat({"segmentation": [POLYGON], "iscrowd": 0})
+    other = cvat(*[{"segmentation": [POLYGON], "iscrowd": 0}] * 2)
     other["categories"][1]["name"] = "bird"
     first = cvat({"segmentation": [POLYGON], "iscrowd": 0}, {"segmentation": [POLYGON], "iscrowd": 0})
     paths = export({"train.json": first, "val.json": other}, ["a.jpg", "sub/b.jpg"])
