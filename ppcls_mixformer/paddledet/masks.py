@@ -16,7 +16,6 @@ from ppcls_mixformer.paddledet.annotation_file import (
 )
 
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
-LEAST_OVERLAP = 0.5  # of a box with that of its mask
 LARGER = 1.05  # than its box no area is, give or take a pixel on each side
 # What `repair_masks` says of polygons.
 FLAT = "have one polygon without a list around it, which is added"
@@ -142,22 +141,22 @@ def refuse_boxes_elsewhere(file, elsewhere=()):
             "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
         )
         file.refuse_these()
-    apart = [*elsewhere, *(a for a, box in pairs if overlap(a["bbox"], box) < LEAST_OVERLAP)]
+    apart = [*elsewhere, *(a for a, box in pairs if share_inside(box, a["bbox"]) < 0.5)]
     if 2 * len(apart) > len(masked) + len(elsewhere):
         file.refuse_any(
             apart,
-            "have a mask that is not where their box is: COCO's boxes are [x, y, width, height] from the "
+            "have a mask most of which is outside of their box: COCO's boxes are [x, y, width, height] from the "
             "left upper corner, polygons [x, y, x, y, …], and run lengths go down the columns",
         )
         file.refuse_these()
 
 
-def overlap(box, other):
-    """What two boxes share, as a part of what they cover together."""
+def share_inside(box, other):
+    """Which part of a box, `[x, y, width, height]`, is inside of another one, 0 to 1."""
     starts = [max(box[side], other[side]) for side in (0, 1)]
     ends = [min(box[side] + box[side + 2], other[side] + other[side + 2]) for side in (0, 1)]
     shared = max(0, ends[0] - starts[0]) * max(0, ends[1] - starts[1])
-    return shared / (box[2] * box[3] + other[2] * other[3] - shared)
+    return shared / (box[2] * box[3]) if shared else 0.0
 
 
 def is_as_corners(box, corner):

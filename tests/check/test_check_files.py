@@ -167,8 +167,11 @@ def test_a_picture_is_drawn_as_readers_turn_it(data):
     assert {image["id"] for image in found.samples[:2]} == {2, 3}
 
 
-def test_skeletons_are_drawn(data, tmp_path, capsys):
-    path = data.write(data.keypoints())
+@pytest.mark.parametrize("line", [[1, 2], ["nose", "left_eye"]])
+def test_skeletons_are_drawn(data, tmp_path, capsys, line):
+    content = data.keypoints()
+    content["categories"][0]["skeleton"] = [line]
+    path = data.write(content)
     report = check(tmp_path / "out", path)
     assert report["task"] == "keypoints" and report["splits"][0]["joints"] == JOINTS
     assert "num_joints=3" in capsys.readouterr().out

@@ -299,12 +299,18 @@ def test_boxes_and_masks_that_are_not_in_one_place_are_refused(read, with_masks,
         annotation.update(bbox=[x, 3, 10, 10], segmentation=square(x, 3, 10))
     for annotation in content["annotations"][1:]:
         change(annotation)
-    with pytest.raises(UserError, match="3 of 4 annotations have a mask that is not where their box is"):
+    with pytest.raises(UserError, match="3 of 4 annotations have a mask most of which is outside"):
         read(content, with_masks=with_masks)
     for annotation in content["annotations"][2:]:  # half of them may be odd
         annotation["bbox"] = [12, 3, 10, 10]
         annotation["segmentation"] = square(12, 3, 10)
     assert len(read(content, with_masks=with_masks).content["annotations"]) == 4
+
+
+def test_boxes_may_be_larger_than_their_masks(read):
+    content = content_of()
+    set_all(content, segmentation=square(12, 8, 4), bbox=[5, 3, 30, 30])
+    assert len(read(content).content["annotations"]) == 4 and not read(content).notes
 
 
 def test_why_no_object_is_left_is_said(read):
