@@ -145,8 +145,8 @@ def refuse_boxes_elsewhere(file, elsewhere=()):
     if 2 * len(apart) > len(masked) + len(elsewhere):
         file.refuse_any(
             apart,
-            "have a mask most of which is outside of their box: COCO's boxes are [x, y, width, height] from the "
-            "left upper corner, polygons [x, y, x, y, …], and run lengths go down the columns",
+            "have a mask most of which is outside of their box: COCO's boxes are [x, y, width, height] from "
+            "the left upper corner, polygons [x, y, x, y, …], and run lengths go down the columns",
         )
         file.refuse_these()
 
