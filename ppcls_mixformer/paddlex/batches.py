@@ -1,9 +1,7 @@
 """Several pictures in one request of `serve`: a route beside PaddleX's own, whose schema has room for one."""
 
-import uuid
-
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex.bounds import TOO_LARGE
+from ppcls_mixformer.paddlex.bounds import TOO_LARGE, log_id
 
 AT_ONCE = 8  # pictures that the network gets at once
 UNPROCESSABLE = 422
@@ -39,7 +37,7 @@ def add_route(app, route, schema, asks_for, read, room):
             for number, one in (await answers(app.state.context.pipeline.infer, images, asked)).items():
                 found[number] = one
         return {
-            "logId": str(uuid.uuid4()),
+            "logId": log_id(),
             "errorCode": 0,
             "errorMsg": "Success",
             "result": {"pictures": found},

@@ -143,6 +143,28 @@ def test_requests_that_have_arrived_wait_for_their_turn():
     assert most == bounds.AT_WORK
 
 
+@pytest.mark.parametrize(
+    "kind, origin, is_taken",
+    [
+        ("application/json; charset=utf-8", None, True),
+        ("application/json", "http://elsewhere", True),
+        (None, None, True),  # Go, in PaddleX's example
+        ("application/x-www-form-urlencoded", None, True),  # curl, and axios in PaddleX's example
+        ("text/plain;charset=UTF-8", None, True),
+        ("text/plain;charset=UTF-8", "http://elsewhere", False),  # a page in a browser, which may not ask
+        (None, "null", False),
+        ("text/plain; as=application/json", "null", False),
+        ("multipart/form-data; boundary=json", None, False),
+        ("image/png", None, False),
+    ],
+)
+def test_of_bodies_that_nobody_calls_json_those_of_pages_are_refused(kind, origin, is_taken):
+    named = {b"content-type": kind, b"origin": origin}
+    headers = {name: value.encode() for name, value in named.items() if value}
+    refusal = bounds.Bounded(None, 2, 60)._refusal("POST", headers)
+    assert refusal is None if is_taken else refusal[0] == 415
+
+
 class Connection:
     """As much of a protocol of uvicorn as its time limit is built on."""
 
@@ -410,16 +432,34 @@ def test_a_service_bears_clients_that_are_slow_or_break_the_rules(service, pictu
     assert refused(head(Content_Length=2, Content_Encoding="gzip", **close), b"{}").startswith(
         "415 Content-Encoding: gzip is not read"
     )
-    assert refused(head(Content_Length=2, Content_Type="text/plain", **close), b"{}") == (
+    page = {"Content_Type": "text/plain", "Origin": "http://elsewhere"}
+    assert refused(head(Content_Length=2, **page, **close), b"{}") == (
         "415 Content-Type is text/plain; it must be application/json"
     )
+    for kind in ("application/x-www-form-urlencoded", "text/json"):  # of curl, and of whoever
+        said = errors(sent(port, head(Content_Length=len(body), Content_Type=kind, **close), body))
+        assert said == [(200, "Success")]
     for method in ("GET", "OPTIONS"):
         assert refused(head(method=method, **close)) == "405 Method Not Allowed"
     assert sent(port, head(method="HEAD", **close)).startswith(b"HTTP/1.1 405")
+    healthy = sent(port, head("/health", method="HEAD", **close))
+    assert healthy.startswith(b"HTTP/1.1 200") and healthy.endswith(b"\r\n\r\n")
     deep = b'{"image": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     assert refused(head(Content_Length=len(deep), **close), deep).startswith("4")
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:99], body[99:], b""))
     assert errors(sent(port, head(Transfer_Encoding="chunked", **close), chunked))[0][0] == 200
+    for path, asked in (
+        ("", {"image": data}),
+        ("", {"image": "!"}),
+        ("", {"imag": data}),
+        ("/batch", {"images": [data]}),
+    ):
+        asked = json.dumps({**asked, "logId": "mine"}).encode()
+        said = sent(port, head(f"/image-classification{path}", Content_Length=len(asked), **close), asked)
+        assert b'"logId":"mine"' in said, said
+    assert b'"logId":"mine"' not in sent(port, whole)
+    half = b'{"logId": "\\ud800", "image": "!"}'
+    assert errors(sent(port, head(Content_Length=len(half), **close), half))[0][0] == 422
     keys = b'{"image": "", "topK": 3, "other": 1}'
     assert refused(head(Content_Length=len(keys), **close), keys) == (
         "422 body: there is no key topK; did you mean topk?"
