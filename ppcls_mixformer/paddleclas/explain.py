@@ -146,7 +146,8 @@ def run(engine, flags):
 
 def image_roots(config):
     """Folders below which a config has its pictures for training and evaluation."""
-    datasets = [(section or {}).get("dataset") or {} for section in (config.get("DataLoader") or {}).values()]
+    loaders = config.get("DataLoader") or {}  # in which PaddleClas keeps numbers, too
+    datasets = [(loaders.get(split) or {}).get("dataset") or {} for split in ("Train", "Eval")]
     return {dataset["image_root"] for dataset in datasets if dataset.get("image_root")}
 
 

@@ -9,7 +9,7 @@ import uuid
 
 LARGEST_REQUEST = 16  # MiB
 PATIENCE = 60  # seconds, for a request to arrive
-AT_WORK = 4  # requests whose pictures are in memory; the network takes one after the other
+AT_WORK = 4  # requests whose pictures are in memory, and as many more that have theirs fetched
 AT_ONCE = 32  # requests; what comes beyond is answered with status 503
 CONNECTIONS = 500  # idle ones included
 LAST_CALL = 3  # seconds, once the service is told to end, for requests that are on their way
@@ -19,6 +19,7 @@ LATE, TOO_LARGE, UNSUPPORTED, BUSY = 408, 413, 415, 503
 # example; browsers, which always name their `Origin`, send these to other sites without asking first.
 UNSAID = ("", "application/x-www-form-urlencoded", "text/plain")
 GIVEN_ID = contextvars.ContextVar("logId", default=None)  # of the request that is being answered
+TURN = contextvars.ContextVar("turn")  # its Turn
 
 
 def log_id():
@@ -34,6 +35,36 @@ def answer(status, message):
 def plain(text):
     """A text that may hold halves of characters, of JSON, as one that can be sent."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Turn:
+    """The place of a request among those at work."""
+
+    def __init__(self, places, fetching):
+        """Takes no place yet; `places` and `fetching` are semaphores, for most requests and for slow ones."""
+        self.places, self.fetching, self.taken = places, fetching, None
+
+    async def take(self, places):
+        """Waits for one of `places`, without the one that it has."""
+        if self.taken is not places:
+            self.leave()
+            await places.acquire()
+            self.taken = places
+
+    def leave(self):
+        """Makes room for another request."""
+        if self.taken:
+            self.taken.release()
+        self.taken = None
+
+
+async def wait_elsewhere():
+    """Goes on among the requests that wait for other servers, so that the rest are not kept waiting.
+
+    To be called before pictures are in memory.
+    """
+    turn = TURN.get()
+    await turn.take(turn.fetching)
 
 
 def patient(protocol, seconds):
@@ -88,7 +119,8 @@ class Bounded:
 
     def __init__(self, app, largest, patience):
         self.app, self.largest, self.patience = app, largest, patience
-        self.turns, self.open = asyncio.Semaphore(AT_WORK), 0
+        self.places, self.fetching = asyncio.Semaphore(AT_WORK), asyncio.Semaphore(AT_WORK)
+        self.open = 0
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -129,11 +161,12 @@ class Bounded:
         return f"the request has more than {self.largest / (1 << 20):g} MiB"
 
     async def _pass_on(self, scope, receive, send):
-        received, has_turn = 0, False
+        received, turn = 0, Turn(self.places, self.fetching)
+        TURN.set(turn)
 
         async def counted():
-            nonlocal received, has_turn
-            if has_turn:
+            nonlocal received
+            if turn.taken:
                 return await receive()
             try:
                 event = await receive()
@@ -144,15 +177,13 @@ class Bounded:
             if received > self.largest:
                 raise _http_error(TOO_LARGE, self._too_large())
             if event["type"] == "http.request" and not event.get("more_body", False):
-                await self.turns.acquire()
-                has_turn = True
+                await turn.take(self.places)
             return event
 
         try:
             await self.app(scope, counted, send)
         finally:
-            if has_turn:
-                self.turns.release()
+            turn.leave()
 
     async def _refuse(self, scope, receive, send, status, message):
         """Answers once a request that is not much too large is there: not all clients read before."""

@@ -24,7 +24,7 @@ from ppcls_mixformer.hosting.patches import replaced, shadow_module
 from ppcls_mixformer.hosting.pictures import NO_PICTURE, Unreadable, imdecode
 from ppcls_mixformer.paddlex import ENGINES, batches, bounds, register, runners, schemas
 from ppcls_mixformer.paddlex.bounds import answer
-from ppcls_mixformer.predict import description, programs, sources
+from ppcls_mixformer.predict import description, programs, sources, transforms
 from ppcls_mixformer.variants import VARIANTS
 
 LARGEST_PICTURE = 25  # megapixels
@@ -147,6 +147,8 @@ def _listening(host, port):
     Raises:
         UserError: it cannot be had.
     """
+    if not host:  # which is all addresses to a socket
+        raise UserError("--host is empty; it takes an address, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -169,7 +171,8 @@ def _pipeline(config, flags):
     options = None
     if (engine, flags.device) == (runners.STATIC, "cpu"):  # PaddleX takes 10 threads, slow on fewer cores
         options = {"cpu_threads": os.cpu_count() or 1}
-    side = max([*(description.read(flags.folder).image_shape or ()), TRIED_SIDE])
+    built = transforms.build(description.read(flags.folder).transform_ops, flags.folder)
+    side = max([*(transforms.size_after(built) or ()), TRIED_SIDE])
     try:
         pipeline = paddlex.create_pipeline(
             config=config, engine=engine, device=flags.device, engine_config=options
@@ -204,16 +207,29 @@ def build_app(config, flags):
     def room():
         return Room(int(flags.largest_picture * 1e6))
 
-    async def read(text, left):
-        data = await raw_bytes(text, flags.fetch)
-        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, left)
+    async def read(texts, left):
+        """Yields the number and the picture of each of `texts`, or the exception that says what is wrong."""
+        if flags.fetch and any(text.startswith(sources.SCHEMES) for text in texts):
+            await bounds.wait_elsewhere()
+        for number, text in enumerate(texts):
+            try:
+                data = await raw_bytes(text, flags.fetch)
+                yield number, await asyncio.get_running_loop().run_in_executor(None, decoded, data, left)
+            except HTTPException as error:
+                yield number, error
+
+    async def read_one(text, session):
+        (picture,) = [one async for _, one in read([text], room())]
+        if isinstance(picture, HTTPException):
+            raise picture
+        return picture
 
     independent = config["pipeline_name"] == PIPELINES[True][0]
     module = image_multilabel_classification if independent else image_classification
     shadow_module(
         module,
         "serving_utils",
-        get_raw_bytes_async=lambda text, session: read(text, room()),
+        get_raw_bytes_async=read_one,
         image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
         generate_log_id=bounds.log_id,
     )

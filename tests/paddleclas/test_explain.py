@@ -102,7 +102,7 @@ def test_sheets_of_one_picture_are_not_written_into_the_folder_of_all_classes(br
 
     photos = tmp_path / "photos"
     (photos / "cat").mkdir(parents=True)
-    config = {"DataLoader": {"Train": {"dataset": {"image_root": f"{photos}/"}}, "Eval": None}}
+    config = {"DataLoader": {"Train": {"dataset": {"image_root": f"{photos}/"}}, "Eval": None, "epochs": 3}}
     own, other = ([Source(str(place / "1.jpg"))] for place in (photos / "cat", tmp_path))
     with pytest.raises(UserError, match=f"the pictures lie in {photos}, and"):
         check_output(photos / "x", own[0].name, own, image_roots(config))

@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.serving import BOMB
 from ppcls_mixformer import Classifier, paddlex
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex import batches, bounds, commands, serving
+from ppcls_mixformer.paddlex import batches, bounds, commands, runners, serving
 from ppcls_mixformer.predict import description
 
 PIPELINE = """
@@ -38,6 +38,11 @@ SubModules:
 """
 
 
+ANOTHER_SIZE = [
+    {"ResizeImage": {"size": 40}},
+    {"NormalizeImage": {"scale": 1 / 255, "order": ""}},
+    {"ToCHWImage": None},
+]
 SCOPE = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
 
 
@@ -165,6 +170,33 @@ def test_of_bodies_that_nobody_calls_json_those_of_pages_are_refused(kind, origi
     assert refusal is None if is_taken else refusal[0] == 415
 
 
+def test_requests_that_wait_for_other_servers_keep_no_others_waiting():
+    async def app(scope, receive, send):
+        await receive()
+        if scope["fetches"]:
+            await bounds.wait_elsewhere()
+            await asyncio.Event().wait()
+
+    async def ask(service, fetches):
+        async def receive():
+            return {"type": "http.request", "body": b""}
+
+        await service({**SCOPE, "fetches": fetches}, receive, None)
+
+    async def ask_all():
+        service = bounds.Bounded(app, 2, 60)
+        slow = [asyncio.ensure_future(ask(service, True)) for _ in range(2 * bounds.AT_WORK)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(ask(service, False), 5)
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+        return service
+
+    service = asyncio.run(ask_all())
+    assert service.places._value == service.fetching._value == bounds.AT_WORK
+
+
 class Connection:
     """As much of a protocol of uvicorn as its time limit is built on."""
 
@@ -188,6 +220,23 @@ def test_the_time_limit_keeps_no_connection_that_is_lost():
     gc.collect()
     assert kept() is None
     loop.close()
+
+
+def test_an_empty_host_is_not_all_of_them():
+    with pytest.raises(UserError, match="^--host is empty; it takes an address"):
+        serving._listening("", 0)
+
+
+def test_a_program_that_is_cut_off_is_not_served(tmp_path):
+    with pytest.raises(UserError, match="holds no inference.json, .pdmodel or .onnx"):
+        runners.check(tmp_path, runners.STATIC)
+    (tmp_path / "inference.json").write_text("{")
+    with pytest.raises(UserError, match="has no inference.pdiparams beside it"):
+        runners.check(tmp_path, runners.STATIC)
+    (tmp_path / "inference.pdiparams").write_bytes(b"")
+    with pytest.raises(UserError, match="is cut off or no program"):
+        runners.check(tmp_path, runners.STATIC)
+    runners.check(tmp_path, "hpi")  # which reads many formats
 
 
 def test_pillow_knows_the_formats_that_a_service_takes():
@@ -469,7 +518,9 @@ def test_a_service_bears_clients_that_are_slow_or_break_the_rules(service, pictu
     assert refused(at_batch, several).startswith("413 images.3: the picture has 10000x10000 pixels")
 
     piped = head(Content_Length=len(body)) + body + whole
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    at_end = ("127.0.0.1", port)
+    with socket.create_connection(at_end) as connection, socket.create_connection(at_end) as half:
+        half.sendall(head(Content_Length=len(body)) + body[:9])
         connection.sendall(piped)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
@@ -488,6 +539,19 @@ def test_a_service_that_cannot_start_is_one_line(environment, exports, tmp_path)
         return error_line(environment("-m", "ppcls_mixformer", "serve", *flags, check=False))
 
     assert f"{tmp_path} holds no inference.yml" in serve(tmp_path)
+    damaged, swapped = tmp_path / "damaged", tmp_path / "swapped"
+    for copy in (damaged, swapped):
+        shutil.copytree(exports["exported"], copy)
+    with open(damaged / "inference.pdiparams", "r+b") as file:
+        file.truncate(os.path.getsize(file.name) - 100)  # of which Paddle makes something up
+    assert "inference.pdiparams is cut off after" in serve(damaged)
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(PIPELINE.format(name="MixFormer_B0", folder=damaged))
+    command = ("-m", "ppcls_mixformer", "paddlex", "--pipeline", pipeline, "--input", "a.png")
+    assert "inference.pdiparams is cut off after" in error_line(environment(*command, check=False))
+    described = description.read(swapped)._replace(image_shape=None, transform_ops=ANOTHER_SIZE)
+    description.write(swapped / description.NAME, described)
+    assert re.search("does not run on|was exported for another size", serve(swapped))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"--port {port}: Address already in use" in serve(exports["exported"], "--port", port)
