@@ -15,6 +15,7 @@ import subprocess
 import time
 import venv
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -209,6 +210,9 @@ class Connection:
     def connection_lost(self, exc):
         """Is called by asyncio."""
 
+    def shutdown(self):
+        """Is called by uvicorn."""
+
 
 def test_the_time_limit_keeps_no_connection_that_is_lost():
     loop = asyncio.new_event_loop()
@@ -220,6 +224,22 @@ def test_the_time_limit_keeps_no_connection_that_is_lost():
     gc.collect()
     assert kept() is None
     loop.close()
+
+
+@pytest.mark.parametrize("more_body", [True, False])
+def test_a_service_that_ends_does_not_wait_for_the_rest_of_a_request(more_body, monkeypatch):
+    monkeypatch.setattr(bounds, "LAST_CALL", 0)
+    ended = []
+
+    async def end():
+        connection = bounds.patient(Connection, 60)(asyncio.get_running_loop())
+        connection.transport = SimpleNamespace(abort=lambda: ended.append(True))
+        connection.cycle = SimpleNamespace(more_body=more_body)
+        connection.shutdown()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(end())
+    assert bool(ended) == more_body
 
 
 def test_an_empty_host_is_not_all_of_them():
@@ -518,9 +538,7 @@ def test_a_service_bears_clients_that_are_slow_or_break_the_rules(service, pictu
     assert refused(at_batch, several).startswith("413 images.3: the picture has 10000x10000 pixels")
 
     piped = head(Content_Length=len(body)) + body + whole
-    at_end = ("127.0.0.1", port)
-    with socket.create_connection(at_end) as connection, socket.create_connection(at_end) as half:
-        half.sendall(head(Content_Length=len(body)) + body[:9])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(piped)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
