@@ -14,6 +14,7 @@ import math
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,8 @@ def build_app(config, flags):
     def room():
         return Room(int(flags.largest_picture * 1e6))
 
+    decoding = ThreadPoolExecutor(1)  # a thread keeps the memory that its largest request took
+
     async def read(texts, left):
         """Yields the number and the picture of each of `texts`, or the exception that says what is wrong."""
         if flags.fetch and any(text.startswith(sources.SCHEMES) for text in texts):
@@ -214,7 +217,8 @@ def build_app(config, flags):
         for number, text in enumerate(texts):
             try:
                 data = await raw_bytes(text, flags.fetch)
-                yield number, await asyncio.get_running_loop().run_in_executor(None, decoded, data, left)
+                loop = asyncio.get_running_loop()
+                yield number, await loop.run_in_executor(decoding, decoded, data, left)
             except HTTPException as error:
                 yield number, error
 
