@@ -199,6 +199,25 @@ def _named(path):
         raise
 
 
+@contextlib.contextmanager
+def open_whole(path, mode="r", *args, **kwargs):
+    """Stands in for `open` in a `with` statement: what is written to appears only once it is whole."""
+    with whole_file(path) if "w" in mode else contextlib.nullcontext(path) as part:
+        with open(part, mode, *args, **kwargs) as file:
+            yield file
+
+
+def saved_whole(save):
+    """`save(image, path)` of Pillow, whose file appears only once it is whole."""
+
+    @functools.wraps(save)
+    def save_aside(image, path, *args, **kwargs):
+        with whole_file(path) as part:
+            save(image, part, *args, **kwargs)
+
+    return save_aside
+
+
 # Sets of files
 
 

@@ -8,15 +8,14 @@ import logging
 import os
 from pathlib import Path
 
-from ppdet.core.workspace import create, get_registered_modules
 from ppdet.data import source, transform
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions, onnx
-from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.hosting.folders import check_folder
-from ppcls_mixformer.paddledet import boxes, joints
+from ppcls_mixformer.paddledet import boxes, components, joints
 from ppcls_mixformer.paddledet.annotations import order_as
 from ppcls_mixformer.paddledet.classes import check_names, find_classes, path_of_annotations
 from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
@@ -52,12 +51,11 @@ def parts(settings, mode):
     yield functools.partial(check_output, settings, mode)
     yield functools.partial(check_device, config)
     yield functools.partial(check_flags, settings, mode)
-    yield functools.partial(check_backbone, config["MixFormer"])
+    yield functools.partial(check_network, config, mode)
     yield functools.partial(check_transforms, config)
     yield functools.partial(check_counts, config)
-    yield functools.partial(check_architecture, config.architecture)
     if mode == "train":
-        yield functools.partial(check_rate, config)
+        yield components.check_rate
     for split in splits_of(flags, mode):
         if isinstance(config.get(split), dict) and config[split]:
             yield functools.partial(check_dataset, split, config[split])
@@ -150,6 +148,12 @@ def check_device(config):
         )
 
 
+def check_network(config, mode):
+    """Refuses a network that cannot be built of its sections, that of the backbone first."""
+    check_backbone(config["MixFormer"])
+    components.check_network(config, mode)
+
+
 def check_backbone(section):
     """Refuses an unknown or impossible argument in the section `MixFormer`."""
     unknown = [key for key in section if key not in section.schema]
@@ -218,22 +222,6 @@ def check_counts(config):
     ]
     if wrong:
         raise UserError("; ".join(wrong))
-
-
-def check_architecture(name):
-    """Refuses a network that this PaddleDetection does not have."""
-    known = get_registered_modules()
-    if name not in known:
-        near = nearest(name, known)
-        raise UserError(f"architecture: {name} is not known" + (f"; did you mean {near}?" if near else ""))
-
-
-def check_rate(config):
-    """Refuses a learning rate that cannot be made of its section."""
-    try:
-        create("LearningRate")(1)
-    except Exception as error:  # its modules raise what they like
-        raise UserError(f"LearningRate cannot be made of its keys: {gist(error)}") from None
 
 
 def check_dataset(split, section):
