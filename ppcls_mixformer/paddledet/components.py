@@ -61,4 +61,5 @@ def build(name, *arguments):
 def blamed(error):
     """The section whose module PaddleDetection was making when `error` was raised; None where it was none."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code is create.__code__]
-    return frames[-1].f_locals.get("name") if frames else None
+    names = [frame.f_locals.get("name") for frame in frames]
+    return next((name for name in reversed(names) if isinstance(global_config.get(name), dict)), None)

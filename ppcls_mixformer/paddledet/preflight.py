@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+READERS = ("TrainReader", "EvalReader", "TestReader")
+LEVELS = ("O1", "O2", "O0")  # of mixed precision
 
 
 def check(settings, mode):
@@ -54,6 +56,7 @@ def parts(settings, mode):
     yield functools.partial(check_network, config, mode)
     yield functools.partial(check_transforms, config)
     yield functools.partial(check_counts, config)
+    yield functools.partial(check_switches, config)
     if mode == "train":
         yield components.check_rate
     for split in splits_of(flags, mode):
@@ -103,6 +106,8 @@ def find_names(config, files):
 def check_flags(settings, mode):
     """Says that `--amp` is without effect, and refuses what needs a package that is missing."""
     flags, config = settings
+    if flags.amp and config.get("amp_level", LEVELS[0]) not in LEVELS:
+        raise UserError(f"amp_level: it is {config.amp_level}, not one of {', '.join(LEVELS)}")
     if flags.amp and not config.use_gpu:
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
@@ -211,9 +216,9 @@ def check_transform(made_by, name, arguments):
 
 def check_counts(config):
     """Refuses counts that are no whole numbers, or too low; with some of them a run fails after an epoch."""
-    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0}
+    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0, "num_classes": 1}
     counts = {key: config.get(key, minimum) for key, minimum in least.items()}
-    for reader in ("TrainReader", "EvalReader", "TestReader"):
+    for reader in READERS:
         counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
     wrong = [
         f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on"
@@ -222,6 +227,18 @@ def check_counts(config):
     ]
     if wrong:
         raise UserError("; ".join(wrong))
+
+
+def check_switches(config):
+    """Refuses what is neither true nor false in a reader that takes nothing else."""
+    wrong = [
+        f"{reader}.{key}: it is {section[key]!r}, neither true nor false"
+        for reader, section in ((name, config.get(name) or {}) for name in READERS)
+        for key in ("shuffle", "drop_last", "collate_batch", "use_shared_memory")
+        if key in section and not isinstance(section[key], bool)
+    ]
+    if wrong:
+        raise UserError(*wrong)
 
 
 def check_dataset(split, section):
@@ -269,7 +286,10 @@ def check_state(key, path, config):
         raise UserError(f"{key}: {error}") from None
     stem = next((name for name in state if name.endswith("patch_embed.proj.weight")), None)
     if stem is None:
-        raise UserError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
+        raise UserError(
+            f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight); these commands are for "
+            "networks with one, PaddleDetection's own tools for others"
+        )
     if stem == "patch_embed.proj.weight" and key != "pretrain_weights":
         raise UserError(
             f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"

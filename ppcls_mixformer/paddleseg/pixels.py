@@ -8,11 +8,17 @@ import functools
 
 import numpy as np
 import paddle
+from paddle.base import core
 from paddleseg.core import infer
+
+from ppcls_mixformer.hosting import memory
+from ppcls_mixformer.hosting.errors import UserError
 
 MOST = 2**27  # logits at a time, half a GB in float32
 LARGE = 4_000_000  # pixels, above which windows are looked at band by band
 ROWS = 32  # of a band at a time
+PIECE = 128  # pixels of a side of the piece of a picture on which memory is measured
+WINDOWS = "--is_slide --crop_size 512 512 --stride 384 384"
 
 
 def in_parts(original):
@@ -24,6 +30,8 @@ def in_parts(original):
     @functools.wraps(original)
     def inference(model, im, trans_info=None, **options):
         whole = functools.partial(original, model, im, trans_info, **options)
+        if trans_info is not None and not options.get("is_slide"):
+            check_memory(model, im, options.get("scales", 1.0))
         if trans_info is None or options.get("use_multilabel"):
             return whole()
         if original.__name__ == "inference" and goes_by_bands(model, im, trans_info, options):
@@ -38,6 +46,40 @@ def in_parts(original):
         return paddle.argmax(logits, axis=1, keepdim=True, dtype="int32"), logits
 
     return inference
+
+
+def check_memory(model, im, scales):
+    """Refuses a picture that needs more memory in the network than is left; the system would end the run.
+
+    Args:
+        scales: by which it is also resized, a number or a list.
+    """
+    pixels = im.shape[-2] * im.shape[-1] * max(np.ravel(scales)) ** 2
+    left = memory.available() if pixels > LARGE else None
+    each = bytes_of_a_pixel(model, im) if left is not None else None
+    if each and pixels * each > left:
+        raise UserError(
+            f"{im.shape[-1]}x{im.shape[-2]} pixels in the network as a whole need about "
+            f"{pixels * each / 1e9:.1f} GB of memory, {left / 1e9:.1f} GB are left: resize pictures in "
+            f"val_dataset.transforms, or use sliding windows: {WINDOWS}"
+        )
+
+
+def bytes_of_a_pixel(model, im):
+    """Memory that the network takes for each pixel, measured on a piece of a picture.
+
+    Returns:
+        None where Paddle does not tell: it is none of the CPU's, or of an early release.
+    """
+    if not im.place.is_cpu_place() or not hasattr(core, "host_memory_stat_reset_peak_value"):
+        return None
+    piece = im[:, :, :PIECE, :PIECE]
+    core.host_memory_stat_reset_peak_value("Allocated", 0)
+    before = core.host_memory_stat_current_value("Allocated", 0)
+    with paddle.no_grad():
+        model(piece)
+    peak = core.host_memory_stat_peak_value("Allocated", 0)
+    return (peak - before) / (piece.shape[-2] * piece.shape[-1])
 
 
 def of_all(softmax):

@@ -230,7 +230,7 @@ def test_results_are_whole_whenever_an_evaluation_is_killed(tmp_path, name):
     kind = {"COCOMetric": metrics.COCOMetric, "LVISMetric": lvis_metric.LVISMetric}[name]
     metric = kind("", clsid2catid={0: 1}, output_eval=str(output), save_prediction_only=True)
     for value in (1, 2):
-        metric.results["bbox"] = [{"score": value}] * 1000
+        metric.results["bbox"] = [{"image_id": 1, "score": value}] * 1000
         for state in states(output, metric.accumulate, tmp_path / f"copies{value}"):
             if (state / "bbox.json").exists():
                 found = json.loads((state / "bbox.json").read_text())

@@ -110,11 +110,11 @@ def test_a_ruined_network_ends_the_run_and_is_no_best_model(tmp_path):
 
 def test_a_checkpoint_that_is_not_saved_leaves_no_empty_folder(paths):
     saver, (weights, optimizer) = Saver(), paths
-    for unsaved in (tensor(np.nan), {"x": Unsaveable()}):
+    for value, state in ((np.nan, tensor(1.0)), (1.0, {"x": Unsaveable()})):
         weights.parent.mkdir()  # as PaddleSeg does
         with pytest.raises((UserError, RuntimeError)):
-            saver.save(unsaved, str(weights))
-            saver.save(tensor(1.0), str(optimizer))
+            saver.save(tensor(value), str(weights))
+            saver.save(state, str(optimizer))
         assert not weights.parent.exists()
     weights.parent.mkdir()
     (weights.parent / "notes.txt").touch()
