@@ -11,7 +11,7 @@ from ppcls_mixformer.hosting.blame import blame
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleseg.builder import Builder
-from ppcls_mixformer.paddleseg.sections import UNLABELLED, check_classes, classes_in, section_of
+from ppcls_mixformer.paddleseg.sections import UNLABELLED, classes_in, section_of
 
 ERRORS = 0  # PaddleSeg's log level for them alone
 RATE = 0.1  # of an optimizer that takes no step
@@ -77,17 +77,28 @@ def check_components(config):
     builder = Trial(config)
     with placed("train_dataset"):
         _ = builder.train_dataset_class  # which networks and losses ask for the number of classes
-        check_classes(classes_in(config.dic["train_dataset"]), config.dic["model"].get("num_classes"))
     with unique_name.guard(), replaced(paddleseg_logger, "log_level", ERRORS):
         checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
         check_all([*checks, partial(check_network, builder)])
 
 
 def check_network(builder):
-    """Refuses a network, then an optimizer for it, that cannot be built."""
-    check_part(builder, "model")
-    builder.lr_scheduler = RATE  # the config's own may be wrong, which is said elsewhere
-    check_part(builder, "optimizer")
+    """Refuses a network, then an optimizer for it, that cannot be built; first names in their sections."""
+    config = builder.config.dic
+    parts = [(name, part) for name in ("optimizer", "model") for part in components_in(config[name])]
+    check_all(partial(check_names, builder, *part) for part in parts)
+    classes = {classes_in(config["train_dataset"]), config["model"].get("num_classes")} - {None}
+    if len(classes) < 2:  # else the checks of data say so
+        check_part(builder, "model")
+        builder.lr_scheduler = RATE  # the config's own may be wrong, which is said elsewhere
+        check_part(builder, "optimizer")
+
+
+def check_names(builder, name, component):
+    """Refuses a component of the section `name` that is not known, or not with its arguments."""
+    arguments = {key: value for key, value in component.items() if key != "type"}
+    with placed(name):
+        builder.check_arguments(builder.load_component_class(component["type"]), arguments)
 
 
 def check_part(builder, name):

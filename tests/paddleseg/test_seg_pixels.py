@@ -6,6 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
+from ppcls_mixformer.hosting.errors import UserError
+
 
 class Network(paddle.nn.Layer):
     """Logits of seven classes, many of them equal."""
@@ -80,3 +82,24 @@ def test_evaluation_takes_the_logits_where_it_needs_them(infer):
     _, logits = infer.inference(Network(), paddle.randn([1, 3, 16, 16]), trans_info=[("resize", (40, 50))])
     shares = evaluation.F.softmax(logits, axis=1)
     assert shares.shape == [1, 7, 40, 50] and np.allclose(shares.sum(1), 1)
+
+
+def test_a_picture_that_needs_more_memory_than_is_left_is_refused(infer, monkeypatch):
+    from ppcls_mixformer.paddleseg import pixels
+
+    network, picture = Network(), paddle.randn([1, 3, 160, 200])
+    each = pixels.bytes_of_a_pixel(network, picture)
+    if each is None:
+        pytest.skip("this Paddle does not tell how much memory it takes")
+    assert 7 * 4 <= each < 1000  # that of the logits, and what is computed on the way
+    need = 160 * 200 * each
+    monkeypatch.setattr(pixels.memory, "available", lambda: 1.01 * need)
+    assert infer.inference(network, picture, trans_info=[])[0].shape == [1, 1, 160, 200]
+    text = "^200x160 pixels in the network as a whole need about .* windows: --is_slide"
+    with pytest.raises(UserError, match=text):
+        infer.aug_inference(network, picture, trans_info=[], scales=[1.0, 1.25])
+    monkeypatch.setattr(pixels.memory, "available", lambda: 0.99 * need)
+    with pytest.raises(UserError, match=text):
+        infer.inference(network, picture, trans_info=[])
+    windows = {**WINDOWS, "crop_size": (30, 20)}
+    assert infer.inference(network, picture, trans_info=[], **windows)[0].shape == [1, 1, 160, 200]
