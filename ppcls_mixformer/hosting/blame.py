@@ -2,6 +2,14 @@
 
 import reprlib
 
+_short = reprlib.Repr()
+_short.maxdict = 12
+
+
+def shown(value):
+    """A value of a config in one line, without most of what is long in it."""
+    return _short.repr(value)
+
 
 def blame(name, section, make):
     """What cannot be: a key of the section `name`, or one in it, with its value; "" where none is to blame.
@@ -14,7 +22,7 @@ def blame(name, section, make):
     value = section
     for key in path:
         value = value[key]
-    return f"{'.'.join((name, *path))} cannot be {reprlib.repr(value)}" if path else ""
+    return f"{'.'.join((name, *path))} cannot be {shown(value)}" if path else ""
 
 
 def blamed_keys(section, make):

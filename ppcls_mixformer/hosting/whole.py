@@ -183,13 +183,13 @@ def whole_file(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "a device or a pipe, which a file would replace", str(path))
-    with scratch(path.parent) as files, _named(path):
+    with scratch(path.parent) as files, named(path):
         yield files / path.name
         os.replace(files / path.name, path)
 
 
 @contextlib.contextmanager
-def _named(path):
+def named(path):
     """Adds to errors such as a full disk, which name no file, that `path` was being written."""
     try:
         yield
@@ -207,15 +207,14 @@ def open_whole(path, mode="r", *args, **kwargs):
             yield file
 
 
-def saved_whole(save):
-    """`save(image, path)` of Pillow, whose file appears only once it is whole."""
-
-    @functools.wraps(save)
-    def save_aside(image, path, *args, **kwargs):
-        with whole_file(path) as part:
-            save(image, part, *args, **kwargs)
-
-    return save_aside
+@contextlib.contextmanager
+def _naming(path):
+    """Has errors name `path`, where a file is copied to, and not the one that it is copied from."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 # Sets of files
@@ -237,7 +236,7 @@ def whole_set(root, asked=()):
     """
     root, names = Path(os.path.realpath(root)), []
     root.mkdir(parents=True, exist_ok=True)
-    with scratch(root) as files, _named(root):
+    with scratch(root) as files, named(root):
 
         def part(path):
             folder, name = os.path.split(os.path.abspath(path))
@@ -276,7 +275,8 @@ def publish(staging, target, asked):
 
     with whole_set(target, asked) as part:
         for file in sorted(Path(staging).iterdir(), key=is_asked_for):
-            shutil.copyfile(file, part(Path(target) / file.name))
+            with _naming(Path(target) / file.name):
+                shutil.copyfile(file, part(Path(target) / file.name))
 
 
 def saves_whole(save_model):
@@ -306,7 +306,7 @@ def saves_whole(save_model):
 def whole_folder(path):
     """Yields the path of a folder to make, which takes the place of `path` where the block ends well."""
     path = Path(os.path.realpath(path))
-    with scratch(path.parent) as files, _named(path):
+    with scratch(path.parent) as files, named(path):
         yield files / path.name
         _commit(files.parent, {"folder": path.name, "was": _identity(path)})
 

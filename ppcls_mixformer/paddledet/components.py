@@ -7,7 +7,7 @@ from paddle.utils import unique_name
 from ppdet.core.workspace import create, get_registered_modules, global_config
 
 from ppcls_mixformer.hosting.advice import hint
-from ppcls_mixformer.hosting.blame import blame
+from ppcls_mixformer.hosting.blame import blame, shown
 from ppcls_mixformer.hosting.errors import UserError, gist
 
 RATE = 0.1  # of an optimizer that takes no step
@@ -54,7 +54,8 @@ def build(name, *arguments):
         return make()
     except Exception as error:  # modules raise what they like
         section = blamed(error) or name
-        place = blame(section, global_config[section], make) or f"{section} cannot be made of its keys"
+        keys = global_config[section]
+        place = blame(section, keys, make) or f"{section} cannot be made of {shown(dict(keys))}"
         raise UserError(f"{place}: {gist(error)}") from None
 
 

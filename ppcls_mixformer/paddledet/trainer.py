@@ -6,8 +6,8 @@ from PIL import Image
 from ppdet.engine.callbacks import Callback, Checkpointer, ComposeCallback
 
 from ppcls_mixformer.hosting import ruin
+from ppcls_mixformer.hosting.drawn import saved_whole
 from ppcls_mixformer.hosting.patches import replaced
-from ppcls_mixformer.hosting.whole import saved_whole
 from ppcls_mixformer.paddledet.bridges import whole_graphs
 from ppcls_mixformer.paddledet.checkpoints import remember_best
 from ppcls_mixformer.paddledet.keypoint_metric import KeypointMetric
