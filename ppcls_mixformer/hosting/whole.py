@@ -183,19 +183,27 @@ def whole_file(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "a device or a pipe, which a file would replace", str(path))
-    with scratch(path.parent) as files, named(path):
+    with scratch(path.parent) as files, named(path, files / path.name):
         yield files / path.name
         os.replace(files / path.name, path)
 
 
 @contextlib.contextmanager
-def named(path):
-    """Adds to errors such as a full disk, which name no file, that `path` was being written."""
+def named(path, aside=None):
+    """Has errors such as a full disk name what was being written.
+
+    Args:
+        path: of that; it is taken where an error names no file.
+        aside: where it is written meanwhile.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in (None, errno.EPIPE) and error.filename is None:
             error.filename = str(path)
+        elif aside is not None and isinstance(error.filename, (str, Path)):
+            with contextlib.suppress(ValueError):  # it is another file
+                error.filename = str(Path(path) / Path(error.filename).relative_to(aside))
         raise
 
 
@@ -236,7 +244,7 @@ def whole_set(root, asked=()):
     """
     root, names = Path(os.path.realpath(root)), []
     root.mkdir(parents=True, exist_ok=True)
-    with scratch(root) as files, named(root):
+    with scratch(root) as files, named(root, files):
 
         def part(path):
             folder, name = os.path.split(os.path.abspath(path))
@@ -306,7 +314,7 @@ def saves_whole(save_model):
 def whole_folder(path):
     """Yields the path of a folder to make, which takes the place of `path` where the block ends well."""
     path = Path(os.path.realpath(path))
-    with scratch(path.parent) as files, named(path):
+    with scratch(path.parent) as files, named(path, files / path.name):
         yield files / path.name
         _commit(files.parent, {"folder": path.name, "was": _identity(path)})
 
