@@ -80,7 +80,6 @@ def refusal(command, arguments):
         (DETECTOR, "FPN.out_channel=[]", "FPN cannot be made of {'out_channel': []}: TypeError"),
         (DETECTOR, "RPNHead.anchor_generator.strides=[]", "RPNHead.anchor_generator.strides cannot be []: "),
         (DETECTOR, "BBoxHead.head=x", "'head': 'x', 'roi_extractor'"),
-        (DETECTOR, "MaskRCNN.neck=x", "MaskRCNN.neck cannot be 'x': ValueError: The module x is not regist"),
         (KEYPOINTS, "TopDownHRNet.width=x", "'width': 'x'}: TypeError: "),
         (
             LVIS,
