@@ -280,6 +280,11 @@ def test_mixed_precision_without_a_gpu_is_mentioned(scenes, warnings):
     assert warnings() == ["--amp: use_gpu is false, so all runs in full precision"]
 
 
+def test_a_level_of_mixed_precision_that_there_is_not(scenes):
+    arguments = command_line(scenes, KEYPOINTS, "amp_level=O3", flags=["--amp"])
+    assert refusal(commands.train, arguments) == "amp_level: it is O3, not one of O1, O2, O0"
+
+
 def test_an_unknown_argument_of_the_network_is_refused_with_the_nearest_one(scenes, warnings):
     error = refusal(commands.train, command_line(scenes, DETECTOR, "MixFormer.droppath=0.1"))
     assert error == "MixFormer.droppath is not an argument; did you mean drop_path_rate?"

@@ -171,6 +171,15 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
         attempt("train", tmp_path / "none", config="upernet_mixformer_b1_ade20k_512x512_160k")
 
 
+@pytest.mark.parametrize("precision, lines", [("fp16", 1), ("fp32", 0)])
+def test_mixed_precision_on_a_cpu_is_mentioned(host, scenes, caplog, precision, lines):
+    from ppcls_mixformer.paddleseg.config import settings
+
+    flags = ["--config", CONFIG, "--device", "cpu", "--precision", precision]
+    settings([*flags, *overrides(scenes, "batch_size=2")], "train")
+    assert caplog.text.count("--precision fp16: the device is the CPU, so all runs in full") == lines
+
+
 @pytest.mark.parametrize(
     "override, text",
     [
