@@ -14,6 +14,7 @@ import math
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +179,11 @@ def build_app(config, flags):
     def room():
         return Room(int(flags.largest_picture * 1e6))
 
+    decoding = ThreadPoolExecutor(1)  # a thread keeps the memory that its largest request took
+
     async def read(text, left):
         data = await raw_bytes(text, flags.fetch)
-        return await asyncio.get_running_loop().run_in_executor(None, decoded, data, left)
+        return await asyncio.get_running_loop().run_in_executor(decoding, decoded, data, left)
 
     independent = config["pipeline_name"] == PIPELINES[True][0]
     module = image_multilabel_classification if independent else image_classification

@@ -105,10 +105,10 @@ def choose(folder, asked, prefix=PREFIX):
     for engine in [asked] if asked else installed:
         if has(folder, engine, prefix):
             return engine
-    raise UserError(_nothing_to_read(folder, asked, installed, prefix))
+    raise UserError(_nothing_to_read(folder, asked, prefix))
 
 
-def _nothing_to_read(folder, asked, installed, prefix):
+def _nothing_to_read(folder, asked, prefix):
     there = [engine for engine in ENGINES if has(folder, engine, prefix)]
     if not there and (Path(folder) / HALF).is_file():
         return f"{folder} holds {HALF} alone: --use_fp16 True reads it, use_fp16=True in Python"

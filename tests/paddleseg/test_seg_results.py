@@ -16,7 +16,6 @@ from ppcls_mixformer.paddleseg import commands
 
 NAMES = ["brick", "grass", "gravel", "space", "tissue", "photo", "digit", "person"]  # of the scenes
 NUMBERED = list(enumerate(NAMES))
-FLIPPED = "val_dataset.transforms=[{'type':'RandomHorizontalFlip'}]"
 
 
 @pytest.fixture(scope="module")
