@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ppcls_mixformer.hosting import drawn
+
 from .compose import SEED
 from .parts import DIGITS, KEYPOINTS, SKELETON, STUFF
 
@@ -87,7 +89,7 @@ def write_annotations(path, images, annotations, categories):
 
 def write_jpeg(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, quality=95)
+    drawn.save(Image.fromarray(image), path, quality=95)
 
 
 def write_coco(folder, split, scenes):

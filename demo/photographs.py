@@ -11,7 +11,7 @@ import skimage
 import sklearn.datasets
 from PIL import Image
 
-from ppcls_mixformer.hosting import cli
+from ppcls_mixformer.hosting import cli, drawn
 
 from . import folders
 
@@ -60,7 +60,7 @@ def write_all(folder):
                 photograph = opened.convert("RGB")
             for number, (split, box) in enumerate(boxes(photograph.size, random)):
                 crop = photograph.resize((SIDE, SIDE), Image.BICUBIC, box)
-                crop.save(folders.path_in(folder, split, name, f"{number:02d}.jpg"), quality=92)
+                drawn.save(crop, folders.path_in(folder, split, name, f"{number:02d}.jpg"), quality=92)
 
 
 def main(argv=None):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from ppcls_mixformer.hosting import configs, source
+from ppcls_mixformer.hosting import configs, drawn, source
 from ppcls_mixformer.hosting.charts import half_octaves
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.whole import whole_set
@@ -158,8 +158,8 @@ def write(found, output):
 
     with whole_set(output, asked=[SHEET, CHART]) as part:
         if found.splits:
-            sheet.draw_sheet(found).save(part(output / SHEET), quality=90)
-            sheet.draw_chart(found).save(part(output / CHART))
+            drawn.save(sheet.draw_sheet(found), part(output / SHEET), quality=90)
+            drawn.save(sheet.draw_chart(found), part(output / CHART))
         part(output / REPORT).write_text(json.dumps(report(found), indent=1), encoding="utf-8")
 
 

@@ -61,6 +61,25 @@ def check_all(checks):
     return results
 
 
+@contextlib.contextmanager
+def failing_in(rooms):
+    """Turns what a part of a network raises in the block into a UserError that names its class.
+
+    Args:
+        rooms: how the names of modules begin in which such classes are; what else is raised passes.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # layers raise what they like
+        owners = [type(frame.f_locals.get("self")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+        names = [owner.__name__ for owner in owners if owner.__module__.startswith(rooms)]
+        if not names:
+            raise
+        raise UserError(f"{names[-1]} fails: {gist(error)}") from error
+
+
 def first_line(error):
     """First line of an exception's text, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

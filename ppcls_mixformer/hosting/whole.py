@@ -183,19 +183,45 @@ def whole_file(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "a device or a pipe, which a file would replace", str(path))
-    with scratch(path.parent) as files, _named(path):
+    with scratch(path.parent) as files, named(path, files / path.name):
         yield files / path.name
         os.replace(files / path.name, path)
 
 
 @contextlib.contextmanager
-def _named(path):
-    """Adds to errors such as a full disk, which name no file, that `path` was being written."""
+def named(path, aside=None):
+    """Has errors such as a full disk name what was being written.
+
+    Args:
+        path: of that; it is taken where an error names no file.
+        aside: where it is written meanwhile.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in (None, errno.EPIPE) and error.filename is None:
             error.filename = str(path)
+        elif aside is not None and isinstance(error.filename, (str, Path)):
+            with contextlib.suppress(ValueError):  # it is another file
+                error.filename = str(Path(path) / Path(error.filename).relative_to(aside))
+        raise
+
+
+@contextlib.contextmanager
+def open_whole(path, mode="r", *args, **kwargs):
+    """Stands in for `open` in a `with` statement: what is written to appears only once it is whole."""
+    with whole_file(path) if "w" in mode else contextlib.nullcontext(path) as part:
+        with open(part, mode, *args, **kwargs) as file:
+            yield file
+
+
+@contextlib.contextmanager
+def _naming(path):
+    """Has errors name `path`, where a file is copied to, and not the one that it is copied from."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -218,7 +244,7 @@ def whole_set(root, asked=()):
     """
     root, names = Path(os.path.realpath(root)), []
     root.mkdir(parents=True, exist_ok=True)
-    with scratch(root) as files, _named(root):
+    with scratch(root) as files, named(root, files):
 
         def part(path):
             folder, name = os.path.split(os.path.abspath(path))
@@ -257,7 +283,8 @@ def publish(staging, target, asked):
 
     with whole_set(target, asked) as part:
         for file in sorted(Path(staging).iterdir(), key=is_asked_for):
-            shutil.copyfile(file, part(Path(target) / file.name))
+            with _naming(Path(target) / file.name):
+                shutil.copyfile(file, part(Path(target) / file.name))
 
 
 def saves_whole(save_model):
@@ -287,7 +314,7 @@ def saves_whole(save_model):
 def whole_folder(path):
     """Yields the path of a folder to make, which takes the place of `path` where the block ends well."""
     path = Path(os.path.realpath(path))
-    with scratch(path.parent) as files, _named(path):
+    with scratch(path.parent) as files, named(path, files / path.name):
         yield files / path.name
         _commit(files.parent, {"folder": path.name, "was": _identity(path)})
 

@@ -36,7 +36,7 @@ from pycocotools.coco import COCO
 from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_yaml
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
-from ppcls_mixformer.hosting.whole import saves_whole
+from ppcls_mixformer.hosting.whole import open_whole, saves_whole
 from ppcls_mixformer.paddledet import annotations, boxes, cropping, held, masks, pasting, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
@@ -66,6 +66,7 @@ def apply():
         score_of_the_best_model,
         folders_of_checkpoints,
         whole_checkpoints,
+        whole_results,
         epochs_without_a_step,
         repaired_annotations,
         boxes_of_any_detector,
@@ -382,6 +383,11 @@ def whole_checkpoints():
     """All releases: a job that dies while saving leaves a half-written checkpoint over a good one."""
     replace_once(checkpoint, "save_model", saves_whole)
     callbacks.save_model = checkpoint.save_model
+
+
+def whole_results():
+    """All releases: an evaluation that dies while it writes `bbox.json` leaves half of it over a good one."""
+    metrics.open = open_whole
 
 
 def epochs_without_a_step():

@@ -1,8 +1,10 @@
 """The bodies of the commands det train, eval, infer and export, which take PaddleDetection's flags."""
 
+from ppcls_mixformer.hosting.errors import failing_in
 from ppcls_mixformer.paddledet import register
 from ppcls_mixformer.paddledet.flags import parser
 
+ROOMS = ("ppdet.modeling", "paddle.nn.layer")  # of the classes that networks are made of
 KEYPOINT_THRESHOLD = 0.2  # as in PaddleDetection's metric, below which a keypoint does not count
 
 
@@ -36,6 +38,7 @@ def load_trainer(config, mode):
     return trainer
 
 
+@failing_in(ROOMS)
 def train(argv):
     """Trains as the config says."""
     flags, config = prepare(argv, "train")
@@ -57,6 +60,7 @@ def train(argv):
     trainer.train(flags.eval)
 
 
+@failing_in(ROOMS)
 def evaluate(argv):
     """Evaluates the checkpoint `weights` on EvalDataset."""
     _, config = prepare(argv, "eval")
@@ -66,6 +70,7 @@ def evaluate(argv):
     load_trainer(config, "eval").evaluate()
 
 
+@failing_in(ROOMS)
 def infer(argv):
     """Draws boxes and masks, or skeletons, into pictures.
 
@@ -85,6 +90,7 @@ def infer(argv):
             trainer.predict(pictures, flags.draw_threshold, flags.output_dir, flags.save_results)
 
 
+@failing_in(ROOMS)
 def export(argv):
     """Exports the checkpoint `weights` for Paddle inference."""
     from ppcls_mixformer.paddledet.export import write_export

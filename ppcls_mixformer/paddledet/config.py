@@ -112,7 +112,7 @@ def _check_texts(config):
     Raises:
         UserError: names the key.
     """
-    values = {"metric": config["metric"]}
+    values = {key: config[key] for key in ("metric", "architecture", "filename")}
     values.update((key, config[key]) for key in ("save_dir", "output_eval", "weights") if config.get(key))
     for split in NAMING:
         options = {name: options_of(config.get(split)).get(name) for name in PATHS}

@@ -6,6 +6,8 @@ import os
 from ppdet.metrics import COCOMetric
 from ppdet.utils.logger import setup_logger
 
+from ppcls_mixformer.hosting.whole import open_whole
+
 logger = setup_logger("ppcls_mixformer.paddledet.lvis_metric")
 
 MAX_DETECTIONS = 300  # an image, LVIS's own rule
@@ -19,7 +21,7 @@ class LVISMetric(COCOMetric):
         """Writes `bbox.json` and `mask.json` to `output_eval` and evaluates them, unless told not to."""
         for kind, iou_type in (("bbox", "bbox"), ("mask", "segm")):
             path = os.path.join(self.output_eval or "", f"{kind}.json")
-            with open(path, "w") as file:
+            with open_whole(path, "w") as file:
                 json.dump(self.results[kind], file)
             logger.info("%d results are in %s", len(self.results[kind]), path)
             if not self.save_prediction_only:

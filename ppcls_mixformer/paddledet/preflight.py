@@ -8,15 +8,14 @@ import logging
 import os
 from pathlib import Path
 
-from ppdet.core.workspace import create, get_registered_modules
 from ppdet.data import source, transform
 
 from ppcls_mixformer import zoo
 from ppcls_mixformer.hosting import expressions, onnx
-from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu, nearest
+from ppcls_mixformer.hosting.advice import did_you_mean, has_gpu
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
 from ppcls_mixformer.hosting.folders import check_folder
-from ppcls_mixformer.paddledet import boxes, joints
+from ppcls_mixformer.paddledet import boxes, components, joints
 from ppcls_mixformer.paddledet.annotations import order_as
 from ppcls_mixformer.paddledet.classes import check_names, find_classes, path_of_annotations
 from ppcls_mixformer.paddledet.moved_masks import check_masks_move
@@ -27,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 SPLITS = {"train": ("TrainDataset", "EvalDataset"), "eval": ("EvalDataset",)}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+READERS = ("TrainReader", "EvalReader", "TestReader")
+LEVELS = ("O1", "O2", "O0")  # of mixed precision
 
 
 def check(settings, mode):
@@ -53,14 +54,14 @@ def parts(settings, mode):
     yield functools.partial(check_output, settings, mode)
     yield functools.partial(check_device, config)
     yield functools.partial(check_flags, settings, mode)
-    yield functools.partial(check_backbone, config["MixFormer"])
+    yield functools.partial(check_network, config, mode)
     yield functools.partial(check_transforms, config)
     if mode == "train":
         yield functools.partial(check_masks_move, config)
     yield functools.partial(check_counts, config)
-    yield functools.partial(check_architecture, config.architecture)
+    yield functools.partial(check_switches, config)
     if mode == "train":
-        yield functools.partial(check_rate, config)
+        yield components.check_rate
     for split in splits_of(flags, mode):
         if isinstance(config.get(split), dict) and config[split]:
             yield functools.partial(check_dataset, split, config[split])
@@ -108,6 +109,8 @@ def find_names(config, files):
 def check_flags(settings, mode):
     """Says that `--amp` is without effect, and refuses what needs a package that is missing."""
     flags, config = settings
+    if flags.amp and config.get("amp_level", LEVELS[0]) not in LEVELS:
+        raise UserError(f"amp_level: it is {config.amp_level}, not one of {', '.join(LEVELS)}")
     if flags.amp and not config.use_gpu:
         logger.warning("--amp: use_gpu is false, so all runs in full precision")
     if mode == "eval" and flags.classwise and not importlib.util.find_spec("terminaltables"):
@@ -151,6 +154,12 @@ def check_device(config):
             "use_gpu is true, but this machine or this Paddle has no GPU: add -o use_gpu=false, "
             "or install paddlepaddle-gpu"
         )
+
+
+def check_network(config, mode):
+    """Refuses a network that cannot be built of its sections, that of the backbone first."""
+    check_backbone(config["MixFormer"])
+    components.check_network(config, mode)
 
 
 def check_backbone(section):
@@ -210,9 +219,9 @@ def check_transform(made_by, name, arguments):
 
 def check_counts(config):
     """Refuses counts that are no whole numbers, or too low; with some of them a run fails after an epoch."""
-    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0}
+    least = {"epoch": 1, "snapshot_epoch": 1, "log_iter": 1, "worker_num": 0, "num_classes": 1}
     counts = {key: config.get(key, minimum) for key, minimum in least.items()}
-    for reader in ("TrainReader", "EvalReader", "TestReader"):
+    for reader in READERS:
         counts[f"{reader}.batch_size"] = (config.get(reader) or {}).get("batch_size", 1)
     wrong = [
         f"{key}: it is {count}, not a whole number from {least.get(key, 1)} on"
@@ -223,20 +232,16 @@ def check_counts(config):
         raise UserError("; ".join(wrong))
 
 
-def check_architecture(name):
-    """Refuses a network that this PaddleDetection does not have."""
-    known = get_registered_modules()
-    if name not in known:
-        near = nearest(name, known)
-        raise UserError(f"architecture: {name} is not known" + (f"; did you mean {near}?" if near else ""))
-
-
-def check_rate(config):
-    """Refuses a learning rate that cannot be made of its section."""
-    try:
-        create("LearningRate")(1)
-    except Exception as error:  # its modules raise what they like
-        raise UserError(f"LearningRate cannot be made of its keys: {gist(error)}") from None
+def check_switches(config):
+    """Refuses what is neither true nor false in a reader that takes nothing else."""
+    wrong = [
+        f"{reader}.{key}: it is {section[key]!r}, neither true nor false"
+        for reader, section in ((name, config.get(name) or {}) for name in READERS)
+        for key in ("shuffle", "drop_last", "collate_batch", "use_shared_memory")
+        if key in section and not isinstance(section[key], bool)
+    ]
+    if wrong:
+        raise UserError(*wrong)
 
 
 def check_dataset(split, section):
@@ -284,7 +289,10 @@ def check_state(key, path, config):
         raise UserError(f"{key}: {error}") from None
     stem = next((name for name in state if name.endswith("patch_embed.proj.weight")), None)
     if stem is None:
-        raise UserError(f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight)")
+        raise UserError(
+            f"{key}: {path} has no MixFormer in it (no patch_embed.proj.weight); these commands are for "
+            "networks with one, PaddleDetection's own tools for others"
+        )
     if stem == "patch_embed.proj.weight" and key != "pretrain_weights":
         raise UserError(
             f"{key}: {path} is of a classifier alone; give it as MixFormer.pretrained to train from"

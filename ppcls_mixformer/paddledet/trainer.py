@@ -2,9 +2,12 @@
 
 import numpy as np
 import ppdet.engine
+from PIL import Image
 from ppdet.engine.callbacks import Callback, Checkpointer, ComposeCallback
 
 from ppcls_mixformer.hosting import ruin
+from ppcls_mixformer.hosting.drawn import saved_whole
+from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddledet.bridges import whole_graphs
 from ppcls_mixformer.paddledet.checkpoints import remember_best
 from ppcls_mixformer.paddledet.keypoint_metric import KeypointMetric
@@ -43,6 +46,11 @@ class Trainer(ppdet.engine.Trainer):
         """Writes the network and `infer_cfg.yml` to the folder in `output_dir` that has the config's name."""
         with whole_graphs():
             super().export(output_dir)
+
+    def predict(self, images, *args, **kwargs):
+        """Draws what is found in `images`, paths, each whole or not at all."""
+        with replaced(Image.Image, "save", saved_whole(Image.Image.save)):
+            return super().predict(images, *args, **kwargs)
 
     def resume_weights(self, weights):
         """Goes on from the checkpoint at `weights`; the best model stays until there is a better one."""

@@ -11,7 +11,8 @@ import os
 
 import paddle
 import paddle.nn.functional as F
-from paddleseg.cvlibs import config
+from paddleseg.core import infer as core_infer
+from paddleseg.cvlibs import config, config_checker
 from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff, Dataset, ade
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss, dice_loss
@@ -23,12 +24,13 @@ from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.reading import operator_of
 from ppcls_mixformer.hosting.whole import remove_folder
-from ppcls_mixformer.paddleseg import lists, reading
+from ppcls_mixformer.paddleseg import lists, pixels, reading
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs, read_map
 from ppcls_mixformer.weights import pickles
 
 trainer = importlib.import_module("paddleseg.core.train")  # its package has a function of that name
+evaluation = importlib.import_module("paddleseg.core.val")
 
 LOSSES = ("paddleseg.models.losses.",)
 OPERATORS = [f"__{way}{name}__" for way in ("", "r") for name in ("add", "sub", "mul", "truediv")]
@@ -43,6 +45,7 @@ def apply():
         configs_that_run_nothing,
         archives.guard,
         one_element_losses,
+        losses_that_are_no_lists,
         losses_that_fail,
         networks_that_are_ruined,
         scalars_in_concat,
@@ -58,6 +61,7 @@ def apply():
         maps_of_other_pictures,
         lists_of_pairs,
         maps_of_other_depths,
+        large_pictures,
         reading.apply,
     ):
         bridge()
@@ -86,6 +90,32 @@ def _with_one_element_each(original):
         return [loss.reshape([1]) for loss in original(*args, **kwargs)]
 
     return loss_computation
+
+
+def losses_that_are_no_lists():
+    """All releases: `loss.types: 5` is "object of type 'int' has no len()"; `coef: []` trains nothing."""
+    replace_once(config_checker.DefaultLossRule, "check_and_correct", _of_lists)
+
+
+def _of_lists(original):
+    def check_and_correct(self, cfg):
+        section = cfg.dic.get(self.loss_name) or {}
+        kinds = {"types": ("losses, each with a `type`", _is_component), "coef": ("numbers", _is_number)}
+        for key, (what, is_one) in kinds.items():
+            value = section.get(key)
+            if key in section and not (isinstance(value, list) and value and all(map(is_one, value))):
+                raise UserError(f"{self.loss_name}.{key}: it is {value}, not a list of {what}")
+        original(self, cfg)
+
+    return check_and_correct
+
+
+def _is_component(value):
+    return isinstance(value, dict) and "type" in value
+
+
+def _is_number(value):
+    return isinstance(value, (int, float))
 
 
 def losses_that_fail():
@@ -286,6 +316,13 @@ def maps_of_other_depths():
     """All releases: the uint16 of class maps is bfloat16 to Paddle, so their classes are 0; others fail."""
     for module in (transforms, ade):
         shadow_module(module, "Image", open=read_map)
+
+
+def large_pictures():
+    """All releases: logits of all classes at the size of a large picture are a MemoryError."""
+    for name in ("inference", "aug_inference"):
+        replace_once(core_infer, name, pixels.in_parts)
+    shadow_module(evaluation, "F", softmax=pixels.of_all(F.softmax))
 
 
 # Where pictures and class maps of each mode are.

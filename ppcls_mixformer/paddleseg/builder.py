@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from paddleseg.cvlibs import SegBuilder
 
 from ppcls_mixformer.hosting.advice import did_you_mean, nearest
-from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.weights.checkpoint import WeightsError
 
 
@@ -48,10 +48,11 @@ class Builder(SegBuilder):
     def build_component(self, cfg):
         try:
             return super().build_component(cfg)
-        except RuntimeError as error:
-            if isinstance(error.__context__, UserError):  # PaddleSeg wraps it in a text of five lines
-                raise error.__context__ from None
-            raise
+        except RuntimeError as error:  # PaddleSeg wraps what was raised in a text of five lines
+            cause = error.__context__ or error
+            if isinstance(cause, UserError):
+                raise cause from None
+            raise UserError(f"{cfg.get('type')} cannot be built: {gist(cause)}") from None
 
     @property
     def train_dataset_class(self):

@@ -1,5 +1,6 @@
 """Checkpoints of whole segmentation networks: checked when loaded, complete or not there when saved."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -77,15 +78,16 @@ class Saver:
     def save(self, obj, path):
         """Stands in for `paddle.save` in PaddleSeg, which evaluates, saves to `iter_N`, then to BEST."""
         path = Path(path)
-        if path.parent.name in BEST:
-            self.save_best(obj, path)
-        elif path.name == "model.pdparams":
-            refuse_ruined(obj, f"{path.parent.name}:", path.parent.parent)
-            self.scores, self.measured = dict(zip(BEST, self.measured)), []
-            self.held = [(obj, path)]
-        else:
-            files, self.held = [*self.held, (obj, path)], []
-            save_together(files)
+        with no_empty_folder(path.parent):
+            if path.parent.name in BEST:
+                self.save_best(obj, path)
+            elif path.name == "model.pdparams":
+                refuse_ruined(obj, f"{path.parent.name}:", path.parent.parent)
+                self.scores, self.measured = dict(zip(BEST, self.measured)), []
+                self.held = [(obj, path)]
+            else:
+                files, self.held = [*self.held, (obj, path)], []
+                save_together(files)
 
     def save_best(self, obj, path):
         """Saves a file of a best model, unless the folder of a resumed run holds a better one."""
@@ -96,6 +98,17 @@ class Saver:
             save_together([(obj, path), *beside])
         elif is_weights:
             logger.info("%s stays: its mIoU is %.4f, here it is %.4f", path.parent, to_beat, score)
+
+
+@contextlib.contextmanager
+def no_empty_folder(folder):
+    """Has the folder, which PaddleSeg makes first, go where the block fails and nothing was saved in it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # there is something in it, or no folder
+            folder.rmdir()
+        raise
 
 
 def refuse_ruined(state, when, folder):

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from ppcls_mixformer.hosting.errors import failing_in
 from ppcls_mixformer.paddleseg import register
 from ppcls_mixformer.paddleseg.flags import parser
+
+ROOMS = ("paddleseg.models", "paddle.nn.layer")  # of the classes that networks are made of
 
 
 def prepare(argv, mode):
@@ -28,6 +31,7 @@ def prepare(argv, mode):
     return Builder(config), flags
 
 
+@failing_in(ROOMS)
 def train(argv):
     """Trains as the config says."""
     builder, flags = prepare(argv, "train")
@@ -66,6 +70,7 @@ def train(argv):
     )
 
 
+@failing_in(ROOMS)
 def evaluate(argv):
     """Evaluates on the config's val_dataset."""
     builder, flags = prepare(argv, "eval")
@@ -78,6 +83,7 @@ def evaluate(argv):
     evaluate(builder.model, builder.val_dataset, num_workers=flags.num_workers, **options)
 
 
+@failing_in(ROOMS)
 def predict(argv):
     """Segments pictures and writes maps of their classes, these over the pictures, and a legend."""
     builder, flags = prepare(argv, "infer")
@@ -112,6 +118,7 @@ def with_windows(config, flags):
     return options
 
 
+@failing_in(ROOMS)
 def export(argv):
     """Exports a trained network for Paddle inference."""
     from ppcls_mixformer.paddleseg.export import write_export

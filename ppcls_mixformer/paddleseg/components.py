@@ -1,17 +1,20 @@
 """Checks whether losses, learning rate, optimizer and network can be built of their sections."""
 
 import inspect
-import logging
 from functools import partial
 
-import paddle
+from paddle.utils import unique_name
 from paddleseg.cvlibs import manager
+from paddleseg.utils import logger as paddleseg_logger
 
+from ppcls_mixformer.hosting.blame import blame
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
+from ppcls_mixformer.hosting.patches import replaced
 from ppcls_mixformer.paddleseg.builder import Builder
-from ppcls_mixformer.paddleseg.sections import UNLABELLED, section_of
+from ppcls_mixformer.paddleseg.sections import UNLABELLED, classes_in, section_of
 
-logger = logging.getLogger(__name__)
+ERRORS = 0  # PaddleSeg's log level for them alone
+RATE = 0.1  # of an optimizer that takes no step
 
 
 def check_losses(config):
@@ -56,55 +59,60 @@ def check_weights(name, loss, classes):
 
 
 class Trial(Builder):
-    """A Builder that tries whether parts can be built: it says nothing, and has another network."""
-
-    model = None
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.model = paddle.nn.Linear(1, 1)
+    """A Builder that tries whether parts can be built: it says nothing, and loads no weights."""
 
     def show_msg(self, *args):
         """Says nothing."""
 
+    def build_component(self, cfg):
+        """Builds a part, a backbone with the weights with which it begins."""
+        return super().build_component({key: value for key, value in cfg.items() if key != "pretrained"})
+
 
 def check_components(config):
-    """Refuses a learning rate, losses, an optimizer and a network that cannot be built of their sections."""
+    """Refuses a learning rate, losses, a network and an optimizer that cannot be built of their sections.
+
+    What is built is thrown away, and leaves the names of parameters to what is built for the run.
+    """
     builder = Trial(config)
-    checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
-    checks.append(partial(check_optimizer, builder))
-    for component in components_in(config.dic["model"]):
-        checks.append(partial(check_names, builder, component))
-    check_all(checks)
+    with placed("train_dataset"):
+        _ = builder.train_dataset_class  # which networks and losses ask for the number of classes
+    with unique_name.guard(), replaced(paddleseg_logger, "log_level", ERRORS):
+        checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
+        check_all([*checks, partial(check_network, builder)])
+
+
+def check_network(builder):
+    """Refuses a network, then an optimizer for it, that cannot be built; first names in their sections."""
+    config = builder.config.dic
+    parts = [(name, part) for name in ("optimizer", "model") for part in components_in(config[name])]
+    check_all(partial(check_names, builder, *part) for part in parts)
+    classes = {classes_in(config["train_dataset"]), config["model"].get("num_classes")} - {None}
+    if len(classes) < 2:  # else the checks of data say so
+        check_part(builder, "model")
+        builder.lr_scheduler = RATE  # the config's own may be wrong, which is said elsewhere
+        check_part(builder, "optimizer")
+
+
+def check_names(builder, name, component):
+    """Refuses a component of the section `name` that is not known, or not with its arguments."""
+    arguments = {key: value for key, value in component.items() if key != "type"}
+    with placed(name):
+        builder.check_arguments(builder.load_component_class(component["type"]), arguments)
 
 
 def check_part(builder, name):
     """Refuses the section `name` where the part of that name cannot be built."""
-    with placed(name):
-        try:
-            getattr(builder, name)
-        except UserError:
-            raise
-        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
-            raise UserError(gist(error.__context__ or error)) from None
 
+    def build():
+        getattr(builder, name)
 
-def check_optimizer(builder):
-    """Refuses an optimizer that is not known, or not with its arguments."""
-    with placed("optimizer"):
-        try:
-            _ = builder.optimizer
-        except UserError:
-            raise
-        except Exception as error:  # it may be about the parameters, which are not the network's
-            logger.debug("optimizer: %s", error)
-
-
-def check_names(builder, component):
-    """Refuses a part of the network that is not known, or not with its arguments."""
-    arguments = {name: value for name, value in component.items() if name != "type"}
-    with placed("model"):
-        builder.check_arguments(builder.load_component_class(component["type"]), arguments)
+    try:
+        build()
+    except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
+        what = error if isinstance(error, UserError) else UserError(gist(error.__context__ or error))
+        with placed(blame(name, builder.config.dic[name], build) or name):
+            raise what from None
 
 
 def components_in(node):

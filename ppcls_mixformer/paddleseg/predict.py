@@ -14,14 +14,12 @@ from tqdm import tqdm
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddleseg import lists, results
+from ppcls_mixformer.paddleseg import lists, pixels, results
 from ppcls_mixformer.paddleseg.classes import class_names, count_classes, palette
 from ppcls_mixformer.predict import sources
 from ppcls_mixformer.predict.results import check_failures
 
 logger = logging.getLogger(__name__)
-
-LARGE = 4_000_000  # pixels in a network at once, above which a line says what that takes
 
 
 def find_pictures(place):
@@ -88,7 +86,7 @@ def run(builder, flags, options):
         try:
             picture = read(path)
             classes = segment(builder.model, prepare, picture, options)
-        except (OSError, ValueError, cv2.error) as error:  # too large for Padding, too narrow for a resize, …
+        except (OSError, ValueError, UserError, cv2.error) as error:  # too large for Padding or for memory, …
             outcomes[-1]["error"] = getattr(error, "strerror", None) or first_line(error)
             logger.warning("%s: %s", path, outcomes[-1]["error"])
             continue
@@ -118,13 +116,11 @@ def segment(model, prepare, picture, options):
     """
     sample = prepare({"img": picture.astype("float32")})
     height, width = sample["img"].shape[-2:]
-    if height * width > LARGE and not options.get("is_slide"):
+    if height * width > pixels.LARGE and not options.get("is_slide"):
         logger.warning(
             "%dx%d pixels go through the network as a whole: B0 took 1.5 KB of memory for each; where that "
-            "is too much, resize pictures in val_dataset.transforms, or add --is_slide --crop_size 512 512 "
-            "--stride 384 384",
-            width,
-            height,
+            "is too much, resize pictures in val_dataset.transforms, or add %s",
+            *(width, height, pixels.WINDOWS),
         )
     images = paddle.to_tensor(sample["img"][np.newaxis])
     options = dict(options)

@@ -1,5 +1,6 @@
 """Checks what PaddleSeg would ignore silently, download or crash on, before anything is built."""
 
+import logging
 import re
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from ppcls_mixformer.paddleseg.components import check_components, check_losses
 from ppcls_mixformer.paddleseg.predict import find_pictures
 from ppcls_mixformer.paddleseg.sections import check_data, check_transforms, section_of
 from ppcls_mixformer.weights.checkpoint import check_start, find_file, read_file
+
+logger = logging.getLogger(__name__)
 
 LEAST = {"iters": 1, "batch_size": 1, "save_interval": 1, "log_iters": 1, "num_workers": 0}
 
@@ -43,6 +46,7 @@ def parts(settings, mode):
     if mode == "export":
         yield partial(check_averages, config)
     if mode == "train":
+        yield partial(say_full_precision, flags)
         yield partial(check_iters, config)
         yield partial(check_losses, config)
         yield partial(check_components, config)
@@ -64,6 +68,12 @@ def parts_of_data(settings, mode):
     flags, config = settings
     splits = {"train": ["train_dataset"] + ["val_dataset"] * getattr(flags, "do_eval", False)}
     return [partial(check_data, config, split) for split in {**splits, "eval": ["val_dataset"]}.get(mode, ())]
+
+
+def say_full_precision(flags):
+    """Says that `--precision fp16` is without effect on a CPU, where Paddle says so in several warnings."""
+    if flags.precision == "fp16" and flags.device == "cpu":
+        logger.warning("--precision fp16: the device is the CPU, so all runs in full precision")
 
 
 def check_iters(config):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ppcls_mixformer.hosting import drawn
 from ppcls_mixformer.hosting.whole import whole_file
 
 MAPS, MIXED = "pseudo_color_prediction", "added_prediction"  # PaddleSeg's folders
@@ -118,4 +119,4 @@ def save(image, path):
     """Saves a picture of Pillow, whole or not at all, and makes the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
-        image.save(part)
+        drawn.save(image, part)

@@ -73,11 +73,15 @@ def section_of(config, split):
     return config.dic[split]
 
 
+def classes_in(section):
+    """How many classes a section has; None where it does not say it."""
+    return 150 if section.get("type") == "ADE20K" else section.get("num_classes")
+
+
 def check_section(section, split, model_classes):
     """Checks the folder, the number of classes, the mode and the transforms of a section."""
     check_texts(section)
-    classes = 150 if section.get("type") == "ADE20K" else section.get("num_classes")
-    mode = split.split("_")[0]
+    classes, mode = classes_in(section), split.split("_")[0]
     checks = [partial(check_roots, section), partial(check_classes, classes, model_classes)]
     checks.append(partial(check_mode, section, mode))
     if section.get("type") == "Dataset":

@@ -6,7 +6,7 @@ import random
 import statistics
 from pathlib import Path
 
-from ppcls_mixformer.hosting import written
+from ppcls_mixformer.hosting import drawn, written
 from ppcls_mixformer.hosting.charts import ROWS
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.prepare import listing, recipe, sheet, split
@@ -68,9 +68,9 @@ def write(result, choices, folder, output):
     (folder / config).write_bytes(text.encode())
 
     rows = _rows(result, titles, counts["train"], choices.seed)
-    sheet.draw_samples(rows, len(classes)).save(folder / "samples.jpg", quality=90)
+    drawn.save(sheet.draw_samples(rows, len(classes)), folder / "samples.jpg", quality=90)
     by_class = [{name: counts[name][number] for name in counts} for number in range(len(classes))]
-    sheet.draw_chart(list(zip(titles, by_class)), sizes, side).save(folder / "chart.png")
+    drawn.save(sheet.draw_chart(list(zip(titles, by_class)), sizes, side), folder / "chart.png")
     report = {**_report(result, choices, counts, sizes, times), "config": config, "files": _files(folder)}
     (folder / DATA).write_bytes(json.dumps(report, indent=1).encode())
     return report

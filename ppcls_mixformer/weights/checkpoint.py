@@ -43,10 +43,12 @@ def find_file(path):
 
 
 def check_start(key, pretrained):
-    """Refuses the path, in a config's `key`, of a checkpoint to start from that is not there."""
+    """Refuses the path, in a config's `key`, of a checkpoint to start from that is not there, and no path."""
     if isinstance(pretrained, str):
         with placed(key):
             find_file(pretrained)
+    elif pretrained and pretrained is not True:
+        raise WeightsError(f"{key}: it is {pretrained}, neither true, false nor the path of a checkpoint")
 
 
 def read_checkpoint(path):

@@ -1,5 +1,6 @@
 """Files, sets and folders that appear only once they are whole, whenever their process is killed."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -72,6 +73,35 @@ def test_a_full_disk_is_said_of_the_file(tmp_path):
         with open("/dev/full", "w") as full:
             full.write("x" * 10000)
     assert error.value.filename == str(tmp_path / "file")
+
+
+def test_errors_name_files_as_they_will_be_called(tmp_path):
+    def fail(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    for expected in ("file", "folder/a", "set/b/c"):
+        with pytest.raises(OSError, match="No space left") as error, contextlib.ExitStack() as stack:
+            if expected == "file":
+                fail(stack.enter_context(whole_file(tmp_path / "file")))
+            elif expected == "folder/a":
+                fail(stack.enter_context(whole_folder(tmp_path / "folder")) / "a")
+            fail(stack.enter_context(whole_set(tmp_path / "set"))(tmp_path / "set/b/c"))
+        assert error.value.filename == str(tmp_path / expected)
+    with pytest.raises(OSError, match="No space left") as error, whole_file(tmp_path / "file"):
+        fail("/elsewhere")
+    assert error.value.filename == "/elsewhere"
+
+
+def test_a_copy_that_fails_names_where_it_was_to_go(tmp_path, monkeypatch):
+    def copyfile(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging/model.json").touch()
+    monkeypatch.setattr(whole.shutil, "copyfile", copyfile)
+    with pytest.raises(OSError, match="No space left") as error:
+        publish(tmp_path / "staging", tmp_path / "target", ["model.json"])
+    assert (error.value.filename, error.value.filename2) == (str(tmp_path / "target/model.json"), None)
 
 
 # Sets

@@ -219,6 +219,45 @@ def test_a_checkpoint_is_of_one_epoch_whenever_the_trainer_is_killed(tmp_path):
     assert seen == {1, 2}
 
 
+@pytest.mark.parametrize("name", ["COCOMetric", "LVISMetric"])
+def test_results_are_whole_whenever_an_evaluation_is_killed(tmp_path, name):
+    from ppdet.metrics import metrics
+
+    from ppcls_mixformer.paddledet import lvis_metric
+
+    output, seen = tmp_path / "output", set()
+    output.mkdir()
+    kind = {"COCOMetric": metrics.COCOMetric, "LVISMetric": lvis_metric.LVISMetric}[name]
+    metric = kind("", clsid2catid={0: 1}, output_eval=str(output), save_prediction_only=True)
+    for value in (1, 2):
+        metric.results["bbox"] = [{"image_id": 1, "score": value}] * 1000
+        for state in states(output, metric.accumulate, tmp_path / f"copies{value}"):
+            if (state / "bbox.json").exists():
+                found = json.loads((state / "bbox.json").read_text())
+                assert len(found) == 1000
+                seen.add(found[0]["score"])
+    assert seen == {1, 2}
+
+
+def test_pictures_are_whole_whenever_inference_is_killed(tmp_path, monkeypatch):
+    import ppdet.engine
+
+    from ppcls_mixformer.paddledet.trainer import Trainer
+
+    def predict(self, images, *flags):
+        picture.save(str(output / images[0]), *flags)
+
+    noise, output = np.random.RandomState(0).randint(0, 256, [64, 64, 3], "uint8"), tmp_path / "output"
+    picture = Image.fromarray(noise)
+    output.mkdir()
+    monkeypatch.setattr(ppdet.engine.Trainer, "predict", predict)
+    trainer, found = object.__new__(Trainer), []
+    for state in states(output, lambda: trainer.predict(["a.png"]), tmp_path / "copies"):
+        for path in state.glob("*.png"):
+            found.append(np.array(Image.open(path)))
+    assert found and all(np.array_equal(pixels, noise) for pixels in found)
+
+
 def test_applying_the_bridges_again_changes_nothing():
     from ppdet.engine import trainer
     from ppdet.modeling import ops, post_process

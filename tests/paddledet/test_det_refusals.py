@@ -75,7 +75,21 @@ def refusal(command, arguments):
         (DETECTOR, "TrainReader=5", "TrainReader: it is 5, not a section of keys"),
         (LVIS, "MixFormer=b0", "MixFormer: it is 'b0', not a section of keys, such as MixFormer.arch=VALUE"),
         (DETECTOR, "LearningRate=0.1", "LearningRate: it is 0.1, not a section of keys"),
-        (DETECTOR, "LearningRate.schedulers=5", "LearningRate cannot be made of its keys: TypeError"),
+        (DETECTOR, "LearningRate.schedulers=5", "LearningRate.schedulers cannot be 5: TypeError"),
+        (DETECTOR, "LearningRate.schedulers=[]", "LearningRate.schedulers cannot be []: AssertionError"),
+        (DETECTOR, "FPN.out_channel=[]", "FPN cannot be made of {'out_channel': []}: TypeError"),
+        (DETECTOR, "RPNHead.anchor_generator.strides=[]", "RPNHead.anchor_generator.strides cannot be []: "),
+        (DETECTOR, "BBoxHead.head=x", "'head': 'x', 'roi_extractor'"),
+        (KEYPOINTS, "TopDownHRNet.width=x", "'width': 'x'}: TypeError: "),
+        (
+            LVIS,
+            "OptimizerBuilder.optimizer.beta1=5",
+            "OptimizerBuilder.optimizer.beta1 cannot be 5",
+        ),
+        (DETECTOR, "num_classes=[]", "num_classes: it is [], not a whole number from 1 on"),
+        (DETECTOR, "TrainReader.shuffle=x", "TrainReader.shuffle: it is 'x', neither true nor false"),
+        (KEYPOINTS, "MixFormer.pretrained=5", "MixFormer.pretrained: it is 5, neither true, false nor the"),
+        (DETECTOR, "architecture=[]", "architecture: [] is no text"),
         (DETECTOR, "MaskRCNN=null", "MaskRCNN: it is None, not a section of keys"),
         (DETECTOR, "architecture=MaskRCN", "architecture: MaskRCN is not known; did you mean MaskRCNN?"),
         (DETECTOR, "EvalDataset.name=COCO", "EvalDataset.name: 'COCO' is not known to ppdet.data.source"),
@@ -291,6 +305,11 @@ def test_entries_of_a_folder_that_are_no_pictures_are_mentioned(scenes, files, t
 def test_mixed_precision_without_a_gpu_is_mentioned(scenes, warnings):
     refusal(commands.train, command_line(scenes, DETECTOR, "TrainDataset.anno_path=none", flags=["--amp"]))
     assert warnings() == ["--amp: use_gpu is false, so all runs in full precision"]
+
+
+def test_a_level_of_mixed_precision_that_there_is_not(scenes):
+    arguments = command_line(scenes, KEYPOINTS, "amp_level=O3", flags=["--amp"])
+    assert refusal(commands.train, arguments) == "amp_level: it is O3, not one of O1, O2, O0"
 
 
 def test_an_unknown_argument_of_the_network_is_refused_with_the_nearest_one(scenes, warnings):

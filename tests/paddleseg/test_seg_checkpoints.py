@@ -108,6 +108,21 @@ def test_a_ruined_network_ends_the_run_and_is_no_best_model(tmp_path):
     assert best_models(tmp_path) == [0.25, 0.5]
 
 
+def test_a_checkpoint_that_is_not_saved_leaves_no_empty_folder(paths):
+    saver, (weights, optimizer) = Saver(), paths
+    for value, state in ((np.nan, tensor(1.0)), (1.0, {"x": Unsaveable()})):
+        weights.parent.mkdir()  # as PaddleSeg does
+        with pytest.raises((UserError, RuntimeError)):
+            saver.save(tensor(value), str(weights))
+            saver.save(state, str(optimizer))
+        assert not weights.parent.exists()
+    weights.parent.mkdir()
+    (weights.parent / "notes.txt").touch()
+    with pytest.raises(UserError):
+        saver.save(tensor(np.nan), str(weights))
+    assert (weights.parent / "notes.txt").exists()
+
+
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 1.0])
 def test_a_loss_of_a_ruined_network_ends_the_run(tmp_path, loss):
     saver = Saver()

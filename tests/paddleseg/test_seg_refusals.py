@@ -56,6 +56,16 @@ def test_a_wrong_config_is_named(host, scenes, config, text):
             "loss.types=[{'type':'CrossEntropy'}]",
             "loss: type CrossEntropy is not known to this PaddleSeg; did you",
         ),
+        ("loss.types=5", "loss.types: it is 5, not a list of losses, each with a `type`"),
+        ("loss.types=['Dice']", "loss.types: it is ['Dice'], not a list of losses, each with a `type`"),
+        ("loss.coef=5", "loss.coef: it is 5, not a list of numbers"),
+        ("loss.coef=[]", "loss.coef: it is [], not a list of numbers"),
+        ("lr_scheduler.end_lr=[]", "lr_scheduler.end_lr cannot be []: TypeError"),
+        ("optimizer.beta1=5", "optimizer.beta1 cannot be 5: ValueError"),
+        ("model.channels=x", "model.channels cannot be 'x': UPerNetFCN cannot be built: "),
+        ("model.backbone.frozen_stages=9", "model: MixFormer cannot be built: frozen_stages must be -1 to 4"),
+        ("model.backbone.pretrained=5", "model.backbone.pretrained: it is 5, neither true, false nor the"),
+        ("train_dataset.type=5", "train_dataset: type 5 is not known to this PaddleSeg"),
         (
             "train_dataset.transforms=[{'type':'Resize','target_size':5}]",
             "train_dataset: transforms: Resize cannot be built: ",
@@ -159,6 +169,15 @@ def test_a_checkpoint_that_cannot_be_resumed_is_refused(scenes, checkpoint, tmp_
 def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
     with pytest.raises(UserError, match="there is no folder .*nothing is downloaded"):
         attempt("train", tmp_path / "none", config="upernet_mixformer_b1_ade20k_512x512_160k")
+
+
+@pytest.mark.parametrize("precision, lines", [("fp16", 1), ("fp32", 0)])
+def test_mixed_precision_on_a_cpu_is_mentioned(host, scenes, caplog, precision, lines):
+    from ppcls_mixformer.paddleseg.config import settings
+
+    flags = ["--config", CONFIG, "--device", "cpu", "--precision", precision]
+    settings([*flags, *overrides(scenes, "batch_size=2")], "train")
+    assert caplog.text.count("--precision fp16: the device is the CPU, so all runs in full") == lines
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_a_picture_that_may_need_too_much_memory_is_said(host, monkeypatch, capl
         def forward(self, x):
             return [x]
 
-    monkeypatch.setattr(predict, "LARGE", 20 * 12 - 1)
+    monkeypatch.setattr(predict.pixels, "LARGE", 20 * 12 - 1)
     transforms = predict.Compose([], to_rgb=False)
     for height in (11, 12):
         picture = np.zeros([height, 20, 3], np.uint8)
