@@ -88,6 +88,8 @@ def check_flags(flags):
     if flags.files and flags.opt:
         raise UserError("-o replaces values of a config: name one, -c CONFIG")
     for path in flags.files:
+        if Path(path).is_dir():
+            raise UserError(f"{path} is a folder: name the files of annotations in it, FILE.json …")
         if not Path(path).is_file():
             raise UserError(f"there is no file {path}")
     for folder in flags.images or ():
@@ -212,5 +214,5 @@ def told(found, output):
     if found.places:
         yield f"a training on them takes -o {' '.join(map(shlex.quote, found.places))}"
     if output:
-        names = f"{Path(output) / SHEET} and {Path(output) / CHART}; " if found.splits else ""
-        yield f"look at {names}{Path(output) / REPORT} has the counts"
+        drawn = f"look at {Path(output) / SHEET} and {Path(output) / CHART}; " if found.splits else ""
+        yield f"{drawn}{Path(output) / REPORT} has the counts"

@@ -4,6 +4,7 @@ Files are checked without PaddleDetection; a config is read by PaddleDetection i
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -173,7 +174,8 @@ def find_folder(file, metric):
     parents = (here, os.path.dirname(here))
     near = dict.fromkeys([*parents, *itertools.chain(*map(_folders_in, parents))])
     deeper = itertools.islice(itertools.chain(*map(_folders_in, near)), MANY)  # such as images/train
-    for find_path, folders in itertools.product((_path_as_named, _path_as_spelt), (near, [*deeper])):
+    ways = _path_as_named, functools.partial(_path_as_spelt, annotated_pictures.Folders())
+    for find_path, folders in itertools.product(ways, (near, [*deeper])):
         found = {folder: [find_path(folder, name) for name in names] for folder in folders}
         most = max((sum(map(bool, paths)) for paths in found.values()), default=0)
         best = {f: paths for f, paths in found.items() if sum(map(bool, paths)) == most > 0}
@@ -196,10 +198,10 @@ def _path_as_named(folder, name):
     return os.path.realpath(path) if os.path.exists(path) else None  # a link beside a folder is the same
 
 
-def _path_as_spelt(folder, name):
-    """The same of another spelling of the name."""
+def _path_as_spelt(listed, folder, name):
+    """The same of another spelling of the name; `listed` are the `Folders` that were looked into."""
     find_path = annotated_pictures.finder(folder, "COCO")
-    spelling = annotated_pictures.find_spelling({"file_name": name}, find_path)
+    spelling = annotated_pictures.find_spelling({"file_name": name}, find_path, listed)
     return spelling and os.path.realpath(os.path.join(folder, spelling))
 
 

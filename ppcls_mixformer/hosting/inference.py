@@ -69,21 +69,26 @@ def config_for(program):
 
 
 @contextlib.contextmanager
-def _readable(program):
-    """Names the file in Paddle's errors about it, which are of many types and many lines."""
+def readable(program):
+    """Names the file in Paddle's errors about it, which are of many types and many lines.
+
+    Paddle 3.1 does not read what 3.3 has written ("pad_value is not pir::FloatAttribute").
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        reason = error_line(error).rstrip(".")
         raise UserError(
-            f"{program} cannot be read by paddlepaddle {paddle.__version__}: {error_line(error)}"
+            f"{program} cannot be read by paddlepaddle {paddle.__version__}: {reason}; a newer one may have "
+            "written it: install that, or export with this one, or with --onnx, which ONNX Runtime reads"
         ) from None
 
 
 def _described(program):
     """What a program in the older format holds."""
-    with _readable(program):
+    with readable(program):
         return ProgramDesc(program.read_bytes())
 
 
@@ -94,7 +99,7 @@ def input_shapes(program):
         UserError: it is damaged, or a file is cut off.
     """
     check_program(program)
-    with _readable(program):
+    with readable(program):
         return _input_shapes(program)
 
 
@@ -134,7 +139,7 @@ def predictor(program, onednn=True, threads=None, use_gpu=False):
     elif hasattr(config, "disable_mkldnn"):  # on by default since Paddle 3.3
         config.disable_mkldnn()
     config.enable_memory_optim()
-    with _readable(program):
+    with readable(program):
         engine = paddle.inference.create_predictor(config)
 
     def run(*arrays, **named):

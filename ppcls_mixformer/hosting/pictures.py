@@ -24,6 +24,7 @@ POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 TAIL = 64  # bytes at a file's end that may follow its last mark
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and those of its values that swap the sides
+MOVED = range(2, 9)  # and those that move pixels at all
 SIDES_OF_TIFF = 256, 257  # its tags of width and height
 
 
@@ -67,9 +68,10 @@ def imread(path, flags=IN_COLOR):
 
 
 def read_size(path):
-    """`(width, height)` of a picture file as `imread` gives it, and as it is stored, before EXIF's rotation.
+    """`(width, height)` of a picture file as `imread` gives it and as it is stored, and if EXIF turns it.
 
-    Its head and its end are read, the rest only where it does not end as its format does.
+    A half turn, and a mirror image, have the size of what is stored. The head and the end of the file are
+    read, the rest only where it does not end as its format does.
 
     Raises:
         OSError: it cannot be opened.
@@ -79,19 +81,20 @@ def read_size(path):
         try:
             with Image.open(file) as picture:
                 size, kind, mode = picture.size, picture.format, picture.mode
-                turned = picture.getexif().get(ORIENTATION, 1) in TURNED
+                orientation = picture.getexif().get(ORIENTATION, 1)
+                turned = orientation in TURNED
                 if kind == "TIFF":  # whose size Pillow may have turned already
                     size = tuple(picture.tag_v2[tag] for tag in SIDES_OF_TIFF)
         except Image.UnidentifiedImageError:
             height, width = imread(path).shape[:2]
-            return (width, height), (width, height)
+            return (width, height), (width, height), False
         except (SyntaxError, ValueError, OSError) as error:
             raise Unreadable(first_line(error)) from None
     if mode == "F" or (kind, mode) == ("TIFF", "I"):  # whose numbers may have no range
         imread(path)
     if turned and kind in ("TIFF", "WEBP"):  # which not every release of OpenCV turns
         height, width = imread(path).shape[:2]
-        return (width, height), size
+        return (width, height), size, True
     with open(path, "rb") as file:
         head, length = file.read(TAIL), os.fstat(file.fileno()).st_size
         file.seek(max(0, length - TAIL))
@@ -99,7 +102,7 @@ def read_size(path):
         if not (kind in ("JPEG", "PNG") and _ends_well(head + end)):
             file.seek(0)
             check_whole(file.read())
-    return (size[::-1] if turned else size), size
+    return (size[::-1] if turned else size), size, orientation in MOVED
 
 
 def _decoded_by_pillow(content):

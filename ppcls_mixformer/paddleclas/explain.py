@@ -126,7 +126,7 @@ def run(engine, flags):
     except UserError as error:
         raise UserError(f"--image: {error}") from None
     folder = Path(flags.output)
-    check_output(folder, flags.image, sources)
+    check_output(folder, flags.image, sources, image_roots(engine.config))
     folder.mkdir(parents=True, exist_ok=True)
     files = dict(zip(map(id, sources), file_names(sources)))
     check_free(folder / name for name in files.values())
@@ -144,14 +144,27 @@ def run(engine, flags):
     results.hand_out(stream, lambda found: f"{found['file_name']}: {found['answer']}: {found['sheet']}", None)
 
 
-def check_output(folder, place, sources):
+def image_roots(config):
+    """Folders below which a config has its pictures for training and evaluation."""
+    loaders = config.get("DataLoader") or {}  # in which PaddleClas keeps numbers, too
+    datasets = [(loaders.get(split) or {}).get("dataset") or {} for split in ("Train", "Eval")]
+    return {dataset["image_root"] for dataset in datasets if dataset.get("image_root")}
+
+
+def check_output(folder, place, sources, roots=()):
     """Refuses a file, and a folder among the pictures at `place`, whose `sources` they are.
+
+    Args:
+        roots: folders of more pictures, which the next `prepare` reads if some of `sources` lie there.
 
     Raises:
         UserError: names the folder.
     """
-    root = place if os.path.isdir(place) else None
-    outputs.check_apart("--output", folder, {os.path.dirname(source.name) for source in sources}, root)
+    holders = {os.path.dirname(source.name) for source in sources}
+    outputs.check_apart("--output", folder, holders, place if os.path.isdir(place) else None)
+    for root in filter(None, (outputs.common_folder([root]) for root in roots)):
+        if any(Path(root) in Path(os.path.realpath(holder)).parents for holder in holders):
+            outputs.check_apart("--output", folder, holders, root)
 
 
 def check_free(paths):

@@ -1,5 +1,6 @@
 """The pictures that an annotation file names: found, opened, and of the sizes that it says."""
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -17,16 +18,32 @@ PATIENCE = 2  # seconds before a progress bar shows
 FOLDERS = "have \\ in their file_name, which is read as /"
 ACCENTS = "have accents in their file_name that their file spells in the other way"
 ELSEWHERE = "name a folder in their file_name that is not there, and are found without it"
+ALIKE = "have a file_name that lacks its ending or is in another case, and are found as the one that fits"
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 def name_in_coco(image):
-    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`."""
-    return os.path.join(*image["coco_url"].split("/")[-2:])
+    """The folder and name of the picture of an entry of LVIS, such as `train2017/x.jpg`.
+
+    One without an address, `coco_url`, has the name of a file there or in `file_name`.
+    """
+    name = image.get("coco_url") or image["file_name"]
+    return os.path.join(*name.split("/")[-2:]) if "://" in name else name
+
+
+def complete_names(file, metric):
+    """Has an entry of `images` without the name that `metric` reads take the one that the other has."""
+    key, other = ("coco_url", "file_name") if metric == "LVIS" else ("file_name", "coco_url")
+    nameless = [image for image in file.content["images"] if not image.get(key)]
+    lacking = [image for image in nameless if image.get(other) and isinstance(image[other], str)]
+    for image in lacking:
+        image[key] = name_in_coco({**image, key: None})
+    file.note(lacking, f"have no {key}: their {other} is taken", "images")
 
 
 def finder(folder, metric):
     """A function that gives the path, in `folder`, of the picture of an entry of `images`."""
-    name = name_in_coco if metric == "LVIS" else (lambda image: image["file_name"])
+    name = name_in_coco if metric == "LVIS" else (lambda i: i.get("file_name") or name_in_coco(i))
     return lambda image: os.path.join(folder, name(image))
 
 
@@ -43,35 +60,81 @@ def spellings(name):
             yield from dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
 
 
-def find_spelling(image, path_of):
-    """The one of `spellings` of the name in an entry of `images` by which its picture is there, or None."""
-    found = ({**image, "file_name": spelling} for spelling in spellings(image["file_name"]))
-    return next((entry["file_name"] for entry in found if os.path.isfile(path_of(entry))), None)
+class Folders:
+    """The pictures in folders, each of which is listed once."""
+
+    def __init__(self):
+        self._listed = {}
+
+    def alike(self, path):
+        """The name of the one picture that is that of `path` in another case, or where `path` has no ending.
+
+        Another format is another picture: masks have the names of pictures, and the size.
+        """
+        folder, name = os.path.split(path)
+        if folder not in self._listed:
+            self._listed[folder] = defaultdict(list)
+            with contextlib.suppress(OSError, ValueError):
+                for entry in os.listdir(folder or "."):
+                    for key in {_plain(entry), _plain(entry).rpartition(".")[0]} if is_picture(entry) else ():
+                        self._listed[folder][key].append(entry)
+        found = self._listed[folder].get(_plain(name), [])
+        return found[0] if len(found) == 1 else None
 
 
-def repair_names(file, path_of):
-    """Has names of pictures be spelt as their files are, see `spellings`."""
-    names = {}
+def is_picture(name):
+    """Whether a name ends as that of a picture does, in any case."""
+    return name.lower().endswith(ENDINGS)
+
+
+def _plain(name):
+    """A name in the one spelling of all that are compared."""
+    return re.sub(r"\.jpeg$", ".jpg", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def find_spelling(image, path_of, folders, key="file_name"):
+    """The name by which the picture of an entry of `images` is there, or None.
+
+    It is one of `spellings` of the entry's, or else one of the `alike`.
+
+    Args:
+        folders: a `Folders`.
+        key: where the entry has the name.
+    """
+    entries = [{**image, key: spelling} for spelling in spellings(image[key])]
+    for entry in entries:
+        if os.path.isfile(path_of(entry)):
+            return entry[key]
+    for entry in entries:
+        name = folders.alike(path_of(entry))
+        if name:
+            return os.path.join(os.path.dirname(entry[key]), name)
+    return None
+
+
+def repair_names(file, path_of, key="file_name"):
+    """Has names of pictures, the `key` of their entries, be spelt as their files are, see `find_spelling`."""
+    names, folders = {}, Folders()
     for image in file.content["images"]:
-        name = image.get("file_name")
-        is_plain = isinstance(name, str) and name.isascii() and not {"/", "\\"} & set(name)
-        if isinstance(name, str) and not is_plain and not os.path.exists(path_of(image)):
-            names[id(image)] = find_spelling(image, path_of)
-    spelt = [names.get(id(image)) or image.get("file_name") for image in file.content["images"]]
+        if not os.path.exists(path_of(image)):
+            names[id(image)] = find_spelling(image, path_of, folders, key)
+    spelt = [names.get(id(image)) or image[key] for image in file.content["images"]]
     counts, repaired = Counter(map(str, spelt)), defaultdict(list)
     for image, spelling in zip(file.content["images"], spelt):
         if not names.get(id(image)):
             continue
-        straight = image["file_name"].replace("\\", "/")
-        if unicodedata.normalize("NFC", spelling) != unicodedata.normalize("NFC", straight):
-            if counts[spelling] > 1:  # of two folders that are not there, whose picture is it?
+        straight = image[key].replace("\\", "/")
+        own, other = (unicodedata.normalize("NFC", name) for name in (straight, spelling))
+        if own != other:
+            if counts[spelling] > 1:  # of two that are not there, whose picture is it?
                 continue
-            repaired[ELSEWHERE].append(image)
+            is_alike = os.path.basename(urllib.parse.unquote(own)) != os.path.basename(other)
+            repaired[ALIKE if is_alike else ELSEWHERE].append(image)
         else:
-            repaired[FOLDERS] += [image] if straight != image["file_name"] else []
+            repaired[FOLDERS] += [image] if straight != image[key] else []
             repaired[ACCENTS] += [image] if straight != spelling else []
-        image["file_name"] = spelling
-    for text in (FOLDERS, ACCENTS, ELSEWHERE):
+        image[key] = spelling
+    for text in (FOLDERS, ACCENTS, ELSEWHERE, ALIKE):
         file.note(repaired[text], text, "images")
 
 
@@ -89,14 +152,14 @@ def check_pictures(file, path_of):
     for image in tqdm(images, "pictures", unit="", delay=PATIENCE, disable=None, leave=False):
         path, said = path_of(image), size_in(image)
         try:
-            size, stored = pictures.read_size(path)
+            size, stored, is_turned = pictures.read_size(path)
         except FileNotFoundError:
             missing.append(image)
             continue
         except (ValueError, OSError) as error:  # Unreadable is one, and so is a name that no file can have
             unreadable.append((path, first_line(error)))
             continue
-        file.turned += [image] if size != stored else []
+        file.turned += [image] if is_turned else []
         if said is None:
             unsized.append(image)
             image["width"], image["height"] = size

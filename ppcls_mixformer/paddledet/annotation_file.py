@@ -140,7 +140,7 @@ def numbers_in(values):
     if not isinstance(values, list):
         return None
     try:
-        if not all(type(value) in (int, float) for value in values):
+        if not set(map(type, values)) <= {int, float}:
             values = [float(value) for value in values]
         return values if math.isfinite(sum(values)) else None
     except (TypeError, ValueError, OverflowError):

@@ -16,20 +16,24 @@ from pathlib import Path
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, repair_names
+from ppcls_mixformer.paddledet.annotated_pictures import check_pictures, complete_names, repair_names
 from ppcls_mixformer.paddledet.annotation_file import (
     Annotations,
-    clip,
     is_object,
     leave_out,
-    numbers_in,
     size_in,
     spelt,
     whole_number,
     without,
 )
+from ppcls_mixformer.paddledet.box_fields import repair_boxes, set_upright
 from ppcls_mixformer.paddledet.keypoint_fields import complete_keypoints, keep_class_of_joints
-from ppcls_mixformer.paddledet.masks import complete_areas, keep_readable_masks, repair_masks
+from ppcls_mixformer.paddledet.masks import (
+    add_boxes_of_masks,
+    complete_areas,
+    keep_readable_masks,
+    repair_masks,
+)
 
 LENGTH_OF_CATEGORIES = 1 << 22  # bytes in which all of a file's are expected; LVIS's 1203 take 0.4 MB
 
@@ -50,6 +54,8 @@ KINDS = {
 }
 OF_PICTURES_IN_LVIS = ("neg_category_ids", "not_exhaustive_category_ids")
 FREQUENCIES = "r", "c", "f"
+STAND_INS = {"bbox": "segmentation", "file_name": "coco_url", "coco_url": "file_name"}  # that say the same
+FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def read(path, key, metric, with_masks, path_of=None):
@@ -85,8 +91,10 @@ def repair(file, metric, with_masks, path_of=None):
     file.path_of = path_of
     kind, needed = next(value for part, value in KINDS.items() if part in metric)
     _check_sections(file, kind, needed, with_masks)
+    complete_names(file, metric)
     _check_texts(file, needed)
     _complete(file, metric)
+    _repair_sizes(file)
     _repair_ids(file)
     if metric == "LVIS":
         file.content["categories"].sort(key=lambda category: category["id"])
@@ -95,11 +103,13 @@ def repair(file, metric, with_masks, path_of=None):
     _leave_out_root(file, {annotation["category_id"] for annotation in file.content["annotations"]})
     _check_names(file)
     if path_of:  # before boxes are compared with the sizes
-        repair_names(file, path_of)
+        repair_names(file, path_of, "coco_url" if metric == "LVIS" else "file_name")
         check_pictures(file, path_of)
     file.refuse_these()  # what follows needs the picture of every annotation
-    _repair_flags(file)
-    _repair_boxes(file)
+    _repair_flags(file, metric)
+    add_boxes_of_masks(file)
+    set_upright(file)
+    repair_boxes(file)
     if "KeyPoint" in metric:
         complete_keypoints(file)
     file.refuse_these()
@@ -109,11 +119,11 @@ def repair(file, metric, with_masks, path_of=None):
         keep_readable_masks(file)
     complete_areas(file)
     objects = [annotation for annotation in file.content["annotations"] if is_object(annotation)]
-    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
-        file.refuse("has no person with a labelled keypoint: all are crowds, or no flag is above 0")
     if not objects:
         file.refused += [note for note in file.notes if note.section == "annotations"]
         file.refuse("has no object to train on or to evaluate: all are crowds or have no usable box or mask")
+    if "KeyPoint" in metric and not any(person["num_keypoints"] for person in objects):
+        file.refuse("has no person with a labelled keypoint: no flag of one that is no crowd is above 0")
     return file
 
 
@@ -161,7 +171,7 @@ def ids_of_pictures(path, key, names):
     images = content.get("images") if isinstance(content, dict) else None
     found = {}
     for image in images if isinstance(images, list) and all(isinstance(i, dict) for i in images) else ():
-        name = str(image.get("file_name") or image.get("coco_url")).rsplit("/", 1)[-1]
+        name = str(image.get("file_name") or image.get("coco_url")).replace("\\", "/").rsplit("/", 1)[-1]
         if name in names:
             found[spelt(image.get("id"))] = names[name]
     return found
@@ -202,7 +212,9 @@ def _check_sections(file, kind, needed, with_masks):
         words for section, fields in needed.items() for words in _lacking(file, section, fields, with_masks)
     ]
     if lacking:
-        file.refuse(f"is not a file of {kind}: {'; '.join(lacking)}")
+        known = isinstance(file.content, dict) and needed.keys() & file.content.keys()
+        hint = "" if known else "; have the tool that wrote it export COCO's JSON"
+        file.refuse(f"is not a file of {kind}: {'; '.join(lacking)}{hint}")
 
 
 def _lacking(file, section, fields, with_masks):
@@ -213,8 +225,10 @@ def _lacking(file, section, fields, with_masks):
     elif not all(isinstance(entry, dict) for entry in entries):
         yield f"its {section} are no objects of JSON"
     else:
+        asked = (*fields, *STAND_INS.values())
+        present = {field for field in asked if any(field in entry for entry in entries)}
         for field in fields if with_masks else [field for field in fields if field != "segmentation"]:
-            if not any(field in entry for entry in entries):
+            if not present & {field, STAND_INS.get(field)}:
                 yield f"its {section} have no {field}; is it of another task?"
 
 
@@ -279,6 +293,14 @@ def _complete(file, metric):
             file.note(lacking, f"have no {field}: none are assumed", "images")
             for image in lacking:
                 image[field] = []
+
+
+def _repair_sizes(file):
+    """Has width and height of a picture be numbers where they spell some: pycocotools takes no text."""
+    for image in file.content["images"]:
+        size = size_in(image)
+        if size:
+            image["width"], image["height"] = size
 
 
 def _repair_ids(file):
@@ -351,69 +373,44 @@ def _copies(entries):
     return copies
 
 
-def _repair_flags(file):
-    """Has `iscrowd` be 0 or 1."""
+def _repair_flags(file, metric):
+    """Has `iscrowd` be 0 or 1, and an object that is to be ignored be so for all that read the file.
+
+    COCO's evaluation knows crowds alone, and counts others as missed; that of LVIS knows `ignore` alone.
+    """
     annotations = file.content["annotations"]
     lacking = [annotation for annotation in annotations if annotation.get("iscrowd") is None]
     if len(lacking) < len(annotations):  # LVIS has no crowds, and no such key
         file.note(lacking, "have no iscrowd: 0 is assumed")
+    for flag in ("iscrowd", "ignore"):
+        given = [annotation for annotation in annotations if annotation.get(flag) is not None]
+        for annotation in given:
+            annotation[flag] = FLAGS.get(spelt(annotation[flag]).lower())
+        file.refuse_any([a for a in given if a[flag] is None], f"have an {flag} other than 0 and 1")
     for annotation in lacking:
         annotation["iscrowd"] = 0
-    for annotation in annotations:
-        annotation["iscrowd"] = {"0": 0, "1": 1, "False": 0, "True": 1}.get(spelt(annotation["iscrowd"]))
-    file.refuse_any([a for a in annotations if a["iscrowd"] is None], "have an iscrowd other than 0 and 1")
     _count_masks_of_cvat(file)
+    for annotation in annotations:
+        if not is_object(annotation):
+            annotation["iscrowd"] = 1
+            annotation.update({"ignore": 1} if metric == "LVIS" else {})
 
 
 def _count_masks_of_cvat(file):
-    """Has masks of CVAT be objects: it writes iscrowd 1 for all but polygons, such as painted ones."""
+    """Has masks of CVAT and Datumaro be objects: they write iscrowd 1 for all that are no polygons."""
     crowds = [annotation for annotation in file.content["annotations"] if annotation["iscrowd"]]
     if all(_is_of_cvat(annotation) for annotation in file.content["annotations"]):
-        file.note(crowds, "have iscrowd 1, as CVAT gives it to all run lengths: they count as objects")
+        text = "have iscrowd 1, as CVAT and Datumaro give it to all run lengths: they count as objects"
+        file.note(crowds, text)
         for annotation in crowds:
             annotation["iscrowd"] = 0
 
 
 def _is_of_cvat(annotation):
-    """Whether an annotation has CVAT's attributes, and is a crowd just where it has run lengths."""
+    """Whether an annotation has `attributes` as theirs have, and is a crowd just where it has run lengths."""
     attributes, is_crowd = annotation.get("attributes"), bool(annotation["iscrowd"])
     has_run_lengths = isinstance(annotation.get("segmentation"), dict)
-    return isinstance(attributes, dict) and "occluded" in attributes and has_run_lengths == is_crowd
-
-
-def _repair_boxes(file):
-    """Has every box be four numbers, of a size above 0 and inside its picture where that says its size."""
-    sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    broken, empty, outside, clipped = [], [], [], []
-    largest = 0
-    for annotation in file.content["annotations"]:
-        box = numbers_in(annotation.get("bbox"))
-        if box is None or len(box) != 4:
-            broken.append(annotation)
-        elif round(min(box[2:]), 3) <= 0:  # PaddleDetection rounds so
-            empty.append(annotation)
-        else:
-            largest = max(largest, *box)
-            inside = clip(box, sizes[annotation["image_id"]])
-            annotation["bbox"] = inside
-            if inside is None:
-                outside.append(annotation)
-            elif inside != box:
-                clipped.append(annotation)
-    total = len(file.content["annotations"])
-    if 0 < largest <= 1:
-        file.refuse("has no box larger than one pixel: COCO's are in pixels, not in shares of the picture")
-    if 2 * (len(clipped) + len(outside)) > total:
-        file.refuse_any(
-            [*clipped, *outside],
-            "have a box that ends outside of the picture: is it written as corners? COCO's are "
-            "[x, y, width, height]",
-        )
-    file.note(broken, "have no box of four finite numbers, and are left out", left_out=True)
-    file.note(empty, "have a box whose width or height is not above 0, and are left out", left_out=True)
-    file.note(outside, "have a box outside of the picture, and are left out", left_out=True)
-    file.note(clipped, "have a box that sticks out of the picture, and is clipped")
-    leave_out(file, [*broken, *empty, *outside])
+    return isinstance(attributes, dict) and has_run_lengths == is_crowd
 
 
 def number_of_crowds(content):
@@ -462,6 +459,15 @@ def order_as(file, other):
         )
     file.content["categories"].sort(key=lambda category: wanted.index(str(category["name"])))
     file.remark(f"its classes stand in another order than in {other.path}, whose order is taken")
+
+
+def leave_out_classes(file, other):
+    """Leaves out the classes that `other` lacks and of which `file` has no object."""
+    wanted, used = set(names(other.content)), {a["category_id"] for a in file.content["annotations"]}
+    others = [c for c in file.content["categories"] if str(c["name"]) not in wanted and c["id"] not in used]
+    text = f"have no object, and are no classes of {other.path}: they are left out"
+    file.note(others, text, "categories", left_out=True)
+    file.content["categories"] = without(file.content["categories"], others)
 
 
 def add_missing_classes(file, other):

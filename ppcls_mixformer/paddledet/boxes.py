@@ -1,7 +1,8 @@
 """Boxes of persons in the result file of a detector, for networks that find keypoints inside of them.
 
 Such a file is JSON as COCO wants it, a list of `image_id` or `filename`, `category_id`, `bbox` and `score`,
-of any detector: which pictures and which class it means is looked up, and what is left out is said.
+or annotations with scores, of any detector: which pictures and which class it means is looked up, and what is
+left out is said.
 """
 
 import functools
@@ -104,6 +105,8 @@ def read_entries(path, key):
         raise UserError(f"{key}: cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{key}: {path} is not JSON: {error}") from None
+    if isinstance(entries, dict):
+        entries = _in_annotations(entries)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(
             f"{key}: {path} is not a detector's result file, a JSON list of image_id or filename, "
@@ -120,6 +123,18 @@ def read_entries(path, key):
         entry["score"] = score[0]
         entry["bbox"] = box if box and len(box) == 4 and min(box[2:]) > 0 else None
     return entries
+
+
+def _in_annotations(content):
+    """The results in a file of annotations with scores, as FiftyOne writes it, by its names of pictures."""
+    images, entries = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(entries, list):
+        return None
+    if not all(isinstance(entry, dict) for entry in (*images, *entries)):
+        return None
+    names = {annotation_file.spelt(image.get("id")): image.get("file_name") for image in images}
+    found = ((entry, names.get(annotation_file.spelt(entry.get("image_id")))) for entry in entries)
+    return [{**entry, NAMES[1]: name} if name else entry for entry, name in found]
 
 
 def name_in(entry):

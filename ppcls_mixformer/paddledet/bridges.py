@@ -37,7 +37,7 @@ from ppcls_mixformer.hosting import archives, expressions, paddle_bridges, safe_
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.whole import open_whole, saves_whole
-from ppcls_mixformer.paddledet import annotations, boxes, held, masks, pasting, reading
+from ppcls_mixformer.paddledet import annotations, boxes, cropping, held, masks, pasting, reading
 from ppcls_mixformer.paddledet.checkpoints import BestScore
 from ppcls_mixformer.paddledet.lvis_metric import LVISMetric
 from ppcls_mixformer.weights import pickles
@@ -73,6 +73,7 @@ def apply():
         pictures_of_saved_results,
         curves_beside_results,
         outlines_of_masks,
+        crops_of_masks,
         masks_one_by_one,
         reading.apply,
     ):
@@ -341,6 +342,11 @@ def _with_polygons(original):
                 record["gt_poly"] = [masks.as_polygons(mask) for mask in record["gt_poly"]]
 
     return parse_dataset
+
+
+def crops_of_masks():
+    """All releases: `is_mask_crop`, as in the 3x schedule, needs shapely, which nothing brings."""
+    replace_once(operators.RandomCrop, "crop_segms", cropping.cutting_polygons)
 
 
 def masks_one_by_one():

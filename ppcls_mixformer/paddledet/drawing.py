@@ -64,7 +64,13 @@ def _draw_box(pen, box, name, color, text):
     pen.rectangle((left, top, left + max(width, 1), top + max(height, 1)), outline=color, width=2)
     above = max(0, top - 15)
     pen.rectangle((left, above, left + text.width(name) + 5, above + 15), fill=color)
-    text.write(pen, (left + 3, above), name, fill=(255, 255, 255) if sum(color) < 480 else (0, 0, 0))
+    text.write(pen, (left + 3, above), name, fill=ink_on(color))
+
+
+def ink_on(color):
+    """RGB of letters on a colour: white on dark ones, black on bright ones."""
+    red, green, blue = color
+    return (255, 255, 255) if 0.3 * red + 0.59 * green + 0.11 * blue < 150 else (0, 0, 0)
 
 
 def draw_skeleton(image, keypoints, joints, threshold):

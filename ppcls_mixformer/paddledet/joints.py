@@ -238,7 +238,7 @@ def is_pair(value, known):
 
 
 def find_edges(file, category, names):
-    """Lines between joints, counted from 0; the file counts from 1."""
+    """Lines between joints, counted from 0; the file counts from 1, or has names."""
     skeleton = category.get("skeleton")
     if not skeleton:
         edges = COCO_EDGES if names == COCO_NAMES else []
@@ -246,6 +246,8 @@ def find_edges(file, category, names):
             file.remark(f"its class {category['name']} has no skeleton: joints are drawn without lines")
         return edges
     edges = skeleton if isinstance(skeleton, list) else [skeleton]
+    places = {name: place for place, name in enumerate(names, 1)}
+    edges = [[places.get(end, end) for end in edge] if _are_texts(edge) else edge for edge in edges]
     if edges and all(is_pair(edge, range(len(names))) for edge in edges) and 0 in sum(edges, []):
         file.remark("its skeleton counts joints from 0, COCO's from 1")
         return edges
@@ -256,6 +258,10 @@ def find_edges(file, category, names):
             f"{len(names)}, and are left out (first {wrong[0]})"
         )
     return [[joint - 1 for joint in edge] for edge in edges if edge not in wrong]
+
+
+def _are_texts(edge):
+    return isinstance(edge, list) and all(isinstance(end, str) for end in edge)
 
 
 def spread(config, joints):

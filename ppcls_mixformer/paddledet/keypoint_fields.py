@@ -11,6 +11,8 @@ from ppcls_mixformer.paddledet.annotation_file import (
     size_in,
 )
 
+VISIBLE = 2  # the largest flag of a keypoint
+
 
 def keep_class_of_joints(file):
     """Leaves one class, that which names its keypoints, and its annotations."""
@@ -24,7 +26,8 @@ def keep_class_of_joints(file):
             f"`keypoints` ({some}{', …' if len(named) > FIRST else ''})"
         )
     names = named[0].get("keypoints") or []
-    if not isinstance(names, list) or len({str(name) for name in names}) < len(names):
+    are_texts = isinstance(names, list) and all(type(name) in (str, int) for name in names)
+    if not are_texts or len({str(name) for name in names}) < len(names):
         file.refuse(f"has a class {named[0]['name']} whose `keypoints` are no list of different names")
     file.content["categories"] = named
     annotations = file.content.get("annotations") or []
@@ -55,7 +58,7 @@ def complete_keypoints(file):
     file.note(lacking, "have no keypoints: they count as not labelled")
     for annotation in lacking:
         annotation["keypoints"] = [0] * 3 * count
-    wrong, far, miscounted, outside, largest = [], [], [], [], 0
+    wrong, far, unknown, miscounted, outside, corner, largest = [], [], [], [], [], [], 0
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     labelled = beyond = 0
     for annotation in annotations:
@@ -64,6 +67,8 @@ def complete_keypoints(file):
             wrong.append(annotation)
             continue
         far += [annotation] if max(map(abs, numbers), default=0) >= FARTHEST else []
+        unknown += [annotation] if max(numbers[2::3], default=0) > VISIBLE else []
+        corner += [annotation] if _is_in_the_corner(numbers) else []
         largest = max(largest, *numbers[0::3], *numbers[1::3], 0)
         seen = sum(flag > 0 for flag in numbers[2::3])
         if annotation.get("num_keypoints", seen) != seen:
@@ -75,7 +80,17 @@ def complete_keypoints(file):
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
+    persons = [a for a in annotations if a.get("num_keypoints")]
+    astray = [a for a in persons if not wrong and _is_astray(a)]
+    if 2 * len(astray) > len(persons):
+        text = "have most of their keypoints outside of their box: COCO's are [x, y, width, height] from the"
+        file.refuse_any(astray, f"{text} left upper corner")
     file.refuse_any(far, "have a keypoint farther away than any picture is wide")
+    file.refuse_any(
+        unknown,
+        f"have a keypoint with a flag above {VISIBLE}: COCO's are 0 for not labelled, 1 for hidden and 2 for "
+        "visible",
+    )
     if 0 < largest <= 1:
         file.refuse("has no keypoint beyond one pixel: COCO's are in pixels, not in shares of the picture")
     if 2 * beyond > labelled:
@@ -84,6 +99,9 @@ def complete_keypoints(file):
             f"these of another size?{file.first_ids(outside)}"
         )
     file.note(outside, "have a labelled keypoint outside of the picture")
+    file.note(
+        corner, "have a keypoint at 0, 0 that counts as labelled: if nobody labelled it, its flag should be 0"
+    )
     file.note(miscounted, "have another num_keypoints than flags above 0: it is counted anew")
 
 
@@ -108,6 +126,27 @@ def _flatten_keypoints(file):
         annotation["keypoints"] = sum(([0] * 3 if m else joint for m, joint in zip(missing, joints)), [])
     file.note(nested, "have a list around each keypoint, which is taken away")
     file.note(placeless, "have keypoints whose x or y is null or NaN: these count as not labelled")
+
+
+def _is_astray(person):
+    """Whether most of the labelled keypoints of a person are outside of the person's box."""
+    x, y, width, height = person["bbox"]
+    numbers = person["keypoints"]
+    return 2 * count_outside([*shifted(numbers, x, y)], (width, height)) > person["num_keypoints"]
+
+
+def shifted(keypoints, x, y):
+    """`x, y, flag, …` as they are counted from a point of the picture."""
+    for place in range(0, len(keypoints), 3):
+        yield from (keypoints[place] - x, keypoints[place + 1] - y, keypoints[place + 2])
+
+
+def _is_in_the_corner(keypoints):
+    """Whether a labelled one of `x, y, flag, …` is at 0, 0, where many tools have those without a place."""
+    if 0 not in keypoints[0::3]:
+        return False
+    joints = zip(keypoints[0::3], keypoints[1::3], keypoints[2::3])
+    return any(x == 0 == y and flag > 0 for x, y, flag in joints)
 
 
 def _is_missing(value):

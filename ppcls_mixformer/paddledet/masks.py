@@ -1,5 +1,7 @@
 """Masks of annotations: polygons, and run-length encodings of both kinds."""
 
+import itertools
+
 import cv2
 import numpy as np
 from pycocotools import mask as masks
@@ -7,12 +9,65 @@ from pycocotools import mask as masks
 from ppcls_mixformer.paddledet.annotation_file import (
     FARTHEST,
     TOLERANCE,
+    is_object,
     numbers_in,
     size_in,
     whole_number,
 )
 
 LONGEST_NUMBER = 7  # characters of a number in a compressed mask: 35 bits
+LARGER = 1.05  # than its box no area is, give or take a pixel on each side
+# What `repair_masks` says of polygons.
+FLAT = "have one polygon without a list around it, which is added"
+POINTS = "have polygons of points [x, y], which are read as [x, y, x, y, …]"
+
+
+def add_boxes_of_masks(file):
+    """Has an object without a box have that of its mask."""
+    lacking = [annotation for annotation in file.content["annotations"] if not annotation.get("bbox")]
+    sizes = {image["id"]: size_in(image) for image in file.content["images"]} if lacking else {}
+    found = []
+    for annotation in lacking:
+        mask = mask_in(annotation.get("segmentation"), sizes[annotation["image_id"]])
+        if mask:
+            annotation["bbox"] = box_of(mask)
+            found.append(annotation)
+    file.note(found, "have no box: that of their mask is taken")
+
+
+def mask_in(found, size):
+    """The mask in a `segmentation`, polygons or a run-length encoding of `size`; None where it is none."""
+    if isinstance(found, dict):
+        mask = _in_whole_numbers(found)
+        return mask if is_rle(mask, size) else None
+    polygons, _ = polygons_in(found)
+    return [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)] or None
+
+
+def polygons_in(found):
+    """What may be polygons in a `segmentation`, `[x, y, x, y, …]` each, and what is said of their form."""
+    if not isinstance(found, list) or not found:
+        return [], None
+    if not isinstance(found[0], list):
+        return [found], FLAT
+    if _are_points(found):
+        return [_joined(found)], POINTS
+    if any(map(_are_points, found)):
+        return [_joined(polygon) if _are_points(polygon) else polygon for polygon in found], POINTS
+    return found, None
+
+
+def _are_points(values):
+    """Whether a value is a list of at least three points, `[x, y]`."""
+    return (
+        isinstance(values, list)
+        and len(values) >= 3
+        and all(isinstance(point, list) and len(point) == 2 for point in values)
+    )
+
+
+def _joined(points):
+    return list(itertools.chain(*points))
 
 
 def repair_masks(file):
@@ -22,7 +77,7 @@ def repair_masks(file):
     leaves it out, and evaluation takes what is found there neither for right nor for wrong.
     """
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
-    flat, short, without, spelt_otherwise = [], [], [], []
+    short, without, elsewhere, spelt_otherwise, respelt = [], [], [], [], {FLAT: [], POINTS: []}
     given, largest = 0, 0
     for annotation in file.content["annotations"]:
         found = annotation.get("segmentation")
@@ -33,13 +88,13 @@ def repair_masks(file):
             found = whole
             mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
         else:
-            polygons = found if isinstance(found, list) else []
-            if polygons and not isinstance(polygons[0], list):
-                flat.append(annotation)
-                polygons = [polygons]
+            polygons, way = polygons_in(found)
+            if way:
+                respelt[way].append(annotation)
             mask = [polygon for polygon in map(numbers_in, polygons) if is_polygon(polygon)]
             largest = max(largest, *map(max, mask), 0)
-            if not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+            if mask and not any(is_in_box(polygon, annotation["bbox"]) for polygon in mask):
+                elsewhere.append(annotation)
                 mask = []
             if mask and len(mask) < len(polygons):
                 short.append(annotation)
@@ -59,9 +114,10 @@ def repair_masks(file):
             f"has {given} masks, none of which can be read: COCO's are lists of polygons [[x, y, x, y, …], "
             "…] in the box of their object, or run lengths of the picture's size, [height, width]"
         )
-    refuse_corners(file)
+    refuse_boxes_elsewhere(file, elsewhere)
     file.note(spelt_otherwise, 'have run lengths or a size such as 12.0 or "12", which are read as 12')
-    file.note(flat, "have one polygon without a list around it, which is added")
+    for way, annotations in respelt.items():
+        file.note(annotations, way)
     file.note(short, "have polygons of fewer than three corners beside others, which are left out")
     file.note(
         without,
@@ -70,16 +126,37 @@ def repair_masks(file):
     )
 
 
-def refuse_corners(file):
-    """Refuses boxes most of which end where their masks would if they were written as corners."""
-    masked = [a for a in file.content["annotations"] if a.get("segmentation") and not a.get("ignore")]
-    corners = [a for a in masked if is_as_corners(a["bbox"], far_corner(a["segmentation"]))]
+def refuse_boxes_elsewhere(file, elsewhere=()):
+    """Refuses boxes most of which are not those of their masks, such as boxes written as corners.
+
+    Args:
+        elsewhere: annotations whose masks are known to be somewhere else.
+    """
+    masked = [a for a in file.content["annotations"] if a.get("segmentation") and is_object(a)]
+    pairs = [(annotation, box_of(annotation["segmentation"])) for annotation in masked]
+    corners = [a for a, (x, y, width, height) in pairs if is_as_corners(a["bbox"], (x + width, y + height))]
     if 2 * len(corners) > len(masked):
         file.refuse_any(
             corners,
             "have a box that ends in the far corner of their mask: COCO's are [x, y, width, height]",
         )
         file.refuse_these()
+    apart = [*elsewhere, *(a for a, box in pairs if share_inside(box, a["bbox"]) < 0.5)]
+    if 2 * len(apart) > len(masked) + len(elsewhere):
+        file.refuse_any(
+            apart,
+            "have a mask most of which is outside of their box: COCO's boxes are [x, y, width, height] from "
+            "the left upper corner, polygons [x, y, x, y, …], and run lengths go down the columns",
+        )
+        file.refuse_these()
+
+
+def share_inside(box, other):
+    """Which part of a box, `[x, y, width, height]`, is inside of another one, 0 to 1."""
+    starts = [max(box[side], other[side]) for side in (0, 1)]
+    ends = [min(box[side] + box[side + 2], other[side] + other[side + 2]) for side in (0, 1)]
+    shared = max(0, ends[0] - starts[0]) * max(0, ends[1] - starts[1])
+    return shared / (box[2] * box[3]) if shared else 0.0
 
 
 def is_as_corners(box, corner):
@@ -90,27 +167,23 @@ def is_as_corners(box, corner):
     return not is_right and max(abs(width - right), abs(height - bottom)) <= TOLERANCE
 
 
-def far_corner(mask):
-    """The largest `(x, y)` of a mask."""
+def box_of(mask):
+    """The box of a mask, `[x, y, width, height]`."""
     if isinstance(mask, dict):
-        x, y, width, height = masks.toBbox(compressed(mask)).tolist()
-        return x + width, y + height
-    return tuple(max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
+        return masks.toBbox(compressed(mask)).tolist()
+    left, top = (min(min(polygon[side::2]) for polygon in mask) for side in (0, 1))
+    right, bottom = (max(max(polygon[side::2]) for polygon in mask) for side in (0, 1))
+    return [left, top, right - left, bottom - top]
 
 
 def keep_readable_masks(file):
     """Takes away masks that cannot be read, where none are learned: pycocotools crashes on some of them."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     for annotation in file.content["annotations"]:
-        found = annotation.pop("segmentation", None)
-        if isinstance(found, dict):
-            mask = found if is_rle(found, sizes[annotation["image_id"]]) else None
-        else:
-            polygons = list(map(numbers_in, found)) if isinstance(found, list) else []
-            mask = polygons if all(map(is_polygon, polygons)) else None
+        mask = mask_in(annotation.pop("segmentation", None), sizes[annotation["image_id"]])
         if mask:
             annotation["segmentation"] = mask
-    refuse_corners(file)
+    refuse_boxes_elsewhere(file)
 
 
 def is_polygon(numbers):
@@ -142,7 +215,7 @@ def spans(values, start, length):
 def _in_whole_numbers(mask):
     """A run-length encoding whose numbers are of type int, where all are whole; else `mask` itself."""
     lists = {key: mask[key] for key in ("counts", "size") if isinstance(mask.get(key), list)}
-    if all(type(number) is int for numbers in lists.values() for number in numbers):
+    if all(set(map(type, numbers)) <= {int} for numbers in lists.values()):
         return mask
     lists = {key: [whole_number(number) for number in numbers] for key, numbers in lists.items()}
     return mask if any(None in numbers for numbers in lists.values()) else {**mask, **lists}
@@ -159,7 +232,7 @@ def is_rle(mask, size):
     if size is not None and tuple(own) != size[::-1]:
         return False
     if isinstance(counts, list):
-        if not all(type(n) is int for n in counts):
+        if not set(map(type, counts)) <= {int}:
             return False
         lengths = np.array(counts, dtype=object)  # whose sums are exact
     else:
@@ -207,26 +280,39 @@ def compressed(mask):
 
 
 def as_polygons(mask):
-    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines, without holes."""
+    """A mask as polygons, `[[x, y, …], …]`; of a run-length encoding the outlines.
+
+    That of a part with holes goes from its first corner around each hole and back, by the same way, so that
+    what fills it by counting edges, as pycocotools and all that draw polygons do, leaves the holes.
+    """
     if not isinstance(mask, dict):
         return mask
     pixels = masks.decode(compressed(mask)).repeat(2, 0).repeat(2, 1)  # outlines are within half a pixel
-    outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return [((outline.reshape(-1) + 0.5) / 2).tolist() for outline in outlines]
+    outlines, tree = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    points = [(outline.reshape([-1, 2]) + 0.5) / 2 for outline in outlines]
+    parents = [parent for *_, parent in tree[0]] if outlines else []
+    ways = {place: [ring] for place, (ring, parent) in enumerate(zip(points, parents)) if parent < 0}
+    for hole, parent in zip(points, parents):
+        if parent >= 0:
+            first = points[parent][:1]
+            ways[parent] += [first, hole, hole[:1], first]
+    return [np.concatenate(way).reshape(-1).tolist() for way in ways.values()]
 
 
 def complete_areas(file):
-    """Has every annotation have an area: that of its mask, or else of its box."""
+    """Has every annotation have an area, no larger than its box: that of its mask, or else of its box."""
     sizes = {image["id"]: size_in(image) for image in file.content["images"]}
     given = [numbers_in([annotation.get("area")]) or [0] for annotation in file.content["annotations"]]
     least = 1 if [0] < max(given, default=[0]) <= [1] else 0  # shares of the picture, or 1 for all
-    lacking = []
+    lacking, beyond = [], []
     for annotation, (area,) in zip(file.content["annotations"], given):
-        if area <= least:
-            lacking.append(annotation)
+        is_beyond = area > LARGER * (annotation["bbox"][2] + 1) * (annotation["bbox"][3] + 1)
+        if area <= least or is_beyond:
+            (beyond if is_beyond else lacking).append(annotation)
             area = area_of(annotation, sizes[annotation["image_id"]])
         annotation["area"] = area
     file.note(lacking, f"have no area above {least}: it is computed")
+    file.note(beyond, "have an area larger than their box, such as that of another size: it is computed")
 
 
 def area_of(annotation, size):

@@ -18,6 +18,7 @@ from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddledet import boxes, components, joints
 from ppcls_mixformer.paddledet.annotations import order_as
 from ppcls_mixformer.paddledet.classes import check_names, find_classes, path_of_annotations
+from ppcls_mixformer.paddledet.moved_masks import check_masks_move
 from ppcls_mixformer.paddledet.splits import check_boxes, check_data, check_together, say_what_is_left_out
 from ppcls_mixformer.weights.checkpoint import WeightsError, check_start, read_checkpoint
 
@@ -55,6 +56,8 @@ def parts(settings, mode):
     yield functools.partial(check_flags, settings, mode)
     yield functools.partial(check_network, config, mode)
     yield functools.partial(check_transforms, config)
+    if mode == "train":
+        yield functools.partial(check_masks_move, config)
     yield functools.partial(check_counts, config)
     yield functools.partial(check_switches, config)
     if mode == "train":

@@ -61,7 +61,7 @@ def read_annotations(path, key, config, pictures):
         return None
     find_picture = annotated_pictures.finder(pictures, config.metric)
     file = annotations.repair(load(path, key), config.metric, learns_masks(config), find_picture)
-    if len(file.content["categories"]) != config.num_classes and not key.startswith("TrainDataset"):
+    if not key.startswith("TrainDataset"):
         trained = classes_of(config, "TrainDataset")
         if trained and len(trained.content["categories"]) == config.num_classes:
             complete_classes(file, trained)
@@ -80,7 +80,9 @@ def learns_masks(config):
 def load(path, key):
     """`annotations.load`, of a file with a name that PaddleDetection takes."""
     if not path.endswith(".json"):
-        raise UserError(f"{key}: PaddleDetection reads annotations from .json files only, not from {path}")
+        raise UserError(
+            f"{key}: PaddleDetection reads annotations from .json files, in COCO's format, not from {path}"
+        )
     return annotations.load(path, key)
 
 
@@ -90,6 +92,7 @@ def complete_classes(file, trained):
     Raises:
         UserError: it has others.
     """
+    annotations.leave_out_classes(file, trained)
     annotations.add_missing_classes(file, trained)
     annotations.order_as(file, trained)
 

@@ -7,12 +7,13 @@ import contextlib
 import functools
 import importlib
 import inspect
+import os
 
 import paddle
 import paddle.nn.functional as F
 from paddleseg.core import infer as core_infer
 from paddleseg.cvlibs import config, config_checker
-from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff, ade
+from paddleseg.datasets import ADE20K, Cityscapes, CocoStuff, Dataset, ade
 from paddleseg.deploy import infer
 from paddleseg.models.losses import cross_entropy_loss, dice_loss
 from paddleseg.transforms import RandomPaddingCrop, ResizeByShort, transforms
@@ -23,7 +24,7 @@ from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replace_once, replaced, shadow_module
 from ppcls_mixformer.hosting.reading import operator_of
 from ppcls_mixformer.hosting.whole import remove_folder
-from ppcls_mixformer.paddleseg import pixels, reading
+from ppcls_mixformer.paddleseg import lists, pixels, reading
 from ppcls_mixformer.paddleseg.checkpoints import Saver
 from ppcls_mixformer.paddleseg.data import list_fixed_pairs, list_pairs, read_map
 from ppcls_mixformer.weights import pickles
@@ -58,7 +59,8 @@ def apply():
         best_model_on_resume,
         pictures_of_ade20k,
         maps_of_other_pictures,
-        maps_of_16_bits,
+        lists_of_pairs,
+        maps_of_other_depths,
         large_pictures,
         reading.apply,
     ):
@@ -286,8 +288,32 @@ def maps_of_other_pictures():
         replace_once(dataset, "__init__", _with_pairs_by_fixed_names)
 
 
-def maps_of_16_bits():
-    """All releases: Paddle takes the uint16 of class maps for bfloat16; all their classes become 0."""
+def lists_of_pairs():
+    """All releases: a byte-order mark, a blank line or a space in a name end a run, or name no file."""
+    replace_once(Dataset, "__init__", _of_listed_pairs)
+
+
+def _of_listed_pairs(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        call = signature.bind(self, *args, **kwargs)
+        call.apply_defaults()
+        key = f"{str(call.arguments['mode']).lower()}_path"
+        path, root = call.arguments.get(key), call.arguments["dataset_root"]
+        if key == "test_path" or not os.path.isfile(path or ""):  # PaddleSeg refuses what is missing
+            original(self, *args, **kwargs)
+            return
+        pairs = lists.read_pairs(path, key, root, call.arguments["separator"])
+        original(**{**call.arguments, key: os.devnull})
+        self.file_list = [[os.path.join(root, name) for name in pair] for pair in pairs]
+
+    return init
+
+
+def maps_of_other_depths():
+    """All releases: the uint16 of class maps is bfloat16 to Paddle, so their classes are 0; others fail."""
     for module in (transforms, ade):
         shadow_module(module, "Image", open=read_map)
 

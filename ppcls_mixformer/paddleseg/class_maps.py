@@ -24,6 +24,8 @@ FIRST = 3  # how many files an error names
 PATIENCE = 2  # seconds before a progress bar shows
 THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow decodes beside Python
 
+OPAQUE = 255
+
 MISSING = "are missing or cannot be read"
 NO_PICTURES = "are of pictures that are missing or cannot be read"
 NO_MAPS = "are no class maps, which hold the number of a class for each pixel"
@@ -170,9 +172,7 @@ def _numbers_in(path):
             if image.mode in ("L", "P"):
                 counts = enumerate(image.histogram())
                 return {number: count for number, count in counts if count}, image.size
-            if not image.mode.startswith("I"):
-                raise Wrong(NO_MAPS, f"its pixels are {image.mode}; save one number of 8 bits for each")
-            numbers, counts = np.unique(np.asarray(image), return_counts=True)
+            numbers, counts = np.unique(numbers_of(image), return_counts=True)
             return dict(zip(numbers.tolist(), counts.tolist())), image.size
     except Wrong:
         raise
@@ -180,10 +180,36 @@ def _numbers_in(path):
         raise Wrong(MISSING, (isinstance(error, OSError) and error.strerror) or first_line(error)) from None
 
 
+def numbers_of(image):
+    """The numbers in a class map that Pillow has opened, `[H, W]`.
+
+    One of several channels, such as grey that was saved as colours, is read where these are all the same, and
+    floats where they are whole.
+
+    Raises:
+        Wrong: it has colours, transparency, or no whole numbers.
+    """
+    values = np.asarray(image)
+    if image.mode == "1":
+        return values.astype("uint8")
+    if image.mode in ("L", "P") or image.mode.startswith("I"):
+        return values
+    if image.mode == "F" and (values == np.trunc(values)).all() and np.abs(values).max() < 1 << 31:
+        return values.astype("int32")
+    if image.mode not in ("LA", "RGB", "RGBA"):
+        raise Wrong(NO_MAPS, f"its pixels are {image.mode}; save one number of 8 bits for each")
+    if image.mode.endswith("A") and values[..., -1].min() < OPAQUE:
+        raise Wrong(NO_MAPS, "it has transparent pixels; save one number of 8 bits for each")
+    channels = 3 if image.mode.startswith("RGB") else 1
+    if any((values[..., 0] != values[..., channel]).any() for channel in range(1, channels)):
+        raise Wrong(NO_MAPS, f"its pixels are {image.mode}, of colours; save one number of 8 bits for each")
+    return values[..., 0]
+
+
 def _check_size(picture, size):
     """Refuses a picture that cannot be read or is not of `size`, as Wrong."""
     try:
-        own, stored = pictures.read_size(picture)
+        own, stored, _ = pictures.read_size(picture)
         if not cv2.haveImageReader(str(picture)):
             raise pictures.Unreadable(pictures.NO_PICTURE)
     except (ValueError, OSError) as error:  # Unreadable, or a path that no system takes

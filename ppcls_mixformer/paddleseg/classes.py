@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 ADE20K = ("objectInfo150.txt", "objectInfo.txt")
 FILES = (*ADE20K, "class_names.txt", "labels.txt", "label_list.txt")
 SECTIONS = ("val_dataset", "train_dataset")
+UNLABELLED = "__ignore__"  # the first of labelme's labels, which is no class
 MOST = 256  # classes for which there are colours: a PNG's palette has no more
 
 
@@ -55,7 +56,8 @@ def read(path):
             raise UserError(f"{path} has no column Name, with tabs between columns")
         return [row[header.index("Name")] for row in rows]
     found = names.read(path)
-    return [found[number] for number in range(max(found) + 1)]
+    listed = [found[number] for number in range(max(found) + 1)]
+    return listed[1:] if listed[0] == UNLABELLED else listed
 
 
 def palette(custom=None):

@@ -9,6 +9,7 @@ from paddleseg.transforms import Compose
 from PIL import Image
 
 from ppcls_mixformer.hosting.errors import UserError
+from ppcls_mixformer.paddleseg.class_maps import numbers_of
 
 SPLITS = {"train": "training", "val": "validation"}
 MOST = 255  # classes in 8 bits, beside the number for unlabelled
@@ -68,7 +69,8 @@ def read_map(path):
 
     Of 16 bits, Pillow gives uint16, which Paddle takes for bfloat16: every class becomes 0.
     """
-    numbers = np.asarray(Image.open(path))
+    with Image.open(path) as image:
+        numbers = numbers_of(image)
     if numbers.dtype == "uint8":
         return numbers
     return numbers.astype("int32" if numbers.max() > 255 else "uint8")

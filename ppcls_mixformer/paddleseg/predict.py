@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import UserError, first_line
 from ppcls_mixformer.hosting.text import read_lines
-from ppcls_mixformer.paddleseg import pixels, results
+from ppcls_mixformer.paddleseg import lists, pixels, results
 from ppcls_mixformer.paddleseg.classes import class_names, count_classes, palette
 from ppcls_mixformer.predict import sources
 from ppcls_mixformer.predict.results import check_failures
@@ -27,7 +27,7 @@ def find_pictures(place):
 
     Args:
         place: a picture, a folder, or a file with the path of a picture on each line, relative to its own
-            folder; what is behind a space, such as a class map, is left aside there.
+            folder; a class map behind it is left aside there.
 
     Raises:
         UserError: there are none.
@@ -41,14 +41,21 @@ def find_pictures(place):
         raise UserError(f"--image_path: {place} is neither a picture nor a folder or a list of pictures")
     if is_picture(place):
         return [place], None
-    folder, paths = os.path.dirname(place), []
-    for line in filter(None, read_lines(place)):
-        path = os.path.join(folder, line)
-        paths.append(path if os.path.exists(path) else os.path.join(folder, line.split()[0]))
+    folder = os.path.dirname(place)
+    paths = [_first_in(line, folder) for line in filter(None, read_lines(place))]
     if not any(map(is_picture, paths)):
         first = f"{paths[0]} does not exist or is not a picture" if paths else "it is empty"
         raise UserError(f"--image_path: {place} is no list of pictures: {first}")
     return list(dict.fromkeys(paths)), folder
+
+
+def _first_in(line, folder):
+    """The path of the picture that a line of a list names, with or without a class map behind it."""
+    whole = os.path.join(folder, lists.found(line, folder))
+    if os.path.exists(whole):
+        return whole
+    pair = lists.pair_in(line, folder, " ")
+    return os.path.join(folder, pair[0] if pair else line.split()[0])
 
 
 def is_picture(path):

@@ -1,7 +1,6 @@
 """Checks of a section of the config that names data: its settings, its files, and all of its class maps."""
 
 import inspect
-import locale
 import logging
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.datasets import ADE20K, Dataset
 
 from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
-from ppcls_mixformer.paddleseg import class_maps
+from ppcls_mixformer.paddleseg import class_maps, lists
 from ppcls_mixformer.paddleseg.builder import Builder
 from ppcls_mixformer.paddleseg.data import ADE20KLayout, left_out
 
@@ -145,20 +144,7 @@ def check_list(section, key):
         raise UserError(f"there is no file {path} ({key}), the list of pictures and class maps{hint}")
     if separator == "":
         raise UserError("separator must not be empty: it is what stands between a picture and its class map")
-    try:
-        rows = Path(path).read_text(encoding=locale.getpreferredencoding(False)).splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} ({key}) cannot be read: {error}") from None
-    if not rows:
-        raise UserError(f"{path} ({key}) is empty")
-    if rows[0].startswith("\ufeff"):
-        raise UserError(f"{path} ({key}) begins with a byte-order mark; save it as UTF-8 without one")
-    wrong = [n for n, row in enumerate(rows, 1) if len(row.strip().split(separator)) != 2]
-    if wrong:
-        raise UserError(
-            f"{path} ({key}): {len(wrong)} of {len(rows)} lines, first line {wrong[0]}, are not a picture, "
-            f"{separator!r} and its class map; `separator` sets what is between them"
-        )
+    lists.read_pairs(path, key, section.get("dataset_root") or "", separator)
 
 
 def check_are_components(chain):

@@ -22,11 +22,16 @@ def register():
         ppcls_mixformer.hosting.errors.UserError: PaddleX is not installed, or one that is not known here.
     """
     _check_installed()
-    from paddlex.inference.models.bindings import register_predictor_binding_map
+    from paddlex.inference.models.bindings import create_binding_registration, register_predictor_binding_map
 
     from ppcls_mixformer.paddlex.predictor import MixFormerPredictor
+    from ppcls_mixformer.paddlex.runners import BUILDERS
 
-    register_predictor_binding_map(MixFormerPredictor, {engine: tuple(VARIANTS) for engine in ENGINES})
+    known = {
+        engine: create_binding_registration(tuple(VARIANTS), runner_builder=BUILDERS.get(engine))
+        for engine in ENGINES
+    }
+    register_predictor_binding_map(MixFormerPredictor, known)
 
 
 def _check_installed():

@@ -1,9 +1,7 @@
 """Several pictures in one request of `serve`: a route beside PaddleX's own, whose schema has room for one."""
 
-import uuid
-
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex.bounds import TOO_LARGE
+from ppcls_mixformer.paddlex.bounds import TOO_LARGE, log_id
 
 AT_ONCE = 8  # pictures that the network gets at once
 UNPROCESSABLE = 422
@@ -18,28 +16,29 @@ def add_route(app, route, schema, asks_for, read, room):
     Args:
         schema: of a request.
         asks_for: what it may have beside, `topk` or `threshold`.
-        read: from the text of a picture, and the `Room` of its request, to an array.
+        read: from the texts of pictures, and the `Room` of their request, to their numbers and arrays, or
+            HTTPExceptions.
         room: makes the `Room` of a request.
     """
     from fastapi import HTTPException
 
     @app.post(f"{route}/batch")
     async def classify(batch: schema):
-        left, found, images = room(), [], {}
-        for number, text in enumerate(batch.images):
+        found, images = [], {}
+        async for number, picture in read(batch.images, room()):
             found.append(None)
-            try:
-                images[number] = await read(text, left)
-            except HTTPException as error:
-                if error.status_code == TOO_LARGE:
-                    raise HTTPException(TOO_LARGE, f"images.{number}: {error.detail}") from None
-                found[number] = _error(error.status_code, error.detail)
+            if not isinstance(picture, HTTPException):
+                images[number] = picture
+            elif picture.status_code == TOO_LARGE:
+                raise HTTPException(TOO_LARGE, f"images.{number}: {picture.detail}")
+            else:
+                found[number] = _error(picture.status_code, picture.detail)
         if images:
             asked = {asks_for: getattr(batch, asks_for)}
             for number, one in (await answers(app.state.context.pipeline.infer, images, asked)).items():
                 found[number] = one
         return {
-            "logId": str(uuid.uuid4()),
+            "logId": log_id(),
             "errorCode": 0,
             "errorMsg": "Success",
             "result": {"pictures": found},

@@ -1,11 +1,13 @@
 """What requests of `serve` may hold: PaddleX's keys and no others, and each of its own type.
 
-PaddleX's own schemas (3.7.2) pass over what they do not know, such as `topK`, and take `true` for 1.
+PaddleX's own schemas (3.7.2) pass over what they do not know, such as `topK`, and take `true` for 1. `logId`,
+which all of its services give back with an error and some with a result, is in all answers here.
 """
 
 from typing import List, Optional
 
 from ppcls_mixformer.hosting.advice import did_you_mean
+from ppcls_mixformer.paddlex.bounds import GIVEN_ID
 
 LARGEST_BATCH = 32  # pictures; their pixels count together, as those of one
 SHOWN = 40  # letters of a key that there is not
@@ -22,13 +24,18 @@ def build(independent):
 
     class Request(BaseModel):
         model_config = ConfigDict(strict=True)
+        logId: Optional[str] = None
 
         @model_validator(mode="before")
         @classmethod
         def _check_keys(cls, values):
             """Names the first unknown key; `extra="forbid"` would write an error for each of a million."""
             known = sorted(cls.model_fields)
-            for key in values if isinstance(values, dict) else ():
+            if not isinstance(values, dict):
+                return values
+            if isinstance(values.get("logId"), str):
+                GIVEN_ID.set(values["logId"])
+            for key in values:
                 if key not in known:
                     shown = key[:SHOWN]
                     said = {"key": shown, "near": did_you_mean(shown, known)}

@@ -23,19 +23,20 @@ from PIL import Image
 from ppcls_mixformer.hosting.errors import UserError, gist
 from ppcls_mixformer.hosting.patches import replaced, shadow_module
 from ppcls_mixformer.hosting.pictures import NO_PICTURE, Unreadable, imdecode
-from ppcls_mixformer.paddlex import ENGINES, batches, bounds, register, schemas
+from ppcls_mixformer.paddlex import ENGINES, batches, bounds, register, runners, schemas
 from ppcls_mixformer.paddlex.bounds import answer
-from ppcls_mixformer.predict import description, programs, sources
+from ppcls_mixformer.predict import description, programs, sources, transforms
 from ppcls_mixformer.variants import VARIANTS
 
 LARGEST_PICTURE = 25  # megapixels
+TRIED_SIDE = 256  # pixels of the picture that is classified at the start, at least
 # Of pictures, Pillow's names; others, such as icons, hold pictures of another size than they say, or are
 # decoded when they are opened.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 IN_COLOR = 1  # cv2.IMREAD_COLOR
 DATA_ADDRESS = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)  # in front of base64, as browsers write it
 URL_SAFE = str.maketrans("-_", "+/")  # the other two letters that base64 is written with
-FORBIDDEN, UNPROCESSABLE = 403, batches.UNPROCESSABLE
+FORBIDDEN, NOT_FOUND, UNPROCESSABLE = 403, 404, batches.UNPROCESSABLE
 PIPELINES = {  # by whether labels are independent: of PaddleX, with the section of its config
     False: ("image_classification", "ImageClassification"),
     True: ("image_multilabel_classification", "ImageMultiLabelClassification"),
@@ -53,6 +54,11 @@ def run(argv):
     )
     parser.add_argument("--device", default="cpu", help="of PaddleX, such as gpu:0 (cpu)")
     parser.add_argument("--fetch", action="store_true", help="fetch pictures from addresses in requests")
+    parser.add_argument(
+        "--visualize",
+        action="store_true",
+        help="answer with the picture drawn upon too, as PaddleX does, where a request does not say",
+    )
     parser.add_argument(
         "--largest-request",
         type=_above_zero,
@@ -72,7 +78,7 @@ def run(argv):
         help=f"seconds within which a request must arrive ({bounds.PATIENCE})",
     )
     flags = parser.parse_args(argv)
-    config = pipeline_config(flags.folder)
+    config = pipeline_config(flags.folder, flags.visualize)
     register()
     _check_extra()
     import uvicorn
@@ -86,7 +92,8 @@ def run(argv):
             "log_level": "warning",
         }
         server = uvicorn.Server(uvicorn.Config(build_app(config, flags), **options))
-        print(f"http://{flags.host}:{listener.getsockname()[1]} serves {flags.folder}", flush=True)
+        host = f"[{flags.host}]" if ":" in flags.host else flags.host
+        print(f"http://{host}:{listener.getsockname()[1]} serves {flags.folder}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # how a service ends, its last answers given
             server.run(sockets=[listener])
 
@@ -99,8 +106,11 @@ def _above_zero(text):
     raise argparse.ArgumentTypeError(f"{text} is no number above 0")
 
 
-def pipeline_config(folder):
+def pipeline_config(folder, visualize=False):
     """PaddleX's config of the pipeline that runs the export in `folder`.
+
+    Args:
+        visualize: whether an answer has the picture, where a request does not say.
 
     Raises:
         UserError: it is no export, or one of another network.
@@ -119,7 +129,7 @@ def pipeline_config(folder):
     return {
         "pipeline_name": pipeline,
         "SubModules": {section: {"module_name": pipeline, **model}},
-        "Serving": {"visualize": False},  # unless a request asks for it
+        "Serving": {"visualize": visualize},
     }
 
 
@@ -138,6 +148,8 @@ def _listening(host, port):
     Raises:
         UserError: it cannot be had.
     """
+    if not host:  # which is all addresses to a socket
+        raise UserError("--host is empty; it takes an address, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -146,13 +158,42 @@ def _listening(host, port):
         raise UserError(f"--host {host} --port {port}: {reason}") from None
 
 
+def _pipeline(config, flags):
+    """PaddleX's pipeline, which has run once: the first picture takes longer, and shows what is wrong.
+
+    Raises:
+        UserError: PaddleX cannot run the export.
+    """
+    import paddlex
+
+    has_paddle = programs.has(flags.folder, programs.PADDLE)
+    engine = flags.engine or (runners.STATIC if has_paddle else runners.ONNX)
+    runners.check(flags.folder, engine)
+    options = None
+    if (engine, flags.device) == (runners.STATIC, "cpu"):  # PaddleX takes 10 threads, slow on fewer cores
+        options = {"cpu_threads": os.cpu_count() or 1}
+    built = transforms.build(description.read(flags.folder).transform_ops, flags.folder)
+    side = max([*(transforms.size_after(built) or ()), TRIED_SIDE])
+    try:
+        pipeline = paddlex.create_pipeline(
+            config=config, engine=engine, device=flags.device, engine_config=options
+        )
+        for result in pipeline(np.zeros((side, side, 3), "uint8")):
+            if flags.visualize:
+                result.img  # noqa: B018 - for which PaddleX downloads a font, or fails to
+    except UserError:
+        raise
+    except Exception as error:  # of PaddleX and its engines, of many types
+        raise UserError(f"{flags.folder}: {gist(error)}") from None
+    return pipeline
+
+
 def build_app(config, flags):
     """PaddleX's application for a pipeline, within the bounds of the command's flags.
 
     Raises:
         UserError: PaddleX cannot run the export.
     """
-    import paddlex
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from paddlex.inference.serving.basic_serving import create_pipeline_app
@@ -162,40 +203,45 @@ def build_app(config, flags):
     )
     from starlette.exceptions import HTTPException
 
-    has_paddle = programs.has(flags.folder, programs.PADDLE)
-    engine = flags.engine or ("paddle_static" if has_paddle else "onnxruntime")
-    options = None
-    if (engine, flags.device) == ("paddle_static", "cpu"):  # PaddleX takes 10 threads, slow on fewer cores
-        options = {"cpu_threads": os.cpu_count() or 1}
-    try:
-        pipeline = paddlex.create_pipeline(
-            config=config, engine=engine, device=flags.device, engine_config=options
-        )
-    except UserError:
-        raise
-    except Exception as error:  # of PaddleX and its engines, of many types
-        raise UserError(f"{flags.folder}: {gist(error)}") from None
+    pipeline = _pipeline(config, flags)
 
     def room():
         return Room(int(flags.largest_picture * 1e6))
 
     decoding = ThreadPoolExecutor(1)  # a thread keeps the memory that its largest request took
 
-    async def read(text, left):
-        data = await raw_bytes(text, flags.fetch)
-        return await asyncio.get_running_loop().run_in_executor(decoding, decoded, data, left)
+    async def read(texts, left):
+        """Yields the number and the picture of each of `texts`, or the exception that says what is wrong."""
+        if flags.fetch and any(text.startswith(sources.SCHEMES) for text in texts):
+            await bounds.wait_elsewhere()
+        for number, text in enumerate(texts):
+            try:
+                data = await raw_bytes(text, flags.fetch)
+                loop = asyncio.get_running_loop()
+                yield number, await loop.run_in_executor(decoding, decoded, data, left)
+            except HTTPException as error:
+                yield number, error
+
+    async def read_one(text, session):
+        (picture,) = [one async for _, one in read([text], room())]
+        if isinstance(picture, HTTPException):
+            raise picture
+        return picture
 
     independent = config["pipeline_name"] == PIPELINES[True][0]
     module = image_multilabel_classification if independent else image_classification
     shadow_module(
         module,
         "serving_utils",
-        get_raw_bytes_async=lambda text, session: read(text, room()),
+        get_raw_bytes_async=read_one,
         image_bytes_to_array=lambda picture: picture,  # or nobody else is answered while it is decoded
+        generate_log_id=bounds.log_id,
     )
     single, batch = schemas.build(independent)
     with replaced(module, "InferRequest", single):
         app = create_pipeline_app(pipeline, config)
+    pages = ("/docs", "/redoc")  # of FastAPI, whose scripts come from elsewhere
+    app.router.routes[:] = [found for found in app.router.routes if found.path not in pages]
     asks_for = "threshold" if independent else "topk"
     batches.add_route(app, module.INFER_ENDPOINT, batch, asks_for, read, room)
 
@@ -203,7 +249,10 @@ def build_app(config, flags):
         return JSONResponse(answer(UNPROCESSABLE, str(error)), UNPROCESSABLE)
 
     async def failed(request, error):
-        return JSONResponse(answer(error.status_code, str(error.detail)), error.status_code, error.headers)
+        said = str(error.detail)
+        if error.status_code == NOT_FOUND:
+            said = f"{request.url.path}: there are {module.INFER_ENDPOINT}, the same with /batch, and /health"
+        return JSONResponse(answer(error.status_code, said), error.status_code, error.headers)
 
     async def malformed(request, error):
         found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]

@@ -124,7 +124,13 @@ def _nothing_to_read(folder, asked, prefix):
 
 def has(folder, engine, prefix=PREFIX):
     """Whether `folder` holds a file that `engine` reads, whose name begins with `prefix`."""
-    return any((Path(folder) / f"{prefix}{suffix}").is_file() for suffix in SUFFIXES[engine])
+    return first_of(folder, engine, prefix) is not None
+
+
+def first_of(folder, engine, prefix=PREFIX):
+    """Path of the first file in `folder` that `engine` reads; None where there is none."""
+    paths = (Path(folder) / f"{prefix}{suffix}" for suffix in SUFFIXES[engine])
+    return next((path for path in paths if path.is_file()), None)
 
 
 def prefix_of(folder):

@@ -147,7 +147,7 @@ def fetch(address):
     except Unreadable:
         raise
     except urllib.error.HTTPError as error:
-        raise Unreadable(f"the server answers {error.code} {error.reason}") from None
+        raise Unreadable(f"the server answers {error.code} {first_line(error.reason)}") from None
     except urllib.error.URLError as error:
         raise Unreadable(f"no answer: {error.reason}") from None
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -11,6 +11,7 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 NAMED = 3  # of many things, how many a line names
+UNSAID = {"nan", "null", "none", "n/a", "<na>"}  # what programs write where there is no label
 
 
 class Picture(NamedTuple):
@@ -59,7 +60,7 @@ def classes_of(pictures):
 
 
 def check_names(names):
-    """Refuses names of classes that a file of names cannot hold, and returns notes on those much alike.
+    """Refuses names of classes that a file of names cannot hold, and returns notes on those that are odd.
 
     Raises:
         UserError: no text, nothing but spaces, or two that differ in nothing but spaces.
@@ -79,7 +80,11 @@ def check_names(names):
     alike = {}
     for name in names:
         alike.setdefault(plain(name).casefold(), []).append(name)
+    unsaid = [name for name in names if plain(name).casefold() in UNSAID]
     return [
+        f"{name!r} is taken for a class; if it means that there is no label, leave it empty"
+        for name in unsaid
+    ] + [
         f"the classes {' and '.join(map(repr, group))} differ in nothing but capitals; they stay apart"
         for group in alike.values()
         if len(group) > 1

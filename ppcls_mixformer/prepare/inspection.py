@@ -14,12 +14,15 @@ from tqdm import tqdm
 from ppcls_mixformer.hosting.errors import first_line
 from ppcls_mixformer.hosting.pictures import ORIENTATION, Unreadable, decode
 from ppcls_mixformer.predict.sources import Source
+from ppcls_mixformer.prepare import overheard
 
 TINY = 32  # pixels of the shorter side, below which the network's last map is less than one cell
 HUGE = 20_000_000  # pixels; a larger picture takes long to read, in each epoch anew
 STRIDE = 16  # of the pixels that are compared first
 BITS = 258  # the tag of TIFF
 EMPTY = "the file is empty"
+DAMAGED = b"Corrupt JPEG data"  # how libjpeg's warnings start, which name no file
+TOGETHER = 256  # pictures of which one may have been warned of
 
 # What may be odd about a picture that is used, and what the trainer makes of it.
 ODD = {
@@ -29,6 +32,7 @@ ODD = {
     "transparent": "with transparency; dropped",
     "rotated": "turned by EXIF; turned back",
     "animated": "several frames; the first is used",
+    "damaged": "JPEGs that lack a part, or hold what is none; they may be grey or shifted from there on",
     "tiny": f"a side below {TINY} pixels",
     "huge": f"more than {HUGE // 1_000_000} million pixels; slow to read in each epoch",
     "blank": "all of one colour",
@@ -60,14 +64,34 @@ def look_at_all(paths, workers=None):
     """
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of Pillow: large pictures are counted, damaged EXIF is no matter
-            looks = pool.map(look_at, paths)
-            return list(tqdm(looks, total=len(paths), desc="looking at pictures", unit="", disable=None))
+        with warnings.catch_warnings(), overheard.error_output() as (terminal, heard):
+            warnings.simplefilter("ignore")  # of Pillow: large ones are counted, damaged EXIF is no matter
+            bar = {"desc": "looking at pictures", "unit": "", "disable": None, "file": terminal}
+            with tqdm(total=len(paths), **bar) as progress:
+                return [
+                    look
+                    for start in range(0, len(paths), TOGETHER)
+                    for look in _look_at_some(paths[start : start + TOGETHER], pool, heard, progress)
+                ]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)  # those that wait, where it was interrupted
+
+
+def _look_at_some(paths, pool, heard, progress):
+    """A `Look` at each of some pictures, one after the other where one of them is damaged."""
+    looks = []
+    for look in pool.map(look_at, paths):
+        looks.append(look)
+        progress.update()
+    if DAMAGED not in heard():
+        return looks
+    return [_look_at_one(path, heard) if look.reason is None else look for path, look in zip(paths, looks)]
+
+
+def _look_at_one(path, heard):
+    heard()
+    look = look_at(path)
+    return look._replace(odd=look.odd | {"damaged"}) if DAMAGED in heard() else look
 
 
 def look_at(path):

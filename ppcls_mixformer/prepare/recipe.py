@@ -236,6 +236,9 @@ def _set_goal(config, data, classes):
         config["Global"]["use_multilabel"] = True
         config["Loss"] = {part: [{"MultiLabelLoss": {"weight": 1.0}}] for part in ("Train", "Eval")}
         config["Metric"] = {"Eval": [{"AccuracyScore": None}, {"HammingDistance": None}]}
+        shown = config["Infer"]["PostProcess"]
+        shown["name"] = "MultiLabelTopk"
+        del shown["topk"]
         return
     topk = [1, TOP] if classes > TOP else [1]
     config["Metric"] = {part: [{"TopkAcc": {"topk": list(topk)}}] for part in ("Train", "Eval")}
@@ -279,6 +282,7 @@ def _comments(data, choices, rules):
         found[f"{train}.loader.num_workers"] = "the cores have the network to compute"
     if data.several:
         found["Loss.Train"] = "each label is a yes or no of its own"
+        found["Infer.PostProcess"] = "the labels above 0.5; with topk the likeliest so many, likely or not"
         found["Metric.Eval"] = (
             "best_model follows the first, the share of right yes and no; of HammingDistance less is better"
         )

@@ -13,9 +13,14 @@ TILE = 180  # pixels of a thumbnail's longer side
 QUALITY = 88  # of its JPEG
 
 STYLE = """
-:root { --ink: #1c2733; --soft: #5c6b7a; --line: #dde3ea; --blue: #2563a8; --bad: #b3392f; --good: #2c7a4b; }
+:root { --ink: #1c2733; --soft: #5c6b7a; --line: #dde3ea; --blue: #2563a8; --bad: #b3392f; --good: #2c7a4b;
+  --page: #f4f6f9; --card: #fff; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e3e9f0; --soft: #9dadbd; --line: #34414f; --blue: #7db1ee; --bad: #f0897e; --good: #6fcb97;
+    --page: #10161d; --card: #1a232d; color-scheme: dark; }
+}
 * { box-sizing: border-box; }
-body { margin: 0; background: #f4f6f9; color: var(--ink);
+body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 "Segoe UI", "Helvetica Neue", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC",
     sans-serif; }
 header { background: #12263f; color: #fff; padding: 28px 0 64px; }
@@ -23,7 +28,7 @@ header p { margin: 4px 0 0; color: #b9c7d8; overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 26px; font-weight: 600; }
 h2 { margin: 0 0 4px; font-size: 19px; font-weight: 600; }
 .wide { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
-section, .number { background: #fff; border: 1px solid var(--line); border-radius: 10px; }
+section, .number { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 section { padding: 22px 24px; margin: 18px 0; }
 section > p { color: var(--soft); margin: 0 0 14px; max-width: 110ch; }
 .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px;
@@ -32,14 +37,15 @@ section > p { color: var(--soft); margin: 0 0 14px; max-width: 110ch; }
 .number data { display: block; font-size: 25px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .number span { color: var(--soft); font-size: 13px; }
 img { max-width: 100%; height: auto; }
-.figure { display: block; margin: 0 auto; }
+.figure { display: block; margin: 0 auto; border-radius: 6px; }
 .rows + .figure { margin-top: 20px; }
 .side { display: flex; flex-wrap: wrap; gap: 28px; align-items: flex-start; }
 .side > * { flex: 1 1 320px; min-width: 0; }
 .rows { overflow-x: auto; max-height: 560px; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { position: sticky; top: 0; background: #fff; text-align: right; color: var(--soft); font-weight: 600;
-  font-size: 13px; border-bottom: 2px solid var(--line); padding: 6px 10px; vertical-align: bottom; }
+th { position: sticky; top: 0; background: var(--card); text-align: right;
+  color: var(--soft); font-weight: 600; font-size: 13px; padding: 6px 10px;
+  border-bottom: 2px solid var(--line); vertical-align: bottom; }
 td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, .text { text-align: left; }
 td.text { overflow-wrap: anywhere; min-width: 8em; }

@@ -160,10 +160,18 @@ def test_a_picture_is_drawn_as_readers_turn_it(data):
     assert pixels.shape == (200, 300, 3)
     assert pixels[190, 250, 2] > 150 > pixels[190, 250, 0] and pixels[190, 20, 0] > 150 > pixels[190, 20, 2]
     assert detection.of_files([path], [], None).splits[0].record["used"]["images_turned_by_exif"] == 1
+    exif[TURNED] = 3  # a half turn, which leaves the size
+    data.picture(3, exif=exif)
+    found = detection.of_files([path], [], None).splits[0]
+    assert found.record["used"]["images_turned_by_exif"] == 2
+    assert {image["id"] for image in found.samples[:2]} == {2, 3}
 
 
-def test_skeletons_are_drawn(data, tmp_path, capsys):
-    path = data.write(data.keypoints())
+@pytest.mark.parametrize("line", [[1, 2], ["nose", "left_eye"]])
+def test_skeletons_are_drawn(data, tmp_path, capsys, line):
+    content = data.keypoints()
+    content["categories"][0]["skeleton"] = [line]
+    path = data.write(content)
     report = check(tmp_path / "out", path)
     assert report["task"] == "keypoints" and report["splits"][0]["joints"] == JOINTS
     assert "num_joints=3" in capsys.readouterr().out
@@ -204,6 +212,16 @@ def test_what_a_file_is_for_follows_from_its_objects(data, change, task):
         change(annotation)
     assert detection.task_of(content) == task
     assert detection.task_of(data.keypoints()) == "keypoints"
+
+
+@pytest.mark.parametrize("content", [{"shapes": [], "imagePath": "1.jpg"}, [{"image": "1.jpg"}], 3])
+def test_projects_of_tools_are_to_be_exported(data, tmp_path, content):
+    with pytest.raises(
+        UserError, match="it has no categories; have the tool that wrote it export COCO's JSON"
+    ):
+        check(tmp_path / "out", data.write(content))
+    with pytest.raises(UserError, match="it has no categories$"):
+        check(tmp_path / "out", data.write({"annotations": []}))
 
 
 @pytest.mark.parametrize("content", [3, [], {}, {"images": 7}, {"images": [3], "categories": [None]}])
@@ -344,6 +362,7 @@ def test_an_output_of_the_users_own_is_kept_and_an_earlier_one_replaced(data, tm
     "flags, words",
     [
         ([], "name files of annotations, FILE.json …, or a config"),
+        (["."], "^. is a folder: name the files of annotations in it"),
         (["FILE", "-c", "x.yml"], "name files of annotations, FILE.json …, or a config"),
         (["no.json"], "there is no file no.json"),
         (["FILE", "--images", "nowhere"], "--images: there is no folder nowhere"),

@@ -115,10 +115,34 @@ def test_cvat_writes_iscrowd_1_for_every_mask_that_is_no_polygon(export):
         assert found.refused == [] and found.task == "instances"
         used = found.splits[0].record["used"]
         assert (used["images"], used["objects"], used["crowds"]) == (2, 2, 0)
-        assert "have iscrowd 1, as CVAT gives it to all run lengths" in texts(found.splits[0])[0]
+        assert "have iscrowd 1, as CVAT and Datumaro give it" in texts(found.splits[0])[0]
     crowds = cvat({**drawn, "iscrowd": 1}, painted)  # of somebody who knows what a crowd is
     found = detection.of_files(export({"a.json": crowds}, ["a.jpg", "sub/b.jpg"]), [], None)
     assert "all are crowds" in found.refused[0]
+
+
+def test_datumaro_writes_iscrowd_1_for_every_mask_too(export):
+    content = cvat({"segmentation": encoded(), "iscrowd": 1}, {"segmentation": [POLYGON], "iscrowd": 0})
+    for entry in content["annotations"]:
+        entry["attributes"] = {}  # of masks that it has converted
+    (split,) = detection.of_files(export({"a.json": content}, ["a.jpg", "sub/b.jpg"]), [], None).splits
+    assert split.record["used"]["objects"] == 2
+
+
+@pytest.mark.parametrize(
+    "rotation, box", [(0.0, BOX), (360, BOX), (90.0, [15, 0, 10, 20]), ("270", [15, 0, 10, 20])]
+)
+def test_cvat_turns_boxes_by_an_attribute(export, rotation, box):
+    content = cvat(*[{"segmentation": [], "iscrowd": 0}] * 2)
+    content["annotations"][1]["attributes"] = {"occluded": False, "rotation": rotation}
+    (path,) = export({"a.json": content}, ["a.jpg", "sub/b.jpg"])
+    file = annotations.read(path, "x", "COCO", False)
+    assert file.content["annotations"][0]["bbox"] == BOX
+    assert file.content["annotations"][1]["bbox"] == pytest.approx(box)
+    assert len(file.notes) == (box != BOX)
+    content["annotations"][1].update(segmentation=[POLYGON])  # which is turned already
+    (path,) = export({"a.json": content}, [])
+    assert annotations.read(path, "x", "COCO", True).content["annotations"][1]["bbox"] == BOX
 
 
 def test_keypoints_of_cvat(export):
@@ -229,7 +253,7 @@ def test_labelme2coco_has_paths_and_classes_from_0_on(export):
 
 
 def test_classes_of_other_files_are_compared_with_those_of_training(export):
-    other = cvat({"segmentation": [POLYGON], "iscrowd": 0})
+    other = cvat(*[{"segmentation": [POLYGON], "iscrowd": 0}] * 2)
     other["categories"][1]["name"] = "bird"
     first = cvat({"segmentation": [POLYGON], "iscrowd": 0}, {"segmentation": [POLYGON], "iscrowd": 0})
     paths = export({"train.json": first, "val.json": other}, ["a.jpg", "sub/b.jpg"])

@@ -141,7 +141,7 @@ def test_the_size_is_that_of_the_picture_as_it_is_read(kind, tmp_path):
     for turned[0x112] in range(1, 9):
         Image.new("RGB", (60, 50)).save(path, kind, exif=turned)
         height, width = pictures.imread(path).shape[:2]
-        assert pictures.read_size(path) == ((width, height), (60, 50))
+        assert pictures.read_size(path) == ((width, height), (60, 50), turned[0x112] > 1)
 
 
 def test_pillow_alone_rounds_the_four_colours_of_print_in_another_way(monkeypatch):

@@ -95,6 +95,22 @@ def test_sheets_are_not_written_among_the_pictures(bridged_paddleclas, tmp_path)
         check_output(tmp_path / "file", pictures, sources)
 
 
+def test_sheets_of_one_picture_are_not_written_into_the_folder_of_all_classes(bridged_paddleclas, tmp_path):
+    """Where the next `prepare` would take them for pictures of a class."""
+    from ppcls_mixformer.hosting.errors import UserError
+    from ppcls_mixformer.paddleclas.explain import check_output, image_roots
+
+    photos = tmp_path / "photos"
+    (photos / "cat").mkdir(parents=True)
+    config = {"DataLoader": {"Train": {"dataset": {"image_root": f"{photos}/"}}, "Eval": None, "epochs": 3}}
+    own, other = ([Source(str(place / "1.jpg"))] for place in (photos / "cat", tmp_path))
+    with pytest.raises(UserError, match=f"the pictures lie in {photos}, and"):
+        check_output(photos / "x", own[0].name, own, image_roots(config))
+    check_output(tmp_path / "x", own[0].name, own, image_roots(config))
+    check_output(photos / "x", other[0].name, other, image_roots(config))
+    assert not image_roots({})
+
+
 def test_pictures_of_the_same_names_are_not_replaced(bridged_paddleclas, tmp_path):
     from ppcls_mixformer.hosting.errors import UserError
     from ppcls_mixformer.paddleclas.explain import check_free

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import unicodedata
 
 import numpy as np
@@ -12,6 +13,7 @@ from pycocotools import mask as masks
 
 from ppcls_mixformer.hosting.errors import UserError
 from ppcls_mixformer.paddledet import annotated_pictures, annotations, held
+from ppcls_mixformer.paddledet.cropping import crop_polygons
 from ppcls_mixformer.paddledet.drawing import polygons_of
 from ppcls_mixformer.paddledet.masks import as_polygons, lengths_of
 
@@ -74,6 +76,10 @@ def drop(content, section, *fields):
             entry.pop(field, None)
 
 
+def as_points(polygon):
+    return [polygon[place : place + 2] for place in range(0, len(polygon), 2)]
+
+
 def as_texts(content):
     set_ids(content, str)
 
@@ -115,6 +121,14 @@ def test_a_whole_file_stays_as_it_is(read):
         lambda c: set_one(c, area=0),
         lambda c: set_one(c, area=None),
         lambda c: set_one(c, area=math.nan),
+        lambda c: set_one(c, area=10_000),  # of the picture before it was made smaller
+        lambda c: set_one(c, iscrowd="false"),
+        lambda c: [i.update(width=str(i["width"]), height=float(i["height"])) for i in c["images"]],
+        lambda c: drop(c, "annotations", "bbox"),
+        lambda c: set_one(c, bbox=None),
+        lambda c: set_one(c, bbox=[]),
+        lambda c: set_one(c, segmentation=as_points(c["annotations"][2]["segmentation"][0])),
+        lambda c: set_one(c, segmentation=[as_points(c["annotations"][2]["segmentation"][0])]),
         as_texts,
         lambda c: set_ids(c, float),
         lambda c: set_all(c, id=1),
@@ -160,8 +174,6 @@ def test_ids_that_are_no_numbers_are_numbered(read, new):
         ([math.nan, 2, 5, 5], "have no box of four finite numbers"),
         ([math.inf, 2, 5, 5], "have no box of four finite numbers"),
         ([1, 2, 3], "have no box of four finite numbers"),
-        ([], "have no box of four finite numbers"),
-        (None, "have no box of four finite numbers"),
         (["a", 2, 3, 4], "have no box of four finite numbers"),
     ],
 )
@@ -171,6 +183,21 @@ def test_objects_without_a_usable_box_are_left_out_with_a_count(read, box, note)
     file = read(content)
     assert file.notes == [f"1 of 4 annotations {note}, and are left out (id 3)"]
     assert [a["id"] for a in file.content["annotations"]] == [1, 2, 4]
+
+
+def test_a_box_that_is_not_there_is_that_of_the_mask_if_there_is_one(read):
+    content = content_of()
+    set_one(content, bbox=None)
+    content["annotations"][1].update(bbox=[], segmentation=[])
+    content["annotations"][3].update(bbox=[], segmentation=encoded(True))
+    file = read(content, with_masks=False)
+    assert [a["id"] for a in file.content["annotations"]] == [1, 3, 4]
+    assert [a["bbox"] for a in file.content["annotations"]] == [
+        [0, 3, 10, 10],
+        [4, 3, 10, 10],
+        [4, 3, 10, 10],
+    ]
+    assert [note.count for note in file.notes] == [2, 1] and "that of their mask is taken" in file.notes[0]
 
 
 def test_boxes_are_clipped_with_a_count(read):
@@ -222,6 +249,7 @@ def test_boxes_written_as_corners_are_refused_by_their_masks(read):
     for annotation in content["annotations"][1:]:
         x, y, width, height = annotation["bbox"]
         annotation["bbox"] = [x, y, x + width, y + height]  # inside of the picture
+    set_all(content, area=None)
     for with_masks in (True, False):  # a detector of boxes does not learn them, and they tell
         with pytest.raises(UserError, match=r"2 of 3 annotations have a box that ends in .* \(id 2, 3\)"):
             read(content, with_masks=with_masks)
@@ -231,6 +259,58 @@ def test_boxes_written_as_corners_are_refused_by_their_masks(read):
         read(content)
     content["annotations"][1]["bbox"] = [2, 3, 10, 10]
     assert len(read(content).content["annotations"]) == 3
+
+
+def test_boxes_written_as_corners_are_refused_by_their_areas(read):
+    content = content_of()
+    for annotation in content["annotations"][1:]:
+        x, y, width, height = annotation["bbox"]
+        annotation.update(bbox=[x, y, x + width, y + height], segmentation=[])
+    with pytest.raises(
+        UserError, match=r"3 of 4 annotations have the area of a box that is .* \(id 2, 3, 4\)"
+    ):
+        read(content, with_masks=False)
+    set_all(content, area=None)
+    assert len(read(content, with_masks=False).content["annotations"]) == 4
+
+
+def by_row(mask):
+    """Run lengths of a mask that go along its rows, which those of COCO do not."""
+    pixels = masks.decode(masks.merge(masks.frPyObjects(mask, 40, 60))).flatten("C")
+    ends = np.flatnonzero(np.diff(pixels)) + 1
+    return {"size": [40, 60], "counts": np.diff([0, *ends, pixels.size]).tolist()}
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.update(segmentation=by_row(a["segmentation"])),
+        lambda a: a.update(segmentation=[[a["segmentation"][0][i ^ 1] for i in range(8)]]),  # y before x
+        lambda a: a.update(bbox=[a["bbox"][0] + 5, a["bbox"][1] + 5, 10, 10]),  # from the centre
+        lambda a: a.update(segmentation=square(a["bbox"][0] / 2, a["bbox"][1] / 2, 5)),  # of another size
+    ],
+)
+def test_boxes_and_masks_that_are_not_in_one_place_are_refused(read, with_masks, change):
+    content = content_of()
+    set_all(content, area=None)
+    for number, annotation in enumerate(content["annotations"]):
+        x = 12 + 5 * number
+        annotation.update(bbox=[x, 3, 10, 10], segmentation=square(x, 3, 10))
+    for annotation in content["annotations"][1:]:
+        change(annotation)
+    with pytest.raises(UserError, match="3 of 4 annotations have a mask most of which is outside"):
+        read(content, with_masks=with_masks)
+    for annotation in content["annotations"][2:]:  # half of them may be odd
+        annotation["bbox"] = [12, 3, 10, 10]
+        annotation["segmentation"] = square(12, 3, 10)
+    assert len(read(content, with_masks=with_masks).content["annotations"]) == 4
+
+
+def test_boxes_may_be_larger_than_their_masks(read):
+    content = content_of()
+    set_all(content, segmentation=square(12, 8, 4), bbox=[5, 3, 30, 30])
+    assert len(read(content).content["annotations"]) == 4 and not read(content).notes
 
 
 def test_why_no_object_is_left_is_said(read):
@@ -310,6 +390,64 @@ def test_run_length_encodings_are_kept_and_have_outlines(read, is_text):
     assert masks.iou([outline], masks.frPyObjects(square(4, 3, 10), 40, 60), [0])[0, 0] > 0.9
 
 
+def rings():
+    """A mask with two holes, an island in one of them, and a part of its own, `[H, W]`."""
+    pixels = np.zeros([40, 60], "uint8")
+    for top, left, side, value in (
+        (2, 3, 30, 1),
+        (4, 5, 12, 0),
+        (7, 8, 4, 1),
+        (20, 20, 9, 0),
+        (30, 45, 8, 1),
+    ):
+        pixels[top : top + side, left : left + side] = value
+    return pixels
+
+
+def filled(polygons, height=40, width=60):
+    return masks.decode(masks.merge(masks.frPyObjects(polygons, height, width)))
+
+
+def test_holes_in_run_lengths_are_learned(read, host):
+    mask = masks.encode(np.asfortranarray(rings()))
+    polygons = as_polygons({**mask, "counts": mask["counts"].decode()})
+    assert len(polygons) == 3 and (filled(polygons) == rings()).all()
+    target = pytest.importorskip("ppdet.modeling.proposal_generator.target")
+    learned = target.rasterize_polygons_within_box(polygons, np.array([3.0, 2.0, 33.0, 32.0]), 30)
+    assert (np.asarray(learned) == rings()[2:32, 3:33]).all()
+
+
+@pytest.mark.parametrize("crop", [(0, 0, 60, 40), (10, 8, 40, 30), (0, 0, 12, 12), (6, 5, 7, 39)])
+def test_polygons_are_cropped_as_their_pixels_are(crop):
+    left, top, right, bottom = crop
+    mask = masks.encode(np.asfortranarray(rings()))
+    polygons = as_polygons({**mask, "counts": mask["counts"].decode()})
+    parts = crop_polygons(polygons, crop)
+    assert all(min(part) >= 0 and max(part[0::2]) <= right - left for part in parts)
+    wanted = rings()[top:bottom, left:right]
+    assert (filled(parts, bottom - top, right - left) == wanted).all()
+    assert crop_polygons(polygons, (34, 2, 44, 39)) == [] and crop_polygons([[5, 5, 9, 5, 7, 5]], crop) == []
+
+
+def test_the_pictures_of_the_3x_schedule_are_cropped_with_their_masks(host):
+    from ppdet.data.transform.operators import RandomResizeCrop
+
+    crop = RandomResizeCrop([40], [[20, 30]], prob=1.0, is_mask_crop=True, thresholds=[0.05], num_attempts=99)
+    for _ in range(9):
+        sample = {
+            "image": np.zeros([40, 60, 3], "float32"),
+            "gt_bbox": np.array([[5, 5, 55, 35], [0, 0, 3, 3]], "float32"),
+            "gt_class": np.array([[0], [1]]),
+            "gt_poly": [[[5, 5, 55, 5, 55, 35, 5, 35]], square(0, 0, 3)],
+        }
+        sample = crop(sample)
+        height, width = sample["image"].shape[:2]
+        assert max(height, width) <= 30 and len(sample["gt_poly"]) == len(sample["gt_bbox"])
+        for (polygon,), box in zip(sample["gt_poly"], sample["gt_bbox"]):
+            ends = [extreme(polygon[side::2]) for extreme in (min, max) for side in (0, 1)]
+            assert ends == pytest.approx(list(box))
+
+
 def test_a_mask_may_have_parts_outside_of_its_box(read):
     content = content_of()
     set_one(content, segmentation=[*square(4, 3, 10), *square(30, 3, 10)])
@@ -357,6 +495,27 @@ def test_lvis_gets_what_its_evaluation_asks_for(read):
     assert len(file.notes) == 2 and "2 of 2 images have no neg_category_ids" in file.notes[0]
 
 
+@pytest.mark.parametrize("folder", ["train2017", "."])
+@pytest.mark.parametrize(
+    "name", ["http://x/train2017/{}.png", "train2017/{}.png", "C:\\\\y\\\\train2017\\\\{}.png"]
+)
+@pytest.mark.parametrize("key, metric", [("file_name", "LVIS"), ("coco_url", "COCO"), ("coco_url", "LVIS")])
+def test_lvis_and_coco_read_the_names_of_each_other(tmp_path, folder, name, key, metric):
+    content, path = lists(content_of()), tmp_path / "x.json"
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for image in content["images"]:
+        Image.new("RGB", SIZE).save(tmp_path / folder / f"{image['id']}.png")
+        del image["file_name"], image["coco_url"]
+        image[key] = name.format(image["id"])
+    path.write_text(json.dumps(content))
+    find_picture = annotated_pictures.finder(str(tmp_path), metric)
+    file = annotations.read(str(path), "x", metric, True, find_picture)
+    paths = [find_picture(image) for image in file.content["images"]]
+    assert [*map(str, sorted((tmp_path / folder).glob("*.png")))] == [*map(os.path.normpath, paths)]
+    own = "coco_url" if metric == "LVIS" else "file_name"
+    assert any(f"2 of 2 images have no {own}: their {key} is" in text for text in file.notes) == (own != key)
+
+
 def test_persons_without_keypoints_are_not_labelled(read):
     content = content_of()
     set_all(content, keypoints=[1, 2, 2] * 17, category_id=5)
@@ -389,6 +548,30 @@ def test_keypoints_that_are_nested_or_have_no_place(read, keypoints, read_as, no
     assert file.notes[0].startswith("1 of 4 annotations have") and note in " ".join(file.notes)
 
 
+def test_keypoints_most_of_which_are_outside_of_their_boxes_are_refused(read):
+    content = content_of()
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    for number, annotation in enumerate(content["annotations"]):
+        joints = [20, 10, 2, 24, 10, 2, 22, 14, 1]
+        box = [22, 14, 10, 10] if number else [17, 9, 10, 10]  # from the centre, all but one
+        annotation.update(bbox=box, keypoints=joints, category_id=5, segmentation=[], area=None)
+    text = "3 of 4 annotations have most of their keypoints outside of their box"
+    with pytest.raises(UserError, match=text):
+        read(content, "KeyPointTopDownCOCOEval", with_masks=False)
+    set_one(content, bbox=[17, 9, 10, 10])
+    assert len(read(content, "KeyPointTopDownCOCOEval", with_masks=False).content["annotations"]) == 4
+
+
+def test_labelled_keypoints_at_the_corner_are_mentioned(read):
+    content = content_of()
+    set_all(content, keypoints=JOINTS, category_id=5)
+    content["categories"] = [{"id": 5, "name": "cat", "keypoints": ["ear", "eye", "nose"]}]
+    set_one(content, keypoints=[0, 0, 2, 0, 4, 1, 5, 6, 2])
+    content["annotations"][0]["keypoints"] = [0, 0, 0, 0, 4, 1, 5, 6, 2]
+    (note,) = read(content, "KeyPointTopDownCOCOEval", with_masks=False).notes
+    assert note.startswith("1 of 4 annotations have a keypoint at 0, 0 that counts as labelled")
+
+
 NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than any picture is wide"
 
 
@@ -400,6 +583,7 @@ NOT_NINE, FAR = "keypoints other than 9 numbers", "a keypoint farther away than 
         ([None, 2], NOT_NINE),
         ([1e300, *JOINTS[1:]], FAR),  # PaddleDetection: OverflowError in a reader
         ([1, 2, 2, 3, -1e9, 0, 5, 6, 2], FAR),
+        ([1, 2, 2, 0, 0, 3, 5, 6, 2], "a keypoint with a flag above 2"),  # AI Challenger's for unlabelled
     ],
 )
 def test_keypoints_that_mean_nothing_are_refused(read, keypoints, words):
@@ -435,6 +619,7 @@ def test_run_lengths_may_be_spelt_as_whole_numbers_can_be(read, spell):
             "1 of 4 annotations have an image_id that is not",
         ),
         (lambda c: set_one(c, iscrowd=7), "have an iscrowd other than 0 and 1 (id 3)"),
+        (lambda c: set_one(c, ignore="perhaps"), "have an ignore other than 0 and 1 (id 3)"),
         (lambda c: set_all(c, iscrowd=1), "has no object to train on"),
         (lambda c: set_all(c, segmentation=[]), "has no masks, which this network learns"),
         (lambda c: set_all(c, segmentation=[[1, 2]]), "has 4 masks, none of which can be read"),
@@ -463,8 +648,8 @@ def test_run_lengths_may_be_spelt_as_whole_numbers_can_be(read, spell):
         (lambda c: c.pop("categories"), "it has no categories"),
         (lambda c: c["images"].append(3), "its images are no objects of JSON"),
         (
-            lambda c: (c.pop("images"), drop(c, "annotations", "bbox")),
-            "COCO instances: it has no images; its annotations have no bbox; is it of another task?",
+            lambda c: (c.pop("images"), drop(c, "annotations", "bbox", "segmentation")),
+            "COCO instances: it has no images; its annotations have no segmentation; is it of another task?",
         ),
     ],
 )
@@ -532,6 +717,19 @@ def test_classes_without_an_object_need_not_be_there(read):
     file = read(content, name="b.json")
     annotations.add_missing_classes(file, train)
     assert annotations.names(file.content) == ["bird"] and not file.notes
+
+
+def test_classes_without_an_object_that_training_lacks_are_left_out(read):
+    train, content = read(content_of()), content_of()
+    content["categories"].insert(0, {"id": 1, "name": "background"})
+    file = read(content, name="b.json")
+    annotations.leave_out_classes(file, train)
+    assert annotations.names(file.content) == ["cat", "dog"]
+    assert file.notes[0].startswith("1 of 3 categories have no object, and are no classes of ")
+    set_one(content, category_id=1)
+    file = read(content, name="b.json")
+    annotations.leave_out_classes(file, train)
+    assert annotations.names(file.content) == ["background", "cat", "dog"]
 
 
 @pytest.fixture
@@ -606,6 +804,48 @@ def test_accents_may_be_spelt_as_another_system_does(read, tmp_path, pictures, f
     first, second = read(first), read(second, name="b.json")
     annotations.order_as(second, first)
     assert annotations.names(second.content) == annotations.names(first.content)
+
+
+@pytest.mark.parametrize(
+    "name, on_disk, found",
+    [
+        ("A.JPG", ["a.jpg"], "a.jpg"),
+        ("a.jpg", ["A.Jpeg"], "A.Jpeg"),
+        ("a", ["a.png", "a.json", "ab.png"], "a.png"),
+        (" a.png ", ["a.png"], "a.png"),
+        ("C:\\mine\\A.PNG", ["a.png"], "a.png"),
+        ("a.b", ["a.b.png"], "a.b.png"),
+        ("a", ["a.png", "a.jpg"], None),
+        ("A.jpg", ["a.jpg", "a.JPG"], None),
+        ("a.jpg", ["a.png"], None),  # which may be its mask
+    ],
+)
+def test_names_of_pictures_in_another_case_or_without_an_ending(tmp_path, name, on_disk, found):
+    for file_name in on_disk:
+        if file_name.endswith("json"):
+            (tmp_path / file_name).write_text("{}")
+        else:
+            Image.new("RGB", SIZE).save(tmp_path / file_name)
+    Image.new("RGB", SIZE).save(tmp_path / "2.png")
+    content, path = content_of(), tmp_path / "x.json"
+    content["images"][0]["file_name"] = name
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, annotated_pictures.finder(str(tmp_path), "COCO"))
+    names = [image["file_name"] for image in file.content["images"]]
+    assert names == ([found, "2.png"] if found else ["2.png"])
+    words = annotated_pictures.ALIKE if found else "have no picture file"
+    assert file.notes[0].startswith(f"1 of 2 images {words}")
+
+
+def test_two_names_that_one_picture_would_fit_are_not_guessed(tmp_path):
+    Image.new("RGB", SIZE).save(tmp_path / "a.png")
+    Image.new("RGB", SIZE).save(tmp_path / "2.png")
+    content, path = content_of(), tmp_path / "x.json"
+    content["images"].append({**content["images"][0], "id": 3, "file_name": "a.png"})
+    content["images"][0]["file_name"] = "A.PNG"
+    path.write_text(json.dumps(content))
+    file = annotations.read(str(path), "x", "COCO", True, annotated_pictures.finder(str(tmp_path), "COCO"))
+    assert [image["id"] for image in file.content["images"]] == [2, 3]
 
 
 @pytest.mark.parametrize("area", [1, 0.0417])
@@ -721,6 +961,39 @@ def test_a_perfect_result_has_ap_1_although_an_id_is_0(host, read):
     assert precision() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("metric", ["COCO", "LVIS"])
+@pytest.mark.parametrize("flag", ["ignore", "iscrowd"])
+def test_an_object_that_is_to_be_ignored_is_not_missed(host, read, kind, metric, flag):
+    from lvis import LVIS, LVISEval, LVISResults
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    content = lists(content_of(8))
+    set_all(content, "images", width="60", height="40")  # which pycocotools does not take
+    for thing in content["annotations"][:4]:
+        thing[flag] = True
+    results = [{**thing, "score": 0.9} for thing in content["annotations"][4:]]
+    for result in results:
+        outline = masks.merge(masks.frPyObjects(result["segmentation"], 40, 60))
+        result["segmentation"] = {**outline, "counts": outline["counts"].decode()}
+        del result["area"]
+    file = read(content, metric)
+    held.keep(file)
+    if metric == "LVIS":
+        evaluation = LVISEval(LVIS(file.path), LVISResults(LVIS(file.path), results), kind)
+        evaluation.run()
+        precision = evaluation.get_results()["AP"]
+    else:
+        truth = COCO(file.path)
+        evaluation = COCOeval(truth, truth.loadRes(results), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        precision = evaluation.stats[0]
+    assert annotations.number_of_crowds(file.content) == 4 and precision == pytest.approx(1)
+
+
 def changed(scenes, folder, change):
     """Overrides for `change`d copies of the annotations of training and evaluation."""
     overrides = []
@@ -778,7 +1051,7 @@ def test_many_annotations_are_read_in_a_time_that_grows_with_their_number(read):
     times = []
     for objects in (2000, 20000):
         content = content_of(objects)
-        set_all(content, bbox=[1, 3, 10, 10])
+        set_all(content, bbox=[1, 3, 10, 10], segmentation=square(1, 3, 10))
         start = time.process_time()
         read(content)
         times.append(time.process_time() - start)

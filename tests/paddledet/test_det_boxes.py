@@ -58,9 +58,20 @@ def entry(**values):
     ],
 )
 def test_pictures_are_found_by_name_and_by_id(drawn, said, values, picture):
-    images = [{"id": 3, "file_name": "boat.jpg"}, {"id": 5, "file_name": "other.jpg"}]
+    images = [{"id": 3, "file_name": "C:\\folder\\boat.jpg"}, {"id": 5, "file_name": "other.jpg"}]
     assert drawn([entry(**values)], images) == {picture: [(1, 2, 3, 4, 0.9)]}
     assert said()[-1].endswith("boxes.json: kept 1 of 1 boxes")
+
+
+def test_annotations_with_scores_are_results_whose_pictures_have_names(drawn, said):
+    images = [{"id": 1, "file_name": "data/boat.jpg"}, {"id": 139, "file_name": "C:\\7.png"}]
+    found = drawn({"images": images, "annotations": [entry(image_id=1), entry(image_id="139")], "info": {}})
+    assert found == {"x/boat.jpg": [(1, 2, 3, 4, 0.9)], "x/7.png": [(1, 2, 3, 4, 0.9)]}
+    with pytest.raises(UserError, match="entry 0 has no score"):
+        drawn({"images": images, "annotations": [entry(score=None)]})
+    for wrong in ({"images": images}, {"images": 3, "annotations": []}, {"images": [3], "annotations": []}):
+        with pytest.raises(UserError, match="is not a detector's result file"):
+            drawn(wrong)
 
 
 def test_what_is_left_out_is_counted(drawn, said):

@@ -209,6 +209,10 @@ def test_evaluation_may_lack_classes_but_have_no_others(
     val["categories"] += [{**first, "id": 90, "name": name} for name in (first["name"], "fox")]
     val["categories"][-1]["id"] = 91
     (tmp_path / "val.json").write_text(json.dumps(val))
+    settings(command_line(scenes, config, *overrides), "eval")
+    assert any("1 of 12 categories have no object, and are no classes of " in text for text in warnings())
+    val["annotations"][0]["category_id"] = 91
+    (tmp_path / "val.json").write_text(json.dumps(val))
     with pytest.raises(UserError, match="^EvalDataset.anno_path: .*has other classes than .*class 1 is one "):
         settings(command_line(scenes, config, *overrides), "eval")
 

@@ -122,6 +122,33 @@ def test_all_that_is_wrong_is_said_at_once(scenes):
     assert len(refused.value.texts) == 4
 
 
+MOVES, CROPS = "moves pictures and boxes, but not the masks that", "crops pictures, but not the masks that"
+
+
+@pytest.mark.parametrize(
+    "config, wrong, error",
+    [
+        (DETECTOR, "Mosaic: {}", f"Mosaic {MOVES}"),
+        (DETECTOR, "RandomShift: {}", f"RandomShift {MOVES}"),
+        (DETECTOR, "RandomCrop: {}", f"RandomCrop {CROPS} this network learns: set is_mask_crop: true"),
+        (DETECTOR, "RandomCrop: {is_mask_crop: true}", None),
+        (DETECTOR, "RandomExpand: {}", None),
+        (DETECTOR, "RandomDistort: {}", None),
+        (KEYPOINTS, "RandomCrop: {}", None),
+    ],
+)
+def test_transforms_that_forget_the_masks(scenes, config, wrong, error):
+    from ppcls_mixformer.paddledet import config as configs
+    from ppcls_mixformer.paddledet.moved_masks import check_masks_move
+
+    line = command_line(scenes, config, f"TrainReader.sample_transforms=[{{Decode: {{}}}}, {{{wrong}}}]")
+    if error:
+        expected = f"TrainReader.sample_transforms: {error}"
+        assert expected in refusal(commands.train, [*line, "use_gpu=false"])
+        return
+    check_masks_move(configs.load(config, line[line.index("-o") + 1 :]))
+
+
 @pytest.mark.parametrize("name, is_refused", [("zebra", True), (None, False)])
 def test_names_to_draw_are_compared_with_those_of_training(scenes, sections, tmp_path, name, is_refused):
     from ppcls_mixformer.paddledet import config

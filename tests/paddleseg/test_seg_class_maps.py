@@ -1,5 +1,6 @@
 """Class maps as people have them: all are read before a run; what has no meaning is refused in one line."""
 
+import json
 import re
 import shutil
 import sys
@@ -134,9 +135,9 @@ def test_the_first_number_that_is_no_class_is_refused(data):
 @pytest.mark.parametrize(
     "pixels, text",
     [
-        (np.stack([labels(0, 1)] * 3, -1), "its pixels are RGB"),
-        (np.stack([labels(0, 1)] * 4, -1), "its pixels are RGBA"),
-        (labels(0, 1) > 0, "its pixels are 1"),
+        (np.stack([labels(0, 1), labels(0, 1), labels(0, 0)], -1), "its pixels are RGB, of colours"),
+        (np.stack([labels(0, 1)] * 3 + [labels(254, 255)], -1), "it has transparent pixels"),
+        (np.stack([labels(0, 1)] * 2, -1), "it has transparent pixels"),
     ],
 )
 def test_what_is_no_class_map_is_refused(data, pixels, text):
@@ -156,8 +157,31 @@ def test_a_palette_is_a_class_map(data):
     data.check()
 
 
+def in_channels(count, numbers):
+    """A class map saved as a picture: grey or RGB, an even number of channels with one for opacity."""
+    opaque = [np.full_like(numbers, 255)] * (count % 2 == 0)
+    return np.stack([numbers] * (count - len(opaque)) + opaque, -1)
+
+
 @pytest.mark.parametrize("split", ["train_dataset", "val_dataset"])
-@pytest.mark.parametrize("kind", ["uint16", "int32"])
+@pytest.mark.parametrize("kind", ["1", 2, 3, 4])
+def test_one_number_in_several_channels_or_one_bit_reaches_the_network(data, kind, split):
+    from ppcls_mixformer.paddleseg.builder import Builder
+    from ppcls_mixformer.paddleseg.config import load
+
+    numbers = labels(0, 1) if kind == "1" else labels(0, 1, 255) if data.kind == "own" else labels(1, 2, 0)
+    write(data.map(0), numbers > 0 if kind == "1" else in_channels(kind, numbers))
+    if data.kind == "ade":
+        shutil.copy(data.map(0), data.root / "annotations/validation/000.png")
+    assert Image.open(data.map(0)).mode == {"1": "1", 2: "LA", 3: "RGB", 4: "RGBA"}[kind]
+    data.check(split)
+    builder = Builder(load(str(data.config()), [f"{split}.transforms=[]"]))
+    label = getattr(builder, split)[0]["label"]
+    assert label.dtype == "uint8" and (label.squeeze() == numbers - np.uint8(data.kind == "ade")).all()
+
+
+@pytest.mark.parametrize("split", ["train_dataset", "val_dataset"])
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32"])
 def test_classes_of_more_than_8_bits_reach_the_network(data, kind, split):
     from ppcls_mixformer.paddleseg.builder import Builder
     from ppcls_mixformer.paddleseg.config import load
@@ -380,9 +404,9 @@ def test_a_refusal_ends_all_processes(ade, tmp_path):
     "lines, text",
     [
         ("", "is empty"),
-        ("p/000.jpg m/000.png\n\n", "1 of 2 lines, first line 2, are not a picture, ' ' and its class map"),
-        ("a picture.jpg m/000.png", "1 of 1 lines, first line 1"),
-        ("\ufeffp/000.jpg m/000.png", "begins with a byte-order mark"),
+        ("\n\n", "is empty"),
+        ("p/000.jpg\nm/000.png", "2 of 2 lines, first line 1, are not a picture, ' ' and its class map"),
+        ("p/000.jpg m/000.png\n\na picture.jpg m/000.png", "1 of 2 lines, first line 3"),
     ],
 )
 def test_wrong_lists_are_named(own, lines, text):
@@ -390,9 +414,49 @@ def test_wrong_lists_are_named(own, lines, text):
     own.refuse(f"{own.root / 'list.txt'} (train_path)", text)
 
 
-def test_a_path_that_no_system_takes_is_refused(own):
+@pytest.mark.parametrize(
+    "line, separator",
+    [
+        ("{} {}", " "),
+        ("{}\t{}", " "),
+        ("{}  {}", " "),
+        ("{},{}", " "),
+        ("{}, {}", ","),
+        ("{} ; {}", " "),
+        ("{} {}", "\t"),
+        ("{}|{}", "|"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a", "a b", "a, b c", "猫", "sub\\a"])
+def test_lists_as_people_have_them(own, line, separator, name):
+    from ppcls_mixformer.paddleseg.builder import Builder
+    from ppcls_mixformer.paddleseg.config import load
+
+    names = [f"p/{name}.jpg", f"m/{name}.png"]
+    places = [own.root / part.replace("\\", "/") for part in names]
+    for place, source in zip(places, (own.picture(0), own.map(0))):
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(source, place)
+    absolute = line.format(own.picture(1), own.map(1))
+    lines = ["", line.format(*names), absolute, "", ""]
+    (own.root / "list.txt").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    opts = ["batch_size=1", f"train_dataset.separator={json.dumps(separator)}"]
+    own.check(opts=opts)
+    dataset = Builder(load(str(own.config()), opts)).train_dataset
+    wanted = [list(map(str, places)), [str(own.picture(1)), str(own.map(1))]]
+    assert dataset.file_list == wanted and dataset[0]["label"].max() == 255
+
+
+def test_a_list_that_is_no_text_is_refused(own):
     (own.root / "list.txt").write_text("p/0\x0000.jpg m/000.png")
-    own.refuse("1 of 1 class maps are of pictures that are missing", "null byte", opts=["batch_size=1"])
+    own.refuse(f"train_path: {own.root / 'list.txt'} is no text in UTF-8")
+
+
+def test_a_line_that_can_be_split_in_two_ways_is_not_guessed(own):
+    for place in ("a", "a b", "b c", "c"):
+        shutil.copy(own.map(0), own.root / place)
+    (own.root / "list.txt").write_text("a b c\n")
+    own.refuse("1 of 1 lines, first line 1", opts=["batch_size=1"])
 
 
 def test_a_number_of_classes_is_a_number(own):

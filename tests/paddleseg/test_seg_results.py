@@ -93,6 +93,7 @@ def test_the_legend_has_names_and_colors(results, colors, tmp_path):
         ("class_names.txt", "\n".join(NAMES), ""),
         ("labels.txt", "".join(f"{n} {name}\n" for n, name in NUMBERED), ""),
         ("labels.txt", "\n".join(NAMES[1:]), "labels.txt names 7 classes, not 8"),
+        ("labels.txt", "\n".join(["__ignore__", *NAMES]), ""),
         ("objectInfo150.txt", "brick\ngrass\n", "has no column Name"),
         ("class_names.txt", "", "holds no names"),
     ],
@@ -135,6 +136,10 @@ def test_lists_of_pictures(host, tmp_path):
     listing.write_text("a b.png\nc.png m/c.png\n\nc.png\nnone.png\n")
     found = [str(tmp_path / name) for name in ("a b.png", "c.png", "none.png")]
     assert find_pictures(str(listing)) == (found, str(tmp_path))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/a b.png").touch()
+    listing.write_text("\ufeffa b.png\tm\\a b.png\r\na b.png m/a b.png\nc.png,m/a b.png\n")
+    assert find_pictures(str(listing)) == (found[:2], str(tmp_path))
     listing.write_text("")
     with pytest.raises(UserError, match="list.txt is no list of pictures: it is empty"):
         find_pictures(str(listing))

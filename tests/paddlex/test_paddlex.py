@@ -15,6 +15,7 @@ import subprocess
 import time
 import venv
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from PIL import Image
 from benchmarks.serving import BOMB
 from ppcls_mixformer import Classifier, paddlex
 from ppcls_mixformer.hosting.errors import UserError
-from ppcls_mixformer.paddlex import batches, bounds, commands, serving
+from ppcls_mixformer.paddlex import batches, bounds, commands, runners, serving
 from ppcls_mixformer.predict import description
 
 PIPELINE = """
@@ -38,6 +39,11 @@ SubModules:
 """
 
 
+ANOTHER_SIZE = [
+    {"ResizeImage": {"size": 40}},
+    {"NormalizeImage": {"scale": 1 / 255, "order": ""}},
+    {"ToCHWImage": None},
+]
 SCOPE = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
 
 
@@ -143,6 +149,55 @@ def test_requests_that_have_arrived_wait_for_their_turn():
     assert most == bounds.AT_WORK
 
 
+@pytest.mark.parametrize(
+    "kind, origin, is_taken",
+    [
+        ("application/json; charset=utf-8", None, True),
+        ("application/json", "http://elsewhere", True),
+        (None, None, True),  # Go, in PaddleX's example
+        ("application/x-www-form-urlencoded", None, True),  # curl, and axios in PaddleX's example
+        ("text/plain;charset=UTF-8", None, True),
+        ("text/plain;charset=UTF-8", "http://elsewhere", False),  # a page in a browser, which may not ask
+        (None, "null", False),
+        ("text/plain; as=application/json", "null", False),
+        ("multipart/form-data; boundary=json", None, False),
+        ("image/png", None, False),
+    ],
+)
+def test_of_bodies_that_nobody_calls_json_those_of_pages_are_refused(kind, origin, is_taken):
+    named = {b"content-type": kind, b"origin": origin}
+    headers = {name: value.encode() for name, value in named.items() if value}
+    refusal = bounds.Bounded(None, 2, 60)._refusal("POST", headers)
+    assert refusal is None if is_taken else refusal[0] == 415
+
+
+def test_requests_that_wait_for_other_servers_keep_no_others_waiting():
+    async def app(scope, receive, send):
+        await receive()
+        if scope["fetches"]:
+            await bounds.wait_elsewhere()
+            await asyncio.Event().wait()
+
+    async def ask(service, fetches):
+        async def receive():
+            return {"type": "http.request", "body": b""}
+
+        await service({**SCOPE, "fetches": fetches}, receive, None)
+
+    async def ask_all():
+        service = bounds.Bounded(app, 2, 60)
+        slow = [asyncio.ensure_future(ask(service, True)) for _ in range(2 * bounds.AT_WORK)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(ask(service, False), 5)
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+        return service
+
+    service = asyncio.run(ask_all())
+    assert service.places._value == service.fetching._value == bounds.AT_WORK
+
+
 class Connection:
     """As much of a protocol of uvicorn as its time limit is built on."""
 
@@ -155,6 +210,9 @@ class Connection:
     def connection_lost(self, exc):
         """Is called by asyncio."""
 
+    def shutdown(self):
+        """Is called by uvicorn."""
+
 
 def test_the_time_limit_keeps_no_connection_that_is_lost():
     loop = asyncio.new_event_loop()
@@ -166,6 +224,39 @@ def test_the_time_limit_keeps_no_connection_that_is_lost():
     gc.collect()
     assert kept() is None
     loop.close()
+
+
+@pytest.mark.parametrize("more_body", [True, False])
+def test_a_service_that_ends_does_not_wait_for_the_rest_of_a_request(more_body, monkeypatch):
+    monkeypatch.setattr(bounds, "LAST_CALL", 0)
+    ended = []
+
+    async def end():
+        connection = bounds.patient(Connection, 60)(asyncio.get_running_loop())
+        connection.transport = SimpleNamespace(abort=lambda: ended.append(True))
+        connection.cycle = SimpleNamespace(more_body=more_body)
+        connection.shutdown()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(end())
+    assert bool(ended) == more_body
+
+
+def test_an_empty_host_is_not_all_of_them():
+    with pytest.raises(UserError, match="^--host is empty; it takes an address"):
+        serving._listening("", 0)
+
+
+def test_a_program_that_is_cut_off_is_not_served(tmp_path):
+    with pytest.raises(UserError, match="holds no inference.json, .pdmodel or .onnx"):
+        runners.check(tmp_path, runners.STATIC)
+    (tmp_path / "inference.json").write_text("{")
+    with pytest.raises(UserError, match="has no inference.pdiparams beside it"):
+        runners.check(tmp_path, runners.STATIC)
+    (tmp_path / "inference.pdiparams").write_bytes(b"")
+    with pytest.raises(UserError, match="is cut off or no program"):
+        runners.check(tmp_path, runners.STATIC)
+    runners.check(tmp_path, "hpi")  # which reads many formats
 
 
 def test_pillow_knows_the_formats_that_a_service_takes():
@@ -410,16 +501,34 @@ def test_a_service_bears_clients_that_are_slow_or_break_the_rules(service, pictu
     assert refused(head(Content_Length=2, Content_Encoding="gzip", **close), b"{}").startswith(
         "415 Content-Encoding: gzip is not read"
     )
-    assert refused(head(Content_Length=2, Content_Type="text/plain", **close), b"{}") == (
+    page = {"Content_Type": "text/plain", "Origin": "http://elsewhere"}
+    assert refused(head(Content_Length=2, **page, **close), b"{}") == (
         "415 Content-Type is text/plain; it must be application/json"
     )
+    for kind in ("application/x-www-form-urlencoded", "text/json"):  # of curl, and of whoever
+        said = errors(sent(port, head(Content_Length=len(body), Content_Type=kind, **close), body))
+        assert said == [(200, "Success")]
     for method in ("GET", "OPTIONS"):
         assert refused(head(method=method, **close)) == "405 Method Not Allowed"
     assert sent(port, head(method="HEAD", **close)).startswith(b"HTTP/1.1 405")
+    healthy = sent(port, head("/health", method="HEAD", **close))
+    assert healthy.startswith(b"HTTP/1.1 200") and healthy.endswith(b"\r\n\r\n")
     deep = b'{"image": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     assert refused(head(Content_Length=len(deep), **close), deep).startswith("4")
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:99], body[99:], b""))
     assert errors(sent(port, head(Transfer_Encoding="chunked", **close), chunked))[0][0] == 200
+    for path, asked in (
+        ("", {"image": data}),
+        ("", {"image": "!"}),
+        ("", {"imag": data}),
+        ("/batch", {"images": [data]}),
+    ):
+        asked = json.dumps({**asked, "logId": "mine"}).encode()
+        said = sent(port, head(f"/image-classification{path}", Content_Length=len(asked), **close), asked)
+        assert b'"logId":"mine"' in said, said
+    assert b'"logId":"mine"' not in sent(port, whole)
+    half = b'{"logId": "\\ud800", "image": "!"}'
+    assert errors(sent(port, head(Content_Length=len(half), **close), half))[0][0] == 422
     keys = b'{"image": "", "topK": 3, "other": 1}'
     assert refused(head(Content_Length=len(keys), **close), keys) == (
         "422 body: there is no key topK; did you mean topk?"
@@ -448,6 +557,19 @@ def test_a_service_that_cannot_start_is_one_line(environment, exports, tmp_path)
         return error_line(environment("-m", "ppcls_mixformer", "serve", *flags, check=False))
 
     assert f"{tmp_path} holds no inference.yml" in serve(tmp_path)
+    damaged, swapped = tmp_path / "damaged", tmp_path / "swapped"
+    for copy in (damaged, swapped):
+        shutil.copytree(exports["exported"], copy)
+    with open(damaged / "inference.pdiparams", "r+b") as file:
+        file.truncate(os.path.getsize(file.name) - 100)  # of which Paddle makes something up
+    assert "inference.pdiparams is cut off after" in serve(damaged)
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(PIPELINE.format(name="MixFormer_B0", folder=damaged))
+    command = ("-m", "ppcls_mixformer", "paddlex", "--pipeline", pipeline, "--input", "a.png")
+    assert "inference.pdiparams is cut off after" in error_line(environment(*command, check=False))
+    described = description.read(swapped)._replace(image_shape=None, transform_ops=ANOTHER_SIZE)
+    description.write(swapped / description.NAME, described)
+    assert re.search("does not run on|was exported for another size", serve(swapped))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"--port {port}: Address already in use" in serve(exports["exported"], "--port", port)

@@ -137,6 +137,9 @@ def test_classes_that_are_numbers_are_in_the_order_of_numbers(pictures):
 
 def test_names_of_classes_that_are_alike():
     assert "'Rose' and 'rose'" in check_names(["Rose", "rose", "x"])[0]
+    assert check_names(["NaN", "nano"]) == [
+        "'NaN' is taken for a class; if it means that there is no label, leave it empty"
+    ]
     with pytest.raises(UserError, match="'a  b' and 'a b' differ in nothing but spaces"):
         check_names(["a  b", "a b"])
     with pytest.raises(UserError, match="a class is blank, ' ': rename its folder"):

@@ -1,6 +1,9 @@
 """What is odd about a picture is noted, and what is no picture has a reason."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -85,3 +88,34 @@ def test_all_are_looked_at_in_their_order(pictures):
     paths = [pictures.add(f"{number}.png", 33 + number) for number in range(20)]
     looks = inspection.look_at_all(paths, workers=4)
     assert [look.size[0] for look in looks] == [33 + number for number in range(20)]
+
+
+def without_its_middle(path):
+    """A JPEG that ends as it should, and of which OpenCV and Pillow make a picture all the same."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 3] + data[len(data) // 2 :])
+
+
+def test_jpegs_that_lack_a_part_are_told_from_others(pictures, capfd, monkeypatch):
+    pytest.importorskip("cv2")  # Pillow does not say what it is warned of
+    monkeypatch.setattr(inspection, "TOGETHER", 4)
+    paths = [pictures.add(f"{number}.jpg", 90, 80) for number in range(10)]
+    for number in (3, 8):
+        without_its_middle(paths[number])
+    paths[5].write_bytes(b"")
+    looks = inspection.look_at_all(paths, workers=4)
+    assert [number for number, look in enumerate(looks) if "damaged" in look.odd] == [3, 8]
+    assert [number for number, look in enumerate(looks) if look.reason] == [5]
+    os.write(2, b"said afterwards")
+    assert capfd.readouterr().err.endswith("said afterwards")
+
+
+def test_pictures_are_looked_at_without_an_error_output(pictures):
+    path = pictures.add("a.jpg", 50, 40)
+    script = (
+        "import os, sys; os.close(2)\n"
+        "from ppcls_mixformer.prepare import inspection\n"
+        "print([look.size for look in inspection.look_at_all(sys.argv[1:])])"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "[(50, 40)]\n"

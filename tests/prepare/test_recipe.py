@@ -159,6 +159,8 @@ def test_several_labels():
     assert found["Global"]["use_multilabel"] is True
     assert found["DataLoader"]["Train"]["dataset"]["name"] == "MultiLabelDataset"
     assert names(found["Loss"]["Train"]) == ["MultiLabelLoss"]
+    shown = found["Infer"]["PostProcess"]  # the labels above 0.5, as in evaluation
+    assert shown == {"name": "MultiLabelTopk", "class_id_map_file": "/data/label_list.txt"}
     assert names(found["Metric"]["Eval"])[0] == "AccuracyScore"
 
 
