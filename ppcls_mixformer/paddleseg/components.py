@@ -1,5 +1,6 @@
 """Checks whether losses, learning rate, optimizer and network can be built of their sections."""
 
+import contextlib
 import inspect
 from functools import partial
 
@@ -74,12 +75,39 @@ def check_components(config):
 
     What is built is thrown away, and leaves the names of parameters to what is built for the run.
     """
+    with trying(config) as builder:
+        checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
+        check_all([*checks, partial(check_network, builder)])
+
+
+def check_model(config):
+    """Refuses a network that cannot be built of its section; no optimizer is needed."""
+    with trying(config) as builder:
+        build_model(builder)
+
+
+@contextlib.contextmanager
+def trying(config):
+    """Yields a `Trial`, which says nothing in the block and leaves names of parameters as they are."""
     builder = Trial(config)
     with placed("train_dataset"):
         _ = builder.train_dataset_class  # which networks and losses ask for the number of classes
     with unique_name.guard(), replaced(paddleseg_logger, "log_level", ERRORS):
-        checks = [partial(check_part, builder, name) for name in ("lr_scheduler", "loss")]
-        check_all([*checks, partial(check_network, builder)])
+        yield builder
+
+
+def build_model(builder):
+    """Tries the network, unless it has another number of classes than the data, which their checks say.
+
+    Returns:
+        whether it was tried.
+    """
+    config = builder.config.dic
+    classes = [classes_in(config["train_dataset"]), config["model"].get("num_classes")]
+    if None in classes or classes[0] == classes[1]:
+        check_part(builder, "model")
+        return True
+    return False
 
 
 def check_network(builder):
@@ -87,9 +115,7 @@ def check_network(builder):
     config = builder.config.dic
     parts = [(name, part) for name in ("optimizer", "model") for part in components_in(config[name])]
     check_all(partial(check_names, builder, *part) for part in parts)
-    classes = {classes_in(config["train_dataset"]), config["model"].get("num_classes")} - {None}
-    if len(classes) < 2:  # else the checks of data say so
-        check_part(builder, "model")
+    if build_model(builder):
         builder.lr_scheduler = RATE  # the config's own may be wrong, which is said elsewhere
         check_part(builder, "optimizer")
 

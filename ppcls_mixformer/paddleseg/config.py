@@ -39,7 +39,7 @@ def settings(argv, mode):
     checked = Settings(flags, load(flags.config, flags.opts, **recipe))
     preflight.check(checked, mode)
     if mode != "train" or flags.resume_model:  # a checkpoint of the whole network follows
-        checked.config.dic["model"].get("backbone", {}).pop("pretrained", None)
+        (checked.config.dic["model"].get("backbone") or {}).pop("pretrained", None)
     return checked
 
 

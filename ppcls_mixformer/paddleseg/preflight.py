@@ -9,12 +9,12 @@ import paddle
 
 from ppcls_mixformer.hosting import onnx
 from ppcls_mixformer.hosting.advice import has_gpu
-from ppcls_mixformer.hosting.errors import UserError, check_all
+from ppcls_mixformer.hosting.errors import UserError, check_all, placed
 from ppcls_mixformer.hosting.folders import check_folder
 from ppcls_mixformer.paddleseg.classes import MOST
-from ppcls_mixformer.paddleseg.components import check_components, check_losses
+from ppcls_mixformer.paddleseg.components import check_components, check_losses, check_model
 from ppcls_mixformer.paddleseg.predict import find_pictures
-from ppcls_mixformer.paddleseg.sections import check_data, check_transforms, section_of
+from ppcls_mixformer.paddleseg.sections import check_classes, check_data, check_transforms, section_of
 from ppcls_mixformer.weights.checkpoint import check_start, find_file, read_file
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,13 @@ def parts(settings, mode):
         elif backbone.get("type") == "MixFormer":
             yield partial(check_start, "model.backbone.pretrained", backbone.get("pretrained"))
         return
+    yield partial(check_classes, None, config.dic["model"].get("num_classes"))
+    yield partial(check_model, config)
     if mode == "infer":
         yield partial(find_pictures, flags.image_path)
         yield partial(check_colors, flags.custom_color, config.dic["model"].get("num_classes"))
     if mode != "eval":
-        yield lambda: check_transforms(section_of(config, "val_dataset").get("transforms"))
+        yield partial(check_undoing, config)
     yield partial(find_file, flags.model_path)
 
 
@@ -74,6 +76,12 @@ def say_full_precision(flags):
     """Says that `--precision fp16` is without effect on a CPU, where Paddle says so in several warnings."""
     if flags.precision == "fp16" and flags.device == "cpu":
         logger.warning("--precision fp16: the device is the CPU, so all runs in full precision")
+
+
+def check_undoing(config):
+    """Refuses transforms of val_dataset, which prediction and exports have too, that cannot be undone."""
+    with placed("val_dataset"):
+        check_transforms(section_of(config, "val_dataset").get("transforms"))
 
 
 def check_iters(config):
@@ -174,6 +182,7 @@ def check_colors(custom, classes):
     Args:
         classes: how many there are; None where the config does not say it.
     """
+    classes = classes if isinstance(classes, int) else None
     if classes and classes > MOST:
         raise UserError(
             f"{classes} classes: predict writes PNGs, of {MOST} at most; export the network instead"

@@ -128,8 +128,7 @@ def check_mode(section, mode):
 def check_chain(section, mode, classes):
     """Refuses transforms that are no list of such, or have no place in `mode`."""
     chain = section.get("transforms") or []
-    if not isinstance(chain, list) or not all(isinstance(each, dict) and each.get("type") for each in chain):
-        raise UserError(f"transforms must be a list, each with a `type`, got {chain}")
+    check_are_components(chain)
     if mode == "val":
         check_transforms(chain)
     else:
@@ -148,8 +147,15 @@ def check_list(section, key):
     lists.read_pairs(path, key, section.get("dataset_root") or "", separator)
 
 
+def check_are_components(chain):
+    """Refuses transforms that are no list of such."""
+    if not isinstance(chain, list) or not all(isinstance(each, dict) and each.get("type") for each in chain):
+        raise UserError(f"transforms must be a list, each with a `type`, got {chain}")
+
+
 def check_transforms(transforms):
     """Refuses what moves the pixels of a picture and does not say how to move the result back."""
+    check_are_components(transforms or [])
     for transform in transforms or []:
         found = manager.TRANSFORMS.components_dict.get(transform.get("type"))
         source = inspect.getsource(found) if found else ""

@@ -171,6 +171,23 @@ def test_data_that_are_not_there_are_not_downloaded(host, tmp_path):
         attempt("train", tmp_path / "none", config="upernet_mixformer_b1_ade20k_512x512_160k")
 
 
+@pytest.mark.parametrize(
+    "override, text",
+    [
+        ("val_dataset.transforms=5", "val_dataset: transforms must be a list"),
+        ("model.num_classes=x", "num_classes must be a whole number above 0, got 'x'"),
+        ("model.backbone=None", "model: AttributeError: 'NoneType'"),
+        ("model.channels=[]", "model.channels cannot be []: UPerNetFCN cannot be built: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_what_cannot_be_predicted_with_is_named(host, scenes, tmp_path, command, override, text):
+    pictures = ["--image_path", scenes / "images/validation"] * (command == "predict")
+    (tmp_path / "a.pdparams").touch()
+    with pytest.raises(UserError, match=re.escape(text)):
+        attempt(command, scenes, "--model_path", tmp_path / "a.pdparams", *pictures, opts=[override])
+
+
 @pytest.mark.parametrize("precision, lines", [("fp16", 1), ("fp32", 0)])
 def test_mixed_precision_on_a_cpu_is_mentioned(host, scenes, caplog, precision, lines):
     from ppcls_mixformer.paddleseg.config import settings
