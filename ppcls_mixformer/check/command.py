@@ -214,5 +214,5 @@ def told(found, output):
     if found.places:
         yield f"a training on them takes -o {' '.join(map(shlex.quote, found.places))}"
     if output:
-        drawn = f"look at {Path(output) / SHEET} and {Path(output) / CHART}; " if found.splits else ""
-        yield f"{drawn}{Path(output) / REPORT} has the counts"
+        pictures = f"look at {Path(output) / SHEET} and {Path(output) / CHART}; " if found.splits else ""
+        yield f"{pictures}{Path(output) / REPORT} has the counts"

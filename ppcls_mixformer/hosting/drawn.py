@@ -6,6 +6,7 @@ was written.
 
 import functools
 import io
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -24,10 +25,15 @@ def save(image, path, **options):
 
 
 def saved_whole(save):
-    """Pillow's `save(image, path)`, by which the file then appears only once it is whole."""
+    """Pillow's `save(image, path)`, by which the file then appears only once it is whole.
+
+    What is saved to an open file, such as one in memory, goes there as before.
+    """
 
     @functools.wraps(save)
     def save_aside(image, path, *args, **kwargs):
+        if not isinstance(path, (str, os.PathLike)):
+            return save(image, path, *args, **kwargs)
         content = encoded(save, image, path, *args, **kwargs)
         with whole_file(path) as part:
             part.write_bytes(content)

@@ -216,7 +216,7 @@ def open_whole(path, mode="r", *args, **kwargs):
 
 
 @contextlib.contextmanager
-def _naming(path):
+def _copying_to(path):
     """Has errors name `path`, where a file is copied to, and not the one that it is copied from."""
     try:
         yield
@@ -283,7 +283,7 @@ def publish(staging, target, asked):
 
     with whole_set(target, asked) as part:
         for file in sorted(Path(staging).iterdir(), key=is_asked_for):
-            with _naming(Path(target) / file.name):
+            with _copying_to(Path(target) / file.name):
                 shutil.copyfile(file, part(Path(target) / file.name))
 
 

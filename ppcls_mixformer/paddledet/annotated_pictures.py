@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ppcls_mixformer.hosting import pictures
 from ppcls_mixformer.hosting.errors import first_line
 from ppcls_mixformer.paddledet.annotation_file import leave_out, size_in, without
+from ppcls_mixformer.predict import sources
 
 PATIENCE = 2  # seconds before a progress bar shows
 # What `repair_names` says of names of pictures.
@@ -19,7 +20,6 @@ FOLDERS = "have \\ in their file_name, which is read as /"
 ACCENTS = "have accents in their file_name that their file spells in the other way"
 ELSEWHERE = "name a folder in their file_name that is not there, and are found without it"
 ALIKE = "have a file_name that lacks its ending or is in another case, and are found as the one that fits"
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 def name_in_coco(image):
@@ -76,15 +76,11 @@ class Folders:
             self._listed[folder] = defaultdict(list)
             with contextlib.suppress(OSError, ValueError):
                 for entry in os.listdir(folder or "."):
-                    for key in {_plain(entry), _plain(entry).rpartition(".")[0]} if is_picture(entry) else ():
-                        self._listed[folder][key].append(entry)
+                    if entry.lower().endswith(sources.SUFFIXES):
+                        for key in {_plain(entry), _plain(entry).rpartition(".")[0]}:
+                            self._listed[folder][key].append(entry)
         found = self._listed[folder].get(_plain(name), [])
         return found[0] if len(found) == 1 else None
-
-
-def is_picture(name):
-    """Whether a name ends as that of a picture does, in any case."""
-    return name.lower().endswith(ENDINGS)
 
 
 def _plain(name):

@@ -12,6 +12,8 @@ from ppcls_mixformer.paddledet.splits import learns_masks
 def check_masks_move(config):
     """Refuses transforms of training that leave the masks of a moved picture where they were.
 
+    What is no transform with its arguments is refused elsewhere, see `preflight.check_transforms`.
+
     Raises:
         UserError: names each, and what to do.
     """
@@ -23,6 +25,7 @@ def check_masks_move(config):
     wrong = [
         f"TrainReader.sample_transforms: {name} {text}"
         for name, arguments, made_by in found
+        if isinstance(arguments, dict)
         for text in filter(None, [why_masks_stay(made_by, arguments)])
     ]
     if wrong:
@@ -33,7 +36,7 @@ def why_masks_stay(made_by, arguments):
     """What is to be said of a transform, a class, that does not move masks with its picture; else None."""
     if not inspect.isclass(made_by):
         return None
-    if "is_mask_crop" in inspect.signature(made_by).parameters and not (arguments or {}).get("is_mask_crop"):
+    if "is_mask_crop" in inspect.signature(made_by).parameters and not arguments.get("is_mask_crop"):
         return "crops pictures, but not the masks that this network learns: set is_mask_crop: true"
     parts = [part for part in made_by.__mro__ if part.__module__.startswith("ppdet.")]
     source = "".join(map(inspect.getsource, parts))

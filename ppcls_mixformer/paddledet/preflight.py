@@ -107,7 +107,7 @@ def find_names(config, files):
 
 
 def check_flags(settings, mode):
-    """Says that `--amp` is without effect, and refuses what needs a package that is missing."""
+    """Says that `--amp` is without effect; refuses a level that is none, and what needs a missing package."""
     flags, config = settings
     if flags.amp and config.get("amp_level", LEVELS[0]) not in LEVELS:
         raise UserError(f"amp_level: it is {config.amp_level}, not one of {', '.join(LEVELS)}")

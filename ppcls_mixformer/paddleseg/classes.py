@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 ADE20K = ("objectInfo150.txt", "objectInfo.txt")
 FILES = (*ADE20K, "class_names.txt", "labels.txt", "label_list.txt")
 SECTIONS = ("val_dataset", "train_dataset")
-UNLABELLED = "__ignore__"  # the first of labelme's labels, which is no class
+NO_CLASS = "__ignore__"  # the first of labelme's labels, which is no class
 MOST = 256  # classes for which there are colours: a PNG's palette has no more
 
 
@@ -57,7 +57,7 @@ def read(path):
         return [row[header.index("Name")] for row in rows]
     found = names.read(path)
     listed = [found[number] for number in range(max(found) + 1)]
-    return listed[1:] if listed[0] == UNLABELLED else listed
+    return listed[1:] if listed[0] == NO_CLASS else listed
 
 
 def palette(custom=None):

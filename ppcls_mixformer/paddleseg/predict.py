@@ -118,9 +118,11 @@ def segment(model, prepare, picture, options):
     height, width = sample["img"].shape[-2:]
     if height * width > pixels.LARGE and not options.get("is_slide"):
         logger.warning(
-            "%dx%d pixels go through the network as a whole: B0 took 1.5 KB of memory for each; where that "
+            "%dx%d pixels go through the network as a whole: B0 took 1.4 KB of memory for each; where that "
             "is too much, resize pictures in val_dataset.transforms, or add %s",
-            *(width, height, pixels.WINDOWS),
+            width,
+            height,
+            pixels.WINDOWS,
         )
     images = paddle.to_tensor(sample["img"][np.newaxis])
     options = dict(options)

@@ -10,7 +10,7 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.datasets import ADE20K, Dataset
 
-from ppcls_mixformer.hosting.errors import UserError, check_all, gist, placed
+from ppcls_mixformer.hosting.errors import UserError, check_all, placed
 from ppcls_mixformer.paddleseg import class_maps, lists
 from ppcls_mixformer.paddleseg.builder import Builder
 from ppcls_mixformer.paddleseg.data import ADE20KLayout, left_out
@@ -182,12 +182,7 @@ def check_padding(transforms, unlabelled, classes):
 def check_transform(builder, transform):
     """Refuses a transform that cannot be built."""
     with placed("transforms"):
-        try:
-            builder.build_component(transform)
-        except UserError:
-            raise
-        except Exception as error:  # whatever its constructor raises, in a text of PaddleSeg
-            raise UserError(f"{transform['type']}: {gist(error.__context__ or error)}") from None
+        builder.build_component(transform)
 
 
 def check_batch(pictures, batch_size):

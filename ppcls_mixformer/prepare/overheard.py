@@ -20,7 +20,7 @@ def error_output():
     except OSError:
         yield None, bytes
         return
-    with os.fdopen(earlier, "w", errors="replace") as terminal, tempfile.TemporaryFile("a+b") as kept:
+    with os.fdopen(earlier, "w", errors="replace") as terminal, tempfile.TemporaryFile("a+b", 0) as kept:
         os.dup2(kept.fileno(), ERRORS)
         try:
             yield terminal, lambda: _taken(kept)
@@ -29,8 +29,8 @@ def error_output():
 
 
 def _taken(kept):
-    """The content of a file whose end others write at, which is empty then."""
-    length = os.fstat(kept.fileno()).st_size
-    content = os.pread(kept.fileno(), length, 0)
-    os.ftruncate(kept.fileno(), 0)
+    """The content of a file without a buffer at whose end others write, and which is empty then."""
+    kept.seek(0)  # `os.pread` is not there on Windows
+    content = kept.read()
+    kept.truncate(0)
     return content

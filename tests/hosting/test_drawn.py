@@ -1,5 +1,6 @@
 """Pictures of Pillow are whole in their files, or an error."""
 
+import io
 import os
 import sys
 
@@ -44,6 +45,13 @@ def test_options_are_pillows(picture, tmp_path):
         drawn.save(picture, tmp_path / f"{quality}.jpg", quality=quality)
         picture.save(tmp_path / "pillow.jpg", quality=quality)
         assert (tmp_path / f"{quality}.jpg").read_bytes() == (tmp_path / "pillow.jpg").read_bytes()
+
+
+def test_what_is_saved_to_an_open_file_goes_there(picture):
+    found, expected = io.BytesIO(), io.BytesIO()
+    drawn.saved_whole(Image.Image.save)(picture, found, format="png")  # as VisualDL does
+    picture.save(expected, format="png")
+    assert found.getvalue() == expected.getvalue()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of files are asked for")

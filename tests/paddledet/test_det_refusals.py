@@ -131,6 +131,7 @@ MOVES, CROPS = "moves pictures and boxes, but not the masks that", "crops pictur
         (DETECTOR, "Mosaic: {}", f"Mosaic {MOVES}"),
         (DETECTOR, "RandomShift: {}", f"RandomShift {MOVES}"),
         (DETECTOR, "RandomCrop: {}", f"RandomCrop {CROPS} this network learns: set is_mask_crop: true"),
+        (DETECTOR, "RandomCrop: [1]", "RandomCrop: its arguments are no mapping"),
         (DETECTOR, "RandomCrop: {is_mask_crop: true}", None),
         (DETECTOR, "RandomExpand: {}", None),
         (DETECTOR, "RandomDistort: {}", None),

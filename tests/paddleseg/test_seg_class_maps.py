@@ -439,7 +439,7 @@ def test_lists_as_people_have_them(own, line, separator, name):
         shutil.copy(source, place)
     absolute = line.format(own.picture(1), own.map(1))
     lines = ["", line.format(*names), absolute, "", ""]
-    (own.root / "list.txt").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    (own.root / "list.txt").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     opts = ["batch_size=1", f"train_dataset.separator={json.dumps(separator)}"]
     own.check(opts=opts)
     dataset = Builder(load(str(own.config()), opts)).train_dataset
