@@ -80,11 +80,8 @@ def complete_keypoints(file):
     file.refuse_any(
         wrong, f"have keypoints other than {3 * count} numbers, x, y and a flag for each of {count}"
     )
-    persons = [a for a in annotations if a.get("num_keypoints")]
-    astray = [a for a in persons if not wrong and _is_astray(a)]
-    if 2 * len(astray) > len(persons):
-        text = "have most of their keypoints outside of their box: COCO's are [x, y, width, height] from the"
-        file.refuse_any(astray, f"{text} left upper corner")
+    if not wrong:
+        _refuse_astray(file)
     file.refuse_any(far, "have a keypoint farther away than any picture is wide")
     file.refuse_any(
         unknown,
@@ -126,6 +123,18 @@ def _flatten_keypoints(file):
         annotation["keypoints"] = sum(([0] * 3 if m else joint for m, joint in zip(missing, joints)), [])
     file.note(nested, "have a list around each keypoint, which is taken away")
     file.note(placeless, "have keypoints whose x or y is null or NaN: these count as not labelled")
+
+
+def _refuse_astray(file):
+    """Refuses boxes of persons most of which are elsewhere than their keypoints."""
+    persons = [annotation for annotation in file.content["annotations"] if annotation["num_keypoints"]]
+    astray = [person for person in persons if _is_astray(person)]
+    if 2 * len(astray) > len(persons):
+        file.refuse_any(
+            astray,
+            "have most of their keypoints outside of their box: COCO's are [x, y, width, height] from the "
+            "left upper corner",
+        )
 
 
 def _is_astray(person):
